@@ -1,0 +1,49 @@
+# Every job of this repository. `make help` lists them; each one sets up what it needs first.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+ARGS ?=
+STAMP := $(VENV)/.ready
+
+.PHONY: help setup demo test check bench docs format lock soak clean
+
+help: ## list the jobs
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with everything pinned, and install penstock into it
+
+$(STAMP): requirements.lock scripts/uv.lock pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
+	@touch $@
+
+demo: $(STAMP) ## the main job: a team of agents answers questions over documents (ARGS=--crash, ARGS=--help)
+	@$(BIN)/penstock demo $(ARGS)
+
+test: $(STAMP) ## all tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+soak: $(STAMP) ## the simulation over many fresh seeds (SEEDS=20000)
+	@PENSTOCK_SEEDS=$${SEEDS:-20000} $(BIN)/python -m pytest -n 2 tests/simulation $(ARGS)
+
+check: $(STAMP) ## format, lint, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pyright
+
+format: $(STAMP) ## put the code into shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## durable turns beside a durable peer, in one run (ARGS=--help)
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: $(STAMP) ## check the documents: links, names, code blocks
+	@$(BIN)/python -m pytest -q tests/docs $(ARGS)
+
+lock: ## pin the newest versions that are at least a week old (run it by hand, then commit)
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/lock.sh
+
+clean: ## remove what can be made again
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist site

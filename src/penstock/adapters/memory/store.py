@@ -1,0 +1,166 @@
+"""Log and state in memory, for tests and simulations: nothing survives the process.
+
+What would lie on a disk is a `Disk`, so that a test can crash a store and open another on what was committed. It
+checks what a real backend would refuse, and serves as the plain statement of what the ports mean.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from penstock.core.agents.journal import decode_chunk
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
+from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
+from penstock.errors import Fenced
+from penstock.ports.state import Claim, RunFilter, StoredRun
+
+PARTITION = 0
+
+
+@dataclass
+class Disk:
+    """What was committed."""
+
+    claim: Claim = Claim("", 0)
+    number: int = 0
+    logs: dict[str, list[Recorded]] = field(default_factory=dict[str, list[Recorded]])
+    ids: dict[str, Recorded] = field(default_factory=dict[str, Recorded])
+    runs: dict[str, RunChange] = field(default_factory=dict[str, RunChange])
+    chunks: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
+    sessions: dict[tuple[str, str], list[tuple[int, int, int, bytes]]] = field(
+        default_factory=dict[tuple[str, str], list[tuple[int, int, int, bytes]]]
+    )
+    values: dict[tuple[str, str, str], dict[str, bytes]] = field(
+        default_factory=dict[tuple[str, str, str], dict[str, bytes]]
+    )
+    progress: dict[tuple[str, str, int], Progress] = field(default_factory=dict[tuple[str, str, int], Progress])
+    dead: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
+
+
+class MemoryStore:
+    """A log and a state store on one `Disk`."""
+
+    def __init__(self, disk: Disk | None = None) -> None:
+        self.disk = disk if disk is not None else Disk()
+        self._watchers: list[Callable[[], None]] = []
+
+    # the log
+
+    async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
+        await self.claim("append")
+        log = self.disk.logs.setdefault(topic, [])
+        places: list[Position] = []
+        for event in events:
+            known = self.disk.ids.get(event.id)
+            if known is None:
+                known = Recorded(Position(topic, PARTITION, len(log) + 1), event)
+                self._write_event(known)
+            places.append(known.position)
+        for wake in self._watchers:
+            wake()
+        return places
+
+    async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
+        return self.disk.logs.get(topic, [])[after : after + limit] if partition == PARTITION else []
+
+    async def ends(self) -> Mapping[tuple[str, int], int]:
+        return {(topic, PARTITION): len(log) for topic, log in self.disk.logs.items() if log}
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._watchers.append(wake)
+        return lambda: self._watchers.remove(wake)
+
+    # the state
+
+    async def claim(self, owner: str) -> Claim:
+        self.disk.claim = Claim(owner, self.disk.claim.epoch + 1)
+        self.disk.number = 0
+        return self.disk.claim
+
+    async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
+        disk = self.disk
+        if claim != disk.claim:
+            raise Fenced(claim.owner, claim.epoch)
+        if number <= disk.number:
+            return
+        disk.number = number
+        for recorded in writes.events:
+            self._write_event(recorded)
+        for chunk in writes.journal:
+            chunks = disk.chunks.setdefault(chunk.run_id, [])
+            assert len(chunks) == chunk.number, f"chunk {chunk.number} of {chunk.run_id} follows {len(chunks)} others"
+            chunks.append(chunk.body)
+        for change in writes.runs:
+            disk.runs[change.run_id] = change
+        for delta in writes.sessions:
+            deltas = disk.sessions.setdefault((delta.tenant, delta.session), [])
+            deltas.append((delta.number, delta.count, delta.expires_ms, delta.body))
+            del deltas[:-MESSAGES_MAX]
+        for value in writes.values:
+            values = disk.values.setdefault((value.tenant, value.agent, value.key), {})
+            if value.body is None:
+                values.pop(value.name, None)
+            else:
+                values[value.name] = value.body
+        for done in writes.progress:
+            disk.progress[done.agent, done.topic, done.partition] = Progress(done.low, done.above)
+        for letter in writes.dead:
+            disk.dead[letter.run_id] = letter
+        if writes.events:
+            for wake in self._watchers:
+                wake()
+
+    async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
+        return {which: Progress(done.low, done.above) for which, done in self.disk.progress.items()}
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        change = self.disk.runs.get(run_id)
+        if change is None:
+            event_id, agent = event_of(run_id)
+            recorded = self.disk.ids.get(event_id)
+            if recorded is None:
+                return None
+            event = recorded.event
+            change = RunChange(run_id, agent, event.tenant, event.key, "queued", 0, event.time_ms)
+        chunks = self.disk.chunks.get(run_id, [])
+        bodies = [*chunks, change.records] if change.records else chunks
+        return StoredRun(change, [record for body in bodies for record in decode_chunk(body)], len(chunks))
+
+    async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
+        history = History()
+        for number, _, expires_ms, body in self.disk.sessions.get((tenant, session), []):
+            messages = decode_messages(body)
+            history.number = number
+            history.add(messages if expires_ms > now_ms else [])
+            history.number = number + len(messages)
+        return history
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        return dict(self.disk.values.get((tenant, agent, key), {}))
+
+    # the catalogue
+
+    async def runs(self, which: RunFilter) -> Sequence[RunChange]:
+        found = [
+            run
+            for run in reversed(self.disk.runs.values())
+            if which.tenant in (None, run.tenant) and which.agent in (None, run.agent) and which.status in (None, run.status)
+        ]
+        return found[: which.limit]
+
+    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
+        letters = [letter for letter in reversed(self.disk.dead.values()) if tenant in (None, letter.event.event.tenant)]
+        return letters[:limit]
+
+    async def event(self, event_id: str) -> Recorded | None:
+        return self.disk.ids.get(event_id)
+
+    async def origin(self, correlation_id: str) -> Sequence[Recorded]:
+        return [each for each in self.disk.ids.values() if each.event.correlation_id == correlation_id]
+
+    def _write_event(self, recorded: Recorded) -> None:
+        log = self.disk.logs.setdefault(recorded.position.topic, [])
+        assert recorded.position.offset == len(log) + 1, f"{recorded.position} leaves a gap after {len(log)}"
+        log.append(recorded)
+        self.disk.ids[recorded.event.id] = recorded

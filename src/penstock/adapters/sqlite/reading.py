@@ -1,0 +1,112 @@
+"""What is asked of the file, as queries."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.adapters.sqlite.schema import parts_of, place_of
+from penstock.core.agents.journal import decode_chunk
+from penstock.core.agents.unit import DeadLetter, RunChange
+from penstock.core.events.codec import decode
+from penstock.core.events.envelope import Position, Recorded, event_of
+from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
+from penstock.ports.state import RunFilter, StoredRun
+
+_RUN_COLUMNS = "id, agent, tenant, key, status, attempt, at_ms, due_ms, reason, result, duration_ms, records"
+_EVENTS_MAX = 10_000
+
+
+def events(connection: sqlite3.Connection, topic: str, partition: int, after: int, limit: int) -> list[Recorded]:
+    number = _topic_number(connection, topic)
+    if number is None:
+        return []
+    first, last = place_of(number, partition, after + 1), place_of(number, partition + 1, 0)
+    query = "SELECT place, body FROM event WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
+    rows = connection.execute(query, (first, last, limit))
+    return [Recorded(Position(topic, partition, parts_of(place)[2]), decode(body)) for place, body in rows]
+
+
+def ends(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
+    """Return the last offset of each partition. Partition 0 is the only one that an embedded log has."""
+    topics = connection.execute("SELECT id, name FROM topic").fetchall()
+    found = {(name, 0): last_offset(connection, number, 0) for number, name in topics}
+    return {which: last for which, last in found.items() if last}
+
+
+def last_offset(connection: sqlite3.Connection, topic: int, partition: int) -> int:
+    query = "SELECT place FROM event WHERE place > ? AND place < ? ORDER BY place DESC LIMIT 1"
+    row = connection.execute(query, (place_of(topic, partition, 0), place_of(topic, partition + 1, 0))).fetchone()
+    return 0 if row is None else parts_of(row[0])[2]
+
+
+def event_by_id(connection: sqlite3.Connection, event_id: str) -> Recorded | None:
+    row = connection.execute("SELECT place, body FROM event WHERE id = ?", (event_id,)).fetchone()
+    return None if row is None else _recorded(connection, *row)
+
+
+def origin(connection: sqlite3.Connection, correlation_id: str) -> list[Recorded]:
+    """Return the event and all that it led to: their ids begin with its own (see `emitted_id`)."""
+    query = "SELECT place, body FROM event WHERE id = ? OR (id > ? AND id < ?) ORDER BY id LIMIT ?"
+    # '/' follows '.' in the order of characters, so the range holds exactly what begins with "<id>."
+    bounds = (correlation_id, f"{correlation_id}.", f"{correlation_id}/", _EVENTS_MAX)
+    found = [_recorded(connection, *row) for row in connection.execute(query, bounds).fetchall()]
+    return [each for each in found if each.event.correlation_id == correlation_id]
+
+
+def run(connection: sqlite3.Connection, run_id: str) -> StoredRun | None:
+    row = connection.execute(f"SELECT {_RUN_COLUMNS} FROM run WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - our own names
+    query = "SELECT body FROM journal WHERE run_id = ? ORDER BY number"
+    chunks = [body for (body,) in connection.execute(query, (run_id,))]
+    if row is not None:
+        change = RunChange(*row)
+    else:
+        event_id, agent = event_of(run_id)
+        recorded = event_by_id(connection, event_id)
+        if recorded is None:
+            return None
+        event = recorded.event
+        change = RunChange(run_id, agent, event.tenant, event.key, "queued", 0, event.time_ms)
+    bodies = [*chunks, change.records] if change.records else chunks
+    return StoredRun(change, [record for body in bodies for record in decode_chunk(body)], len(chunks))
+
+
+def history(connection: sqlite3.Connection, tenant: str, session: str, now_ms: int) -> History:
+    query = "SELECT number, count, expires_ms, body FROM session WHERE tenant = ? AND session = ? ORDER BY number DESC LIMIT ?"
+    rows = connection.execute(query, (tenant, session, MESSAGES_MAX)).fetchall()
+    found = History()
+    for _, _, expires_ms, body in reversed(rows):
+        if expires_ms > now_ms:
+            found.add(decode_messages(body))
+    found.number = rows[0][0] + rows[0][1] if rows else 0
+    return found
+
+
+def runs(connection: sqlite3.Connection, which: RunFilter) -> list[RunChange]:
+    wanted = {"tenant": which.tenant, "agent": which.agent, "status": which.status}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    where = " AND ".join(f"{name} = :{name}" for name in given) or "1"
+    query = f"SELECT {_RUN_COLUMNS} FROM run WHERE {where} ORDER BY rowid DESC LIMIT :limit"  # noqa: S608 - our own names
+    return [RunChange(*row) for row in connection.execute(query, {**given, "limit": which.limit})]
+
+
+def dead_letters(connection: sqlite3.Connection, tenant: str | None, limit: int) -> Sequence[DeadLetter]:
+    query = """
+        SELECT run_id, agent, dead.place, reason, attempts, at_ms, body FROM dead JOIN event USING (place)
+        WHERE :tenant IS NULL OR tenant = :tenant ORDER BY dead.rowid DESC LIMIT :limit
+    """
+    rows: list[Any] = connection.execute(query, {"tenant": tenant, "limit": limit}).fetchall()
+    return [
+        DeadLetter(run_id, agent, _recorded(connection, place, body), reason, attempts, at_ms)
+        for run_id, agent, place, reason, attempts, at_ms, body in rows
+    ]
+
+
+def _recorded(connection: sqlite3.Connection, place: int, body: bytes) -> Recorded:
+    number, partition, offset = parts_of(place)
+    name: str = connection.execute("SELECT name FROM topic WHERE id = ?", (number,)).fetchone()[0]
+    return Recorded(Position(name, partition, offset), decode(body))
+
+
+def _topic_number(connection: sqlite3.Connection, topic: str) -> int | None:
+    row = connection.execute("SELECT id FROM topic WHERE name = ?", (topic,)).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,103 @@
+"""The tables of the one file in which the log and the state lie, and how the file is opened.
+
+An event's row number holds topic, partition and offset, so that reading a partition in order is reading a range of one
+B-tree; a compound key would need a second one.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from penstock.errors import Finding, Invalid, Refused, Unavailable
+
+FORMAT = 1
+TOPICS_MAX = 4095
+OFFSET_BITS = 40
+PARTITION_BITS = 11
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS owner (
+    one INTEGER PRIMARY KEY CHECK (one = 1), owner TEXT NOT NULL, epoch INTEGER NOT NULL, number INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO owner VALUES (1, '', 0, 0);
+CREATE TABLE IF NOT EXISTS topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS event (place INTEGER PRIMARY KEY, id TEXT NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS event_id ON event (id);
+CREATE TABLE IF NOT EXISTS run (
+    id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, tenant TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL,
+    attempt INTEGER NOT NULL, at_ms INTEGER NOT NULL, due_ms INTEGER NOT NULL, reason TEXT NOT NULL,
+    result BLOB NOT NULL, duration_ms REAL NOT NULL, records BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS run_open ON run (status, agent) WHERE status <> 'succeeded';
+CREATE TABLE IF NOT EXISTS journal (run_id TEXT NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS journal_run ON journal (run_id, number);
+CREATE TABLE IF NOT EXISTS session (
+    tenant TEXT NOT NULL, session TEXT NOT NULL, number INTEGER NOT NULL, count INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (tenant, session, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS value (
+    tenant TEXT NOT NULL, agent TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (tenant, agent, key, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS progress (
+    agent TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, low INTEGER NOT NULL, above BLOB NOT NULL,
+    PRIMARY KEY (agent, topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead (
+    run_id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, tenant TEXT NOT NULL, place INTEGER NOT NULL,
+    reason TEXT NOT NULL, attempts INTEGER NOT NULL, at_ms INTEGER NOT NULL
+);
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, and make its tables where they are missing; `Invalid` when it is no file of ours.
+
+    Write-ahead log with a sync at each commit (synchronous=FULL): what was committed survives loss of power (C1).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise Refused(f"{path} cannot be opened ({error})", "check that the folder exists and may be written") from error
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, FORMAT):
+            hint = "open it with the version of penstock that wrote it, or choose another file"
+            raise Invalid(str(path), (Finding("format", f"is {version}, this penstock knows {FORMAT}", hint),))
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA cache_size = -32768")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA busy_timeout = 5000")
+        if version == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {FORMAT}; COMMIT;")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise translated(error, f"opening {path.name}") from error
+    except Invalid:
+        connection.close()
+        raise
+    return connection
+
+
+def translated(error: sqlite3.Error, operation: str) -> Unavailable | Refused | Invalid:
+    """Return the error of ours that says what a caller can do about one of SQLite's."""
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return Invalid("the store's file", (Finding(operation, str(error), "restore a backup, or choose another file"),))
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
+            return Refused(f"sqlite refused {operation}: {error}", "check the rights of the file and its folder")
+        case _:  # busy, full, an I/O error: what was being written is rolled back and can be written again
+            return Unavailable("sqlite", operation, str(error))
+
+
+def place_of(topic: int, partition: int, offset: int) -> int:
+    """Return the row number of an event: topic, partition and offset, most significant first."""
+    return (topic << (OFFSET_BITS + PARTITION_BITS)) | (partition << OFFSET_BITS) | offset
+
+
+def parts_of(place: int) -> tuple[int, int, int]:
+    """Return topic, partition and offset of a row number."""
+    partition = (place >> OFFSET_BITS) & ((1 << PARTITION_BITS) - 1)
+    return place >> (OFFSET_BITS + PARTITION_BITS), partition, place & ((1 << OFFSET_BITS) - 1)

@@ -1,0 +1,210 @@
+"""Log and state in one SQLite file: durable, one process, no server.
+
+- One connection writes, in a thread of its own: a commit waits for the disk, and the event loop does not. Another one reads,
+  on the event loop, where a row takes microseconds and a thread hop would take a hundred.
+- A commit is one transaction, so an event is in the log exactly if the handling that emitted it is done (S1).
+- The row in `owner` fences: a commit that does not find its epoch there writes nothing (S2), and one whose number is not
+  new was written before (S4).
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from penstock.adapters.sqlite import reading
+from penstock.adapters.sqlite.schema import connect, place_of, translated
+from penstock.adapters.sqlite.writing import Topics, write
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.knowledge.passages import IndexWrite
+from penstock.core.sessions.history import History
+from penstock.errors import Fenced
+from penstock.ports.state import Claim, RunFilter, StoredRun
+
+PARTITION = 0
+T = TypeVar("T")
+
+
+class PassageTables(Protocol):
+    """The passages that lie in the same file: written within a commit, seen by searches after it."""
+
+    def write(self, connection: sqlite3.Connection, writes: Sequence[IndexWrite]) -> object: ...
+    def publish(self, prepared: object) -> None: ...
+
+
+@asynccontextmanager
+async def open_sqlite_store(path: Path) -> AsyncGenerator["SqliteStore"]:
+    """Open the store in a file, which is made where it is missing. The folder is made too."""
+    writer = connect(path)
+    try:
+        reader = connect(path)
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="penstock-sqlite") as thread:
+                yield SqliteStore(writer, reader, thread)
+        finally:
+            reader.close()
+    finally:
+        with suppress(sqlite3.Error):  # leaves one file behind where it can; the write-ahead log holds all otherwise
+            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        writer.close()
+
+
+class SqliteStore:
+    """An `EventLog`, `StateStore` and `RunCatalog` in one file."""
+
+    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._thread = thread
+        self._turn = asyncio.Lock()  # one connection is one transaction: writers take turns
+        self._topics = Topics()
+        self._watchers: list[Callable[[], None]] = []
+        self._passages: PassageTables | None = None
+
+    def attach(self, passages: PassageTables) -> None:
+        """Let commits carry writes to the passages in the same file."""
+        self._passages = passages
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """The connection that reads, for tables that lie in the same file."""
+        return self._reader
+
+    # the log
+
+    async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
+        def insert(connection: sqlite3.Connection) -> list[Position]:
+            connection.execute("UPDATE owner SET owner = 'append', epoch = epoch + 1, number = 0")
+            number = self._topics.number(connection, topic)
+            offset = reading.last_offset(connection, number, PARTITION)
+            places: list[Position] = []
+            for event in events:
+                known = reading.event_by_id(connection, event.id)
+                if known is None:
+                    offset += 1
+                    known = Recorded(Position(topic, PARTITION, offset), event)
+                    write(connection, self._topics, Writes(events=[known]))
+                places.append(known.position)
+            return places
+
+        places = await self.transact(insert, "append")
+        self._wake()
+        return places
+
+    async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
+        return self._ask(lambda: reading.events(self._reader, topic, partition, after, limit), "read")
+
+    async def ends(self) -> Mapping[tuple[str, int], int]:
+        return self._ask(lambda: reading.ends(self._reader), "ends")
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._watchers.append(wake)
+        return lambda: self._watchers.remove(wake)
+
+    # the state
+
+    async def claim(self, owner: str) -> Claim:
+        def take(connection: sqlite3.Connection) -> int:
+            connection.execute("UPDATE owner SET owner = ?, epoch = epoch + 1, number = 0", (owner,))
+            return connection.execute("SELECT epoch FROM owner").fetchone()[0]
+
+        return Claim(owner, await self.transact(take, "claim"))
+
+    async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
+        prepared: list[object] = []
+
+        def all_of_it(connection: sqlite3.Connection) -> None:
+            mine = connection.execute(
+                "UPDATE owner SET number = ? WHERE epoch = ? AND owner = ? AND number < ?",
+                (number, claim.epoch, claim.owner, number),
+            )
+            if mine.rowcount == 0:
+                newest: tuple[str, int] = connection.execute("SELECT owner, epoch FROM owner").fetchone()
+                if newest != (claim.owner, claim.epoch):
+                    raise Fenced(claim.owner, claim.epoch)
+                return
+            write(connection, self._topics, writes)
+            if writes.index:
+                assert self._passages is not None, "passages in a commit, and no tables for them"
+                prepared.append(self._passages.write(connection, writes.index))
+
+        await self.transact(all_of_it, "commit")
+        for each in prepared:
+            assert self._passages is not None
+            self._passages.publish(each)
+        if writes.events:
+            self._wake()
+
+    async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
+        rows = self._ask(lambda: self._reader.execute("SELECT * FROM progress").fetchall(), "progress")
+        return {
+            (agent, topic, partition): Progress(low, msgspec.msgpack.decode(above, type=list[tuple[int, int]]))
+            for agent, topic, partition, low, above in rows
+        }
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        return self._ask(lambda: reading.run(self._reader, run_id), "run")
+
+    async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
+        return self._ask(lambda: reading.history(self._reader, tenant, session, now_ms), "history")
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        query = "SELECT name, body FROM value WHERE tenant = ? AND agent = ? AND key = ?"
+        return dict(self._ask(lambda: self._reader.execute(query, (tenant, agent, key)).fetchall(), "values"))
+
+    # the catalogue
+
+    async def runs(self, which: RunFilter) -> Sequence[RunChange]:
+        return self._ask(lambda: reading.runs(self._reader, which), "runs")
+
+    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
+        return self._ask(lambda: reading.dead_letters(self._reader, tenant, limit), "dead letters")
+
+    async def event(self, event_id: str) -> Recorded | None:
+        return self._ask(lambda: reading.event_by_id(self._reader, event_id), "event")
+
+    async def origin(self, correlation_id: str) -> Sequence[Recorded]:
+        return self._ask(lambda: reading.origin(self._reader, correlation_id), "origin")
+
+    async def transact(self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction") -> T:
+        """Run `work` within one transaction, in the writer's thread, and return once it is durable."""
+
+        def within() -> T:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(self._writer)
+                    self._writer.execute("COMMIT")
+                except BaseException:
+                    self._topics.forget()
+                    with suppress(sqlite3.Error):
+                        self._writer.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise translated(error, operation) from error
+            else:
+                return result
+
+        async with self._turn:
+            # A commit that has begun is seen to its end, also when its caller is cancelled: the thread cannot be stopped.
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, within))
+
+    def _ask(self, query: Callable[[], T], operation: str) -> T:
+        try:
+            return query()
+        except sqlite3.Error as error:
+            raise translated(error, operation) from error
+
+    def _wake(self) -> None:
+        for wake in self._watchers:
+            wake()
+
+
+__all__ = ["SqliteStore", "open_sqlite_store", "place_of"]

@@ -1,0 +1,107 @@
+"""What an agent is: a typed async function, read from its annotations once, when it is declared.
+
+A declaration is checked whole: all that is wrong with it is said at once.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.core.agents.policy import Retry
+from penstock.core.events.event import Event
+from penstock.errors import Finding, Invalid
+
+Handler = Callable[..., Coroutine[Any, Any, Any]]
+BATCH_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an agent is run. `key`: the field that orders its events; `batch`: how many events it takes at once."""
+
+    key: str | None = None
+    retry: Retry = Retry()
+    timeout_s: float = 300.0
+    batch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A handler, what it takes and gives, and how it is run."""
+
+    name: str
+    handler: Handler
+    accepts: tuple[type[Event], ...]
+    emits: tuple[type[Event], ...]
+    options: Options
+    wants_context: bool
+    returns: Any
+
+    def key_field(self, event: type[Event]) -> str | None:
+        """The field whose value orders events of this type for this agent; None: no order is asked for."""
+        return self.options.key if self.options.key is not None else event.key_
+
+
+def declare(handler: Handler, name: str, options: Options) -> Agent:
+    """Read an agent from a function; `Invalid` with all findings."""
+    findings = _option_findings(options)
+    if not inspect.iscoroutinefunction(handler):
+        findings.append(Finding("handler", "is not an async function", "write `async def`"))
+    try:
+        hints = typing.get_type_hints(handler)
+    except NameError as error:
+        hint = "define the event classes at module level, before the agent"
+        raise Invalid(f"agent {name!r}", (Finding("annotations", str(error), hint),)) from error
+    parameters = list(inspect.signature(handler).parameters.values())
+    if len(parameters) not in (1, 2):
+        findings.append(Finding("parameters", f"are {len(parameters)}", "take the event, and then a Context if you need it"))
+    taken = hints.get(parameters[0].name) if parameters else None
+    accepts = _accepted(taken, batch=options.batch, findings=findings)
+    for event in accepts:
+        key = options.key
+        if key is not None and key not in event.model_fields:
+            findings.append(Finding("key", f"{key!r} is not a field of {event.__name__}", f"one of {', '.join(event.model_fields)}"))
+    if findings:
+        raise Invalid(f"agent {name!r}", tuple(findings))
+    returned = hints.get("return", Any)
+    return Agent(name, handler, accepts, _events_in(returned), options, len(parameters) == 2, returned)  # noqa: PLR2004 - event and context
+
+
+def event_key(event: type[Event], agents: Mapping[str, Agent]) -> str | None:
+    """The field that decides the partition of an event type: its own, or the one on which all takers agree."""
+    if event.key_ is not None:
+        return event.key_
+    fields = {agent.options.key for agent in agents.values() if event in agent.accepts}
+    fields.discard(None)
+    return fields.pop() if len(fields) == 1 else None
+
+
+def _option_findings(options: Options) -> list[Finding]:
+    findings = options.retry.findings("retry")
+    if options.timeout_s <= 0:
+        findings.append(Finding("timeout_s", f"is {options.timeout_s!r}", "more than 0"))
+    if not 0 <= options.batch <= BATCH_MAX:
+        findings.append(Finding("batch", f"is {options.batch!r}", f"0 (one event at a time) to {BATCH_MAX}"))
+    return findings
+
+
+def _accepted(taken: Any, *, batch: int, findings: list[Finding]) -> tuple[type[Event], ...]:
+    is_list = typing.get_origin(taken) is list
+    if is_list != bool(batch):
+        hint = "annotate list[YourEvent] and give batch=N, or neither"
+        findings.append(Finding("batch", f"is {batch}, and the event is annotated {taken}", hint))
+    accepts = _events_in(taken)
+    if not accepts:
+        hint = "annotate the first parameter with a subclass of penstock.Event"
+        findings.append(Finding("event", f"is annotated {taken!r}", hint))
+    return accepts
+
+
+def _events_in(annotation: Any) -> tuple[type[Event], ...]:
+    """Return the event types named in an annotation: X, X | Y, list[X], X | None."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return (annotation,) if issubclass(annotation, Event) else ()
+    return tuple(event for part in typing.get_args(annotation) for event in _events_in(part))

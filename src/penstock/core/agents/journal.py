@@ -1,0 +1,119 @@
+"""The journal of a run: what each step returned, so that it is never executed again (C4).
+
+A step's id is its name with the number of earlier calls of that name, so that steps that run side by side are found
+again whatever order they ended in.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from penstock.errors import Finding, Invalid, LimitReached
+
+STEP_BYTES_MAX = 4 * 1024 * 1024
+
+
+class StepRecord(Struct, frozen=True, array_like=True):
+    """What a finished step returned. New fields go to the end, with a default."""
+
+    step: str
+    value: Raw  # MessagePack
+    at_ms: int
+
+
+_records = msgspec.msgpack.Decoder(list[StepRecord])
+
+
+class Journal:
+    """The records of one run: those found in the store, and those made since."""
+
+    __slots__ = ("_calls", "_known", "fresh", "stored")
+
+    def __init__(self, known: Iterable[StepRecord] = (), stored: int = 0) -> None:
+        self._known = {record.step: record for record in known}
+        self._calls: dict[str, int] = {}
+        self.fresh: list[StepRecord] = []  # recorded, and not yet handed to the committer
+        self.stored = stored  # chunks in the store
+
+    def rewound(self) -> "Journal":
+        """Return the same records for another attempt, which asks for them from the beginning."""
+        again = Journal(self._known.values(), self.stored)
+        again.fresh = self.fresh
+        return again
+
+    def next_step(self, name: str) -> str:
+        """Return the id of the call of step `name` that happens now."""
+        number = self._calls.get(name, 0)
+        self._calls[name] = number + 1
+        return f"{name}#{number}"
+
+    def find(self, step: str) -> Raw | None:
+        """Return what the step returned when it was executed, or None when it was not."""
+        record = self._known.get(step)
+        return None if record is None else record.value
+
+    def record(self, step: str, value: bytes, at_ms: int) -> None:
+        """Note what a step returned (MessagePack)."""
+        if len(value) > STEP_BYTES_MAX:
+            raise LimitReached(f"the result of step {step}, in bytes,", len(value), STEP_BYTES_MAX)
+        entry = StepRecord(step, Raw(value), at_ms)
+        self._known[step] = entry
+        self.fresh.append(entry)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def encode_chunk(records: list[StepRecord]) -> bytes:
+    """Return the stored form of some records of one run."""
+    return msgspec.msgpack.encode(records)
+
+
+def decode_chunk(body: bytes) -> list[StepRecord]:
+    """Return the records in a chunk; `Invalid` when it is damaged."""
+    try:
+        return [msgspec.structs.replace(record, value=record.value.copy()) for record in _records.decode(body)]
+    except msgspec.MsgspecError as error:
+        raise Invalid("a stored journal", (Finding("body", str(error), "restore a backup"),)) from error
+
+
+def encode_value(value: Any, step: str) -> bytes:
+    """Return a step's result as MessagePack; `Invalid` when it is nothing that can be stored."""
+    try:
+        return msgspec.msgpack.encode(value, enc_hook=_plain)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        hint = "return numbers, text, bytes, lists, dicts, dataclasses, Structs or pydantic models"
+        raise Invalid(f"the result of step {step}", (Finding("value", str(error), hint),)) from error
+
+
+def decode_value(value: Raw | bytes, to: Any) -> Any:
+    """Return a stored result as type `to` (`Any`: plain data)."""
+    plain = msgspec.msgpack.decode(value)
+    return plain if to is Any else shaped(plain, to)
+
+
+def shaped(plain: Any, to: Any) -> Any:
+    """Return plain data as type `to`, which may hold pydantic models."""
+    try:
+        return msgspec.convert(plain, to, dec_hook=_rebuilt)
+    except msgspec.ValidationError as error:
+        raise Invalid("a recorded value", (Finding("value", str(error), f"expected {to}"),)) from error
+
+
+def _plain(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)  # pydantic, without importing it
+    if dump is not None:
+        return dump(mode="json")
+    tolist = getattr(value, "tolist", None)  # numpy scalars and arrays
+    if tolist is not None:
+        return tolist()
+    raise TypeError(f"{type(value).__name__} cannot be stored")
+
+
+def _rebuilt(to: type, plain: Any) -> Any:
+    validate = getattr(to, "model_validate", None)
+    if validate is None:
+        raise NotImplementedError(to)
+    return validate(plain)

@@ -1,0 +1,94 @@
+"""What is written together: everything that handlings did since the last commit, in order (C3).
+
+A unit of work is whole in one `Writes` or not in it at all; several units share one, which is the group commit.
+"""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from penstock.core.agents.progress import Ranges
+from penstock.core.events.envelope import Recorded
+from penstock.core.knowledge.passages import IndexWrite
+
+Status = Literal["queued", "running", "retrying", "succeeded", "failed"]
+
+
+class RunChange(Struct):
+    """What is now known of a run. The last change of a run wins."""
+
+    run_id: str
+    agent: str
+    tenant: str
+    key: str
+    status: Status
+    attempt: int
+    at_ms: int
+    due_ms: int = 0  # when the next attempt is due, while retrying
+    reason: str = ""  # why it failed
+    result: bytes = b""  # JSON of what the handler returned
+    duration_ms: float = 0.0
+    records: bytes = b""  # the last chunk of the journal, when it is written with the end of the run
+
+
+class JournalChunk(Struct):
+    """Records of one run, in their order. `number` counts the chunks of the run from 0."""
+
+    run_id: str
+    number: int
+    body: bytes
+
+
+class SessionDelta(Struct):
+    """Messages added to a session. `number` counts the messages of the session before them."""
+
+    tenant: str
+    session: str
+    number: int
+    count: int
+    body: bytes
+    expires_ms: int
+
+
+class ValueWrite(Struct):
+    """A named value of one agent for one key; None removes it."""
+
+    tenant: str
+    agent: str
+    key: str
+    name: str
+    body: bytes | None
+
+
+class ProgressWrite(Struct):
+    """What an agent is done with in a partition, as a whole."""
+
+    agent: str
+    topic: str
+    partition: int
+    low: int
+    above: Ranges
+
+
+class DeadLetter(Struct):
+    """An event that an agent could not handle, and why (C6)."""
+
+    run_id: str
+    agent: str
+    event: Recorded
+    reason: str
+    attempts: int
+    at_ms: int
+
+
+class Writes(Struct):
+    """One commit."""
+
+    events: list[Recorded] = field(default_factory=list[Recorded])
+    runs: list[RunChange] = field(default_factory=list[RunChange])
+    journal: list[JournalChunk] = field(default_factory=list[JournalChunk])
+    sessions: list[SessionDelta] = field(default_factory=list[SessionDelta])
+    values: list[ValueWrite] = field(default_factory=list[ValueWrite])
+    progress: list[ProgressWrite] = field(default_factory=list[ProgressWrite])
+    dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    index: list[IndexWrite] = field(default_factory=list[IndexWrite])

@@ -1,0 +1,122 @@
+"""All that can go wrong, as one tree: one class for each reaction of a caller.
+
+Arguments equal fields, so that every error survives pickling. A message ends with what to do.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with what was given: where, what, and how to mend it."""
+
+    path: str
+    problem: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.path}: {self.problem}{hint}"
+
+
+class PenstockError(Exception):
+    """The root: catch it to catch ours and nothing else."""
+
+
+class Unavailable(PenstockError):
+    """A backend did not answer: the operation may or may not have happened. Repeat it."""
+
+    def __init__(self, backend: str, operation: str, reason: str = "") -> None:
+        super().__init__(backend, operation, reason)
+        self.backend = backend
+        self.operation = operation
+        self.reason = reason
+
+    def __str__(self) -> str:
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{self.backend} did not answer {self.operation!r}{reason}: try again"
+
+
+class Refused(PenstockError):
+    """A backend or a rule said no. Repeating the same call gives the same answer."""
+
+    def __init__(self, reason: str, hint: str = "change the call: repeating it will not help") -> None:
+        super().__init__(reason, hint)
+        self.reason = reason
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.hint}"
+
+
+class Fenced(PenstockError):
+    """Another worker owns the state now (C5): nothing was written, and nothing will be."""
+
+    def __init__(self, owner: str, epoch: int) -> None:
+        super().__init__(owner, epoch)
+        self.owner = owner
+        self.epoch = epoch
+
+    def __str__(self) -> str:
+        return f"{self.owner!r} lost its epoch {self.epoch} to another worker: stop, and start again"
+
+
+class Invalid(PenstockError):
+    """What was given cannot be accepted. `findings` names all that is wrong with it."""
+
+    def __init__(self, what: str, findings: tuple[Finding, ...]) -> None:
+        super().__init__(what, findings)
+        self.what = what
+        self.findings = findings
+
+    def __str__(self) -> str:
+        return "\n  ".join([f"{self.what} is not valid:", *(str(f) for f in self.findings)])
+
+
+class Missing(PenstockError):
+    """Something that must be there is not: a package, a file, an agent, a run. The hint tells how to get it."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what, hint)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what} is missing: {self.hint}"
+
+
+class TimedOut(PenstockError):
+    """Something took longer than it was allowed to. Its work goes on, or was cancelled, as its name says."""
+
+    def __init__(self, what: str, after_s: float) -> None:
+        super().__init__(what, after_s)
+        self.what = what
+        self.after_s = after_s
+
+    def __str__(self) -> str:
+        return f"{self.what} did not end within {self.after_s:g} s: allow more time, or ask less of it"
+
+
+class LimitReached(PenstockError):
+    """A bound that keeps the system safe (C9) was hit."""
+
+    def __init__(self, limit: str, value: float, maximum: float) -> None:
+        super().__init__(limit, value, maximum)
+        self.limit = limit
+        self.value = value
+        self.maximum = maximum
+
+    def __str__(self) -> str:
+        return f"{self.limit} is {self.value:g}, at most {self.maximum:g} is allowed: send less, or raise the limit"
+
+
+class RunFailed(PenstockError):
+    """A run that was waited for ended in failure: it is in the dead-letter list with this reason."""
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(run_id, reason)
+        self.run_id = run_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} failed: {self.reason}; see `penstock runs show {self.run_id}`"

@@ -1,0 +1,93 @@
+"""Where handlings leave what they did, atomically and fenced. Its contract, as tests: `penstock.testing.state_contract`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from penstock.core.agents.journal import StepRecord
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.unit import DeadLetter, RunChange, Status, Writes
+from penstock.core.events.envelope import Recorded
+from penstock.core.sessions.history import History
+
+
+class Claim(Struct, frozen=True):
+    """The right to commit, until another worker claims."""
+
+    owner: str
+    epoch: int
+
+
+class StoredRun(Struct):
+    """All that the store knows of a run."""
+
+    change: RunChange
+    records: list[StepRecord]
+    chunks: int
+
+
+class RunFilter(Struct, frozen=True):
+    """Which runs to list, newest first."""
+
+    tenant: str | None = None
+    agent: str | None = None
+    status: Status | None = None
+    limit: int = 50
+
+
+class StateStore(Protocol):
+    """The state of agents: runs, journals, sessions, values, progress; and the events they emit.
+
+    Every implementation guarantees:
+
+    S1 atomic     A commit is written whole or not at all, its events in the log included.
+    S2 fencing    `commit` raises `Fenced`, and writes nothing, unless the claim is the newest one.
+    S3 durable    What `commit` returned from survives a kill of every process.
+    S4 retry      Repeating a commit with the same claim and number writes nothing: after `Unavailable`, just call again.
+    S5 isolation  Tenants do not see each other's sessions and values.
+    S6 known      A run is found from the instant its event was committed, as `queued`.
+    """
+
+    async def claim(self, owner: str) -> Claim:
+        """Become the only one who may commit."""
+        ...
+
+    async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
+        """Write; `number` counts the commits of the claim from 1. The caller leaves `writes` alone from now on."""
+        ...
+
+    async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
+        """Return (agent, topic, partition) -> what is done."""
+        ...
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        """Return a run with its journal."""
+        ...
+
+    async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
+        """Return the newest messages of a session that have not expired."""
+        ...
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        """Return the values of an agent for a key."""
+        ...
+
+
+class RunCatalog(Protocol):
+    """What people ask of the state store.
+
+    R1 newest  `runs` and `dead_letters` come newest first, and hold what was committed before the call.
+    """
+
+    async def runs(self, which: RunFilter) -> Sequence[RunChange]: ...
+
+    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]: ...
+
+    async def event(self, event_id: str) -> Recorded | None:
+        """Return an event by its id."""
+        ...
+
+    async def origin(self, correlation_id: str) -> Sequence[Recorded]:
+        """Return the events that one event led to, itself first."""
+        ...
