@@ -37,17 +37,19 @@ class Journal:
         self.fresh: list[StepRecord] = []  # recorded, and not yet handed to the committer
         self.stored = stored  # chunks in the store
 
-    def rewound(self) -> "Journal":
-        """Return the same records for another attempt, which asks for them from the beginning."""
-        again = Journal(self._known.values(), self.stored)
-        again.fresh = self.fresh
-        return again
+    def rewind(self) -> None:
+        """Begin another attempt, which asks for the same steps from the beginning."""
+        self._calls.clear()
 
     def next_step(self, name: str) -> str:
         """Return the id of the call of step `name` that happens now."""
         number = self._calls.get(name, 0)
         self._calls[name] = number + 1
         return f"{name}#{number}"
+
+    def upcoming_step(self, name: str) -> str:
+        """Return the id that the next call of step `name` will have."""
+        return f"{name}#{self._calls.get(name, 0)}"
 
     def find(self, step: str) -> Raw | None:
         """Return what the step returned when it was executed, or None when it was not."""

@@ -1,0 +1,69 @@
+"""Giving events their envelope and their place: this engine is the only one that appends to the partitions it owns."""
+
+from collections.abc import Mapping
+
+from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id
+from penstock.core.events.event import Event
+from penstock.errors import LimitReached
+from penstock.runtime.topology import Topology
+
+DEPTH_MAX = 64
+EVENT_BYTES_MAX = 1024 * 1024
+PARTITION = 0
+
+
+class Appender:
+    """The ends of the log, and what becomes of an event that is put there."""
+
+    def __init__(self, app: str, topology: Topology, ends: Mapping[tuple[str, int], int]) -> None:
+        self._app = app
+        self._topology = topology
+        self._ends = dict(ends)
+
+    def end(self, topic: str) -> int:
+        """Return the last offset that was given out."""
+        return self._ends.get((topic, PARTITION), 0)
+
+    def submitted(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> Recorded:
+        """Return an event from outside with its place."""
+        kind = self._topology.kind(type(event))
+        data = _bounded(event)
+        key = kind.key_of(event) if key is None else key
+        envelope = Envelope(id, f"/{self._app}", event.type_, key, now_ms, data, tenant, correlation_id=id)
+        return self._placed(kind.topic, envelope)
+
+    def emitted(self, event: Event, key: str | None, *, by: str, agent: str, cause: Envelope, number: int, now_ms: int) -> Recorded:
+        """Return the `number`-th event that run `by` emits, with its place; `LimitReached` for an endless chain (C9)."""
+        kind = self._topology.kind(type(event))
+        correlation = cause.correlation_id or cause.id
+        envelope = Envelope(
+            emitted_id(by, correlation, number),
+            f"/{self._app}/{agent}",
+            event.type_,
+            kind.key_of(event) if key is None else key,
+            now_ms,
+            event.encoded(),
+            cause.tenant,
+            correlation,
+            cause.id,
+            cause.depth + 1,
+            cause.traceparent,
+        )
+        return self._placed(kind.topic, envelope)
+
+    def check(self, event: Event, cause: Envelope) -> None:
+        """Refuse what must not be emitted, before anything of the handling is written."""
+        if cause.depth >= DEPTH_MAX:
+            raise LimitReached("the number of hops since the first event", cause.depth + 1, DEPTH_MAX)
+        _bounded(event)
+
+    def _placed(self, topic: str, envelope: Envelope) -> Recorded:
+        offset = self._ends[topic, PARTITION] = self.end(topic) + 1
+        return Recorded(Position(topic, PARTITION, offset), envelope)
+
+
+def _bounded(event: Event) -> bytes:
+    data = event.encoded()
+    if len(data) > EVENT_BYTES_MAX:
+        raise LimitReached(f"the data of {event.type_}, in bytes,", len(data), EVENT_BYTES_MAX)
+    return data

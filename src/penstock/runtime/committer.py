@@ -1,0 +1,140 @@
+"""Writes what handlings did, in order, many at once, and then releases what waited for it.
+
+- There is one committer, and it writes in the order in which it was given work: an effect never becomes durable before its
+  cause, so handlings may go on from results that are not durable yet. Only *release* waits (C7).
+- A commit whose answer is lost is repeated with the same number, which the store recognises (S4).
+- After a commit that cannot be made, nothing is released any more: what is in memory is ahead of what is durable, and only a
+  restart from the store is safe.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from penstock.core.agents.journal import Journal, encode_chunk
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.policy import Retry
+from penstock.core.agents.unit import JournalChunk, ProgressWrite, Writes
+from penstock.errors import PenstockError, Unavailable
+from penstock.ports.clock import Clock
+from penstock.ports.state import Claim, StateStore
+
+Release = Callable[[], None]
+UNITS_MAX = 8192  # units of work that may wait for one commit
+_RETRY = Retry(attempts_max=12, delay_s=0.02, factor=2.0, delay_max_s=2.0)
+
+
+class Committer:
+    """Collects units of work and commits them in groups."""
+
+    def __init__(self, store: StateStore, claim: Claim, clock: Clock) -> None:
+        self._store = store
+        self._claim = claim
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._open = Writes()
+        self._releases: list[Release] = []
+        self._progress: dict[tuple[str, str, int], Progress] = {}
+        self._journals: dict[str, Journal] = {}
+        self._units = 0
+        self._committing = False
+        self.number = 1  # of the commit that takes what is added now
+        self.durable_number = 0
+        self.failure: PenstockError | None = None
+        self.on_room: Release = _nothing
+
+    def add(self, release: Release | None = None) -> Writes:
+        """Return the writes of the next commit, to add one whole unit of work to; `release` is called once it is durable."""
+        if release is not None:
+            self._releases.append(release)
+        self._units += 1
+        self._wake.set()
+        return self._open
+
+    def done(self, agent: str, topic: str, partition: int, progress: Progress) -> None:
+        """Write the progress of an agent with the next commit."""
+        self._progress[agent, topic, partition] = progress
+        self._wake.set()
+
+    def recorded(self, run_id: str, journal: Journal) -> None:
+        """Write the fresh records of a run that goes on with the next commit."""
+        self._journals[run_id] = journal
+        self._wake.set()
+
+    def ended(self, run_id: str, journal: Journal) -> bytes:
+        """Return the records of a run that ends now and that no commit has taken yet, as one chunk."""
+        self._journals.pop(run_id, None)
+        return encode_chunk(journal.fresh) if journal.fresh else b""
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that no new work should begin."""
+        return self._units >= UNITS_MAX
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was added is durable."""
+        return not (self._committing or self._wake.is_set())
+
+    async def durable(self) -> None:
+        """Return once everything added so far is durable."""
+        if self.failure is not None:
+            raise self.failure
+        if self.idle:
+            return
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._releases.append(lambda: None if waiting.done() else waiting.set_result(None))
+        self._wake.set()
+        await waiting
+
+    async def run(self) -> None:
+        """Commit until cancelled; raise what cannot be mended."""
+        while True:
+            await self._wake.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Commit what was added."""
+        writes, releases, number = self._taken()
+        self._committing = True
+        try:
+            await self._commit(number, writes)
+        except PenstockError as error:
+            self.failure = error
+            raise
+        finally:
+            self._committing = False
+        self.durable_number = number
+        for release in releases:
+            release()
+        self.on_room()
+
+    def _taken(self) -> tuple[Writes, list[Release], int]:
+        writes, releases, number = self._open, self._releases, self.number
+        for run_id, journal in self._journals.items():
+            writes.journal.append(JournalChunk(run_id, journal.stored, encode_chunk(journal.fresh)))
+            journal.stored += 1
+            journal.fresh.clear()
+        for (agent, topic, partition), progress in self._progress.items():
+            writes.progress.append(ProgressWrite(agent, topic, partition, progress.low, progress.above))
+        self._open, self._releases, self._units = Writes(), [], 0
+        self._journals, self._progress = {}, {}
+        self.number += 1
+        self._wake.clear()
+        return writes, releases, number
+
+    async def _commit(self, number: int, writes: Writes) -> None:
+        attempt = 1
+        while True:
+            try:
+                await self._store.commit(self._claim, number, writes)
+            except Unavailable:
+                if attempt == _RETRY.attempts_max:
+                    raise
+                await self._clock.sleep(_RETRY.wait_s(attempt, self._clock.random()))
+                attempt += 1
+            else:
+                return
+
+
+def _nothing() -> None:
+    """Stand in for nobody who waits for room."""

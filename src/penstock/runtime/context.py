@@ -1,0 +1,286 @@
+"""What a handler has in its hands: steps, emitted events, the session, values, models.
+
+Nothing that a handler does here is written before it has ended well; then all of it is written together (C3). Steps are the
+exception: what a step returned is written with the next commit, so that it is never executed again (C4).
+"""
+
+import typing
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from inspect import isawaitable
+from typing import Any, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from penstock.core.agents.journal import decode_value, encode_value, shaped
+from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
+from penstock.core.events.envelope import Envelope
+from penstock.core.events.event import Event
+from penstock.core.knowledge.passages import IndexWrite
+from penstock.core.sessions.history import TTL_MS, History, Role, SessionMessage, encode_messages
+from penstock.errors import LimitReached, Missing, Refused
+from penstock.runtime.lanes import Delivery
+from penstock.runtime.memory import Entry
+from penstock.runtime.models import BoundModel
+from penstock.runtime.releases import Piece
+from penstock.runtime.services import Services
+
+P = ParamSpec("P")
+R = TypeVar("R")
+EMITTED_MAX = 10_000
+_current: "ContextVar[Context | None]" = ContextVar("penstock_context", default=None)
+_returned: dict[Any, Any] = {}
+
+
+def current() -> "Context | None":
+    """Return the context of the handler that is running here, if one is."""
+    return _current.get()
+
+
+class Context:
+    """One attempt at handling one event (or one batch)."""
+
+    __slots__ = ("_delivery", "_messages", "_services", "_session", "_values", "emitted", "events", "index")
+
+    def __init__(self, delivery: Delivery, services: Services) -> None:
+        self._delivery = delivery
+        self._services = services
+        self._session: Session | None = None
+        self._values: Values | None = None
+        self.emitted: list[tuple[Event, str | None]] = []
+        self.index: list[IndexWrite] = []  # passages of an index that lies in the state store
+        self.events = delivery.events
+
+    @property
+    def run_id(self) -> str:
+        return self._delivery.run_id
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt."""
+        return self._delivery.attempt
+
+    @property
+    def event(self) -> Envelope:
+        """The envelope of the event that is handled (of the first one of a batch)."""
+        return self._delivery.events[0].event
+
+    @property
+    def tenant(self) -> str:
+        return self.event.tenant
+
+    @property
+    def key(self) -> str:
+        return self._delivery.lane.partition("/")[2]
+
+    @overload
+    async def step(
+        self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **options: P.kwargs
+    ) -> R: ...
+    @overload
+    async def step(self, name: str, call: Callable[P, R], /, *args: P.args, **options: P.kwargs) -> R: ...
+    async def step(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+        """Call something outside once, and remember what it returned: a run that is resumed gets it from the journal.
+
+        It begins only when all that led to it is durable (C7). If the process dies between the call and the record, the
+        call is made again with the same `idempotency_key`: pass that on to whatever you call.
+        """
+        return await self._step(name, call, args, options, effects=True)
+
+    async def read(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+        """A step whose call changes nothing outside (a search, a model, a computation): it need not wait for durability."""
+        return await self._step(name, call, args, options, effects=False)
+
+    def idempotency_key(self, name: str) -> str:
+        """Return the key of the *next* call of step `name`: the same each time the run is resumed."""
+        return f"{self.run_id}/{self._delivery.journal.upcoming_step(name)}"
+
+    def emit(self, event: Event, *, key: str | None = None) -> None:
+        """Append an event to its topic when this handling is committed. `key` overrides the value of its key field."""
+        if len(self.emitted) >= EMITTED_MAX:
+            raise LimitReached("the number of events emitted by one handling", len(self.emitted) + 1, EMITTED_MAX)
+        self.emitted.append((event, key))
+
+    @property
+    def session(self) -> "Session":
+        """The session of this key: its conversation."""
+        if self._session is None:
+            self._session = Session(self.tenant, self.key, self._services)
+        return self._session
+
+    def session_of(self, session: str) -> "Session":
+        """The session with another key, where an agent is ordered by something else. One session per handling."""
+        if self._session is None:
+            self._session = Session(self.tenant, session, self._services)
+        elif self._session.id != session:
+            raise Refused(f"this handling works with session {self._session.id!r} already", "use one session per handling")
+        return self._session
+
+    @property
+    def values(self) -> "Values":
+        """What this agent remembers for this key."""
+        if self._values is None:
+            self._values = Values((self.tenant, self._delivery.agent.name, self.key), self._services)
+        return self._values
+
+    def write_memory(self, writes: Writes) -> None:
+        """Add what this handling changed in its session and values, which other handlings see from now on."""
+        if self._session is not None and self._session.added and self._session.entry is not None:
+            _write_session(writes, self._session, self._session.entry, self._services)
+        if self._values is not None and self._values.changed and self._values.entry is not None:
+            _write_values(writes, self._values, self._values.entry, self._services)
+
+    def let_go(self) -> None:
+        """The handling is over: what it held may be dropped from memory."""
+        memory = self._services.memory
+        if self._session is not None and self._session.entry is not None:
+            memory.sessions.let_go(self._session.entry)
+        if self._values is not None and self._values.entry is not None:
+            memory.values.let_go(self._values.entry)
+
+    def model(self, name: str = "default") -> BoundModel:
+        """Return a model of the app, whose answers are steps of this run."""
+        return self._services.models.bound(name, self)
+
+    def tell(self, text: str, *, name: str = "") -> None:
+        """Show a piece of an answer to whoever listens, at once: provisional until the run is committed."""
+        self._services.releases.tell(
+            self.event.correlation_id, Piece("token", self.run_id, name, text=text, provisional=True)
+        )
+
+    async def _step(
+        self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
+    ) -> Any:
+        if self._delivery.agent.options.batch:
+            return await self._step_of_batch(name, call, args, options, effects=effects)
+        journal = self._delivery.journal
+        step = journal.next_step(name)
+        found = journal.find(step)
+        if found is not None:
+            return decode_value(found, _type_returned(call))
+        if effects:
+            await self._services.committer.durable()
+        result = call(*args, **options)
+        if isawaitable(result):
+            result = await result
+        services = self._services
+        journal.record(step, encode_value(result, step), services.clock.now_ms())
+        services.committer.recorded(self._delivery.run_id, journal)
+        if services.releases.awaited(self._delivery.run_id, self.event.correlation_id):
+            services.told_when_durable(self.event.correlation_id, Piece("step", self._delivery.run_id, step))
+        return result
+
+    async def _step_of_batch(
+        self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
+    ) -> Any:
+        """Call without a record: after a crash the events may come in other batches, where no record would be found."""
+        if effects:
+            hint = "use ctx.read for what changes nothing outside, or emit an event to an agent that takes one at a time"
+            raise Refused(f"step {name!r} has effects, and {self._delivery.agent.name!r} takes batches", hint)
+        result = call(*args, **options)
+        return await result if isawaitable(result) else result
+
+
+class Session:
+    """The newest messages of one conversation, and those that this handling adds."""
+
+    __slots__ = ("_services", "added", "entry", "id", "tenant")
+
+    def __init__(self, tenant: str, session: str, services: Services) -> None:
+        self.tenant = tenant
+        self.id = session
+        self._services = services
+        self.entry: Entry[History] | None = None
+        self.added: list[SessionMessage] = []
+
+    async def history(self, last: int = 20) -> list[SessionMessage]:
+        """Return the last messages (20 at most), oldest first, with those that this handling added."""
+        entry = self.entry or await self._hold()
+        return [*entry.content.messages, *self.added][-last:]
+
+    async def add(self, role: Role, content: str) -> None:
+        """Add a message when this handling is committed."""
+        if self.entry is None:
+            await self._hold()
+        self.added.append(SessionMessage(role, content, self._services.clock.now_ms()))
+
+    async def _hold(self) -> Entry[History]:
+        self.entry = await self._services.memory.sessions.hold((self.tenant, self.id))
+        return self.entry
+
+
+class Values:
+    """Named values of one agent for one key. Since a key is handled one event at a time, no update is lost."""
+
+    __slots__ = ("_services", "changed", "entry", "key")
+
+    def __init__(self, key: tuple[str, str, str], services: Services) -> None:
+        self.key = key
+        self._services = services
+        self.entry: Entry[dict[str, bytes]] | None = None
+        self.changed: dict[str, bytes | None] = {}
+
+    async def get(self, name: str, default: Any = None, *, to: Any = Any) -> Any:
+        """Return a value as type `to`, or the default."""
+        entry = self.entry or await self._hold()
+        body = self.changed[name] if name in self.changed else entry.content.get(name)
+        if body is None:
+            return default
+        plain = msgspec.msgpack.decode(body)
+        return plain if to is Any else shaped(plain, to)
+
+    async def set(self, name: str, value: Any) -> None:
+        """Set a value when this handling is committed; None removes it."""
+        if self.entry is None:
+            await self._hold()
+        self.changed[name] = None if value is None else encode_value(value, name)
+
+    async def _hold(self) -> Entry[dict[str, bytes]]:
+        self.entry = await self._services.memory.values.hold(self.key)
+        return self.entry
+
+
+def _write_session(writes: Writes, session: Session, entry: Entry[History], services: Services) -> None:
+    history, added = entry.content, session.added
+    expires_ms = services.clock.now_ms() + TTL_MS
+    delta = SessionDelta(session.tenant, session.id, history.number, len(added), encode_messages(added), expires_ms)
+    writes.sessions.append(delta)
+    history.add(added)
+    services.memory.sessions.changed(entry)
+
+
+def _write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]], services: Services) -> None:
+    for name, body in values.changed.items():
+        writes.values.append(ValueWrite(*values.key, name, body))
+        if body is None:
+            entry.content.pop(name, None)
+        else:
+            entry.content[name] = body
+    services.memory.values.changed(entry)
+
+
+def _type_returned(call: Callable[..., Any]) -> Any:
+    """The type that a step's function is annotated to return; `Any` where it does not say."""
+    function = getattr(call, "__func__", call)
+    known = _returned.get(function)
+    if known is None:
+        try:
+            known = typing.get_type_hints(function).get("return", Any)
+        except (NameError, TypeError):
+            known = Any
+        if len(_returned) < EMITTED_MAX:  # lambdas made in a loop must not fill the memory
+            _returned[function] = known
+    return known
+
+
+def entered(context: Context) -> Any:
+    """Make the context the current one of this task."""
+    return _current.set(context)
+
+
+def required() -> Context:
+    """Return the current context, or say that there must be one."""
+    context = _current.get()
+    if context is None:
+        raise Missing("a running handler", "call this from within an agent")
+    return context

@@ -1,0 +1,259 @@
+"""The engine: append, deliver per key, handle, commit, release.
+
+- The engine holds the newest claim on the state store, or it stops (C5).
+- All that it does is a keyed handler over a log: what is not written yet is done again after a crash, from the log.
+- It starts by reading how far each agent came, and asks the store about a run only when the run is older than itself.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from penstock.core.agents.progress import Progress
+from penstock.core.events.envelope import Recorded, run_id
+from penstock.core.events.event import Event
+from penstock.errors import Missing, PenstockError, Refused, RunFailed, TimedOut
+from penstock.ports.clock import Clock
+from penstock.ports.log import EventLog
+from penstock.ports.state import RunCatalog, StateStore, StoredRun
+from penstock.runtime.appending import PARTITION, Appender
+from penstock.runtime.committer import Committer
+from penstock.runtime.handling import Handlings
+from penstock.runtime.lanes import BatchLane, KeyLanes
+from penstock.runtime.memory import Memory
+from penstock.runtime.models import Models
+from penstock.runtime.releases import Releases
+from penstock.runtime.services import Services
+from penstock.runtime.subscriptions import Subscription
+from penstock.runtime.topology import Topology
+
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
+REPLY_WAIT_S = 60.0
+GRACE_S = 5.0
+
+
+class Store(EventLog, StateStore, RunCatalog, Protocol):
+    """A database in which the log and the state lie together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an engine is made of."""
+
+    app: str
+    topology: Topology
+    store: Store
+    clock: Clock
+    models: Models
+
+
+@asynccontextmanager
+async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
+    """Take over the store and run; on leaving, what is under way gets `GRACE_S` seconds to end.
+
+    Raises what stopped it: `Fenced` when another worker took over, `Unavailable` when the store stayed away.
+    """
+    claim = await parts.store.claim(owner)
+    ends = await parts.store.ends()
+    done = await parts.store.progress()
+    committer = Committer(parts.store, claim, parts.clock)
+    memory = Memory(parts.store, committer, parts.clock)
+    releases = Releases()
+    services = Services(parts.clock, committer, memory, releases, parts.models)
+    appender = Appender(parts.app, parts.topology, ends)
+    failure: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            handlings = Handlings(services, parts.store, appender, tasks)
+            engine = Engine(parts, services, appender, handlings)
+            tasks.create_task(engine.commit())
+            for subscription in engine.subscribed(done):
+                tasks.create_task(subscription.catch_up(parts.store, appender))
+            try:
+                yield engine
+                await engine.settled(GRACE_S)
+            except BaseException as error:  # noqa: BLE001 - the caller's own error leaves as it came, outside of any group
+                failure = error
+            raise _Stopped  # ends the tasks of the group
+    except* _Stopped:
+        pass
+    except* PenstockError as group:
+        failure = group.exceptions[0]
+    if failure is not None:
+        raise failure
+
+
+class _Stopped(Exception):  # noqa: N818 - it never leaves this module
+    """The end of `running` was reached."""
+
+
+class Engine:
+    """A running app: events go in, results come out."""
+
+    def __init__(self, parts: Parts, services: Services, appender: Appender, handlings: Handlings) -> None:
+        self.parts = parts
+        self.services = services
+        self._appender = appender
+        self._handlings = handlings
+        self._by_topic: dict[str, list[Subscription]] = {}
+        self._unsure: dict[str, Recorded] = {}  # events with an id from outside that are not durable yet
+        handlings.on_appended = self._appended
+
+    def subscribed(self, done: Mapping[tuple[str, str, int], Progress]) -> list[Subscription]:
+        """Make a subscription for each agent and topic, from where the agent is."""
+        soon = asyncio.get_running_loop().call_soon
+        for agent in self.parts.topology.agents.values():
+            batch = agent.options.batch
+            lanes = BatchLane(self._handlings.start, soon) if batch else KeyLanes(self._handlings.start)
+            for topic in sorted({event.topic_ for event in agent.accepts}):
+                progress = done.get((agent.name, topic, PARTITION), Progress())
+                subscription = Subscription(agent, topic, PARTITION, progress, lanes)
+                subscription.known_to = self._appender.end(topic)
+                for event in agent.accepts:
+                    if event.topic_ == topic:
+                        subscription.takes(self.parts.topology.kind(event))
+                if subscription.read_to < subscription.known_to:
+                    subscription.behind = True
+                    subscription.turned.set()
+                self._by_topic.setdefault(topic, []).append(subscription)
+                self._handlings.subscribe(subscription)
+        return [each for subscriptions in self._by_topic.values() for each in subscriptions]
+
+    async def commit(self) -> None:
+        """Commit until cancelled; when that becomes impossible, tell all who wait, and stop."""
+        try:
+            await self.services.committer.run()
+        except PenstockError as error:
+            self.services.releases.broken(error)
+            raise
+
+    async def settled(self, within_s: float) -> bool:
+        """Wait until nothing is under way and everything is durable; False when that took too long."""
+        waited_s = 0.0
+        while not (self._handlings.quiet and self.services.committer.idle and not self._behind):
+            if waited_s >= within_s:
+                return False
+            await self.services.clock.sleep(0.005)
+            waited_s += 0.005
+        return True
+
+    # what callers do
+
+    async def send(self, event: Event, *, id: str | None = None, tenant: str = "default", key: str | None = None) -> str:
+        """Append an event, and return its id once it is durable. The same `id` twice is one event."""
+        recorded, _ = await self._submit(event, id=id, tenant=tenant, key=key)
+        await self.services.committer.durable()
+        return recorded.event.id
+
+    async def send_many(self, events: list[Event], *, tenant: str = "default") -> list[str]:
+        """Append events together, and return their ids once they are durable."""
+        recorded = [(await self._submit(event, id=None, tenant=tenant, key=None))[0] for event in events]
+        await self.services.committer.durable()
+        return [each.event.id for each in recorded]
+
+    async def ask(
+        self,
+        event: Event,
+        reply: type[E],
+        *,
+        id: str | None = None,
+        tenant: str = "default",
+        within_s: float = REPLY_WAIT_S,
+    ) -> E:
+        """Append an event and return the first `reply` that follows from it, once that is durable.
+
+        Raises `RunFailed` when an agent on the way gave up, `TimedOut` when nothing came (the work goes on).
+        """
+        id = id or self.services.clock.new_id()
+        with self.services.releases.reply(id, reply.type_) as waiting:
+            _, is_new = await self._submit(event, id=id, tenant=tenant, key=None)
+            if not is_new:
+                for earlier in await self.parts.store.origin(id):
+                    if earlier.event.type == reply.type_:
+                        return reply.decoded(earlier.event.data)
+            recorded = await self._within(waiting, within_s, f"the answer to event {id}")
+        return reply.decoded(recorded.event.data)
+
+    async def call(
+        self,
+        agent: str,
+        event: Event,
+        *,
+        id: str | None = None,
+        tenant: str = "default",
+        within_s: float = REPLY_WAIT_S,
+    ) -> bytes:
+        """Append an event and return what `agent` returns for it, as JSON, once that is durable."""
+        self.require_taker(agent, event)
+        id = id or self.services.clock.new_id()
+        run = run_id(id, agent)
+        with self.services.releases.run(run) as waiting:
+            _, is_new = await self._submit(event, id=id, tenant=tenant, key=None)
+            if not is_new:
+                stored = await self.parts.store.run(run)
+                if stored is not None and stored.change.status == "succeeded":
+                    return stored.change.result
+                if stored is not None and stored.change.status == "failed":
+                    raise RunFailed(run, stored.change.reason)
+            return await self._within(waiting, within_s, f"run {run}")
+
+    def require_taker(self, agent: str, event: Event) -> None:
+        """Raise `Missing` unless the agent exists and takes this event."""
+        found = self.parts.topology.agents.get(agent)
+        if found is None:
+            raise Missing(f"the agent {agent!r}", f"this app has {', '.join(self.parts.topology.agents) or 'none'}")
+        if type(event) not in found.accepts:
+            raise Refused(f"{agent!r} does not take {event.type_}", "send it as an event instead")
+
+    async def run(self, id: str) -> StoredRun:
+        """Return what is known of a run; `Missing` when there is none."""
+        stored = await self.parts.store.run(id)
+        if stored is None:
+            raise Missing(f"the run {id!r}", "see `penstock runs list`")
+        if stored.change.status == "queued" and self._handlings.is_under_way(id):
+            stored.change.status = "running"
+        return stored
+
+    async def _submit(self, event: Event, *, id: str | None, tenant: str, key: str | None) -> tuple[Recorded, bool]:
+        committer = self.services.committer
+        if committer.failure is not None:
+            raise committer.failure
+        while committer.full:  # the disk does not keep up: whoever sends more waits
+            await committer.durable()
+        if id is not None:
+            known = self._unsure.get(id) or await self.parts.store.event(id) or self._unsure.get(id)
+            if known is not None:
+                return known, False
+        now_ms = self.services.clock.now_ms()
+        recorded = self._appender.submitted(
+            event, id=id or self.services.clock.new_id(), tenant=tenant, key=key, now_ms=now_ms
+        )
+        if id is not None:
+            self._unsure[id] = recorded
+            committer.add(lambda: self._sure(id)).events.append(recorded)
+        else:
+            committer.add().events.append(recorded)
+        self._appended(recorded)
+        return recorded, True
+
+    def _sure(self, id: str) -> None:
+        self._unsure.pop(id, None)
+
+    def _appended(self, recorded: Recorded) -> None:
+        for subscription in self._by_topic.get(recorded.position.topic, ()):
+            subscription.offer(recorded)
+
+    @property
+    def _behind(self) -> bool:
+        return any(each.behind or each.lanes.waiting for topic in self._by_topic.values() for each in topic)
+
+    async def _within(self, waiting: "asyncio.Future[T]", within_s: float, what: str) -> T:
+        try:
+            async with asyncio.timeout(within_s):
+                return await waiting
+        except TimeoutError:
+            raise TimedOut(what, within_s) from None
+

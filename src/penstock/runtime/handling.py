@@ -1,0 +1,224 @@
+"""Running handlers: one delivery becomes one unit of work, or an attempt that failed.
+
+What a handling did reaches the memory of the engine and the committer in one go, without an await between: other handlings
+see all of it or nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from penstock.core.agents.declaration import Agent
+from penstock.core.agents.journal import Journal
+from penstock.core.agents.unit import DeadLetter, RunChange, Status
+from penstock.core.events.envelope import Recorded
+from penstock.core.events.event import Event
+from penstock.errors import Invalid, LimitReached, Missing, Refused
+from penstock.ports.state import StateStore
+from penstock.runtime.appending import Appender
+from penstock.runtime.context import Context, entered
+from penstock.runtime.lanes import BatchLane, Delivery
+from penstock.runtime.services import Services
+from penstock.runtime.subscriptions import Subscription
+
+IN_FLIGHT_MAX = 1024
+REASON_CHARS_MAX = 4000
+_FINAL = (Invalid, LimitReached, Missing, Refused)  # trying again gives the same answer
+_json = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json")).encode
+
+
+class Handlings:
+    """The handlings under way, and the deliveries that wait for a free place among them."""
+
+    def __init__(self, services: Services, store: StateStore, appender: Appender, tasks: asyncio.TaskGroup) -> None:
+        self._services = services
+        self._store = store
+        self._appender = appender
+        self._tasks = tasks
+        self._ready: deque[Delivery] = deque()
+        self._under_way: dict[str, Delivery] = {}
+        self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self.on_appended: Callable[[Recorded], None] = _nowhere
+        services.committer.on_room = self._fill
+
+    def subscribe(self, subscription: Subscription) -> None:
+        self._subscriptions[subscription.agent.name, subscription.topic] = subscription
+
+    def start(self, delivery: Delivery) -> None:
+        """Handle a delivery whose turn has come, when there is room."""
+        if len(self._under_way) < IN_FLIGHT_MAX and not self._services.committer.full:
+            self._begin(delivery)
+        else:
+            self._ready.append(delivery)
+
+    def is_under_way(self, run_id: str) -> bool:
+        return run_id in self._under_way
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is being handled or waits for a place."""
+        return not self._under_way and not self._ready
+
+    def _begin(self, delivery: Delivery) -> None:
+        self._under_way[delivery.run_id] = delivery
+        self._tasks.create_task(self._handle(delivery))
+
+    def _fill(self) -> None:
+        while self._ready and len(self._under_way) < IN_FLIGHT_MAX and not self._services.committer.full:
+            self._begin(self._ready.popleft())
+        for subscription in self._subscriptions.values():
+            if subscription.behind:
+                subscription.turned.set()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        if delivery.known:
+            await self._recall(delivery)
+        agent = delivery.agent
+        context = Context(delivery, self._services)
+        entered(context)
+        started_s = self._services.clock.monotonic_s()
+        try:
+            argument = _argument(agent, delivery.events)
+            async with asyncio.timeout(agent.options.timeout_s):
+                result = await (agent.handler(argument, context) if agent.wants_context else agent.handler(argument))
+            body = self._outcome(context, result)
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            self._failed(delivery, error)  # the handler cancelled itself
+        except TimeoutError:
+            self._failed(delivery, TimeoutError(f"no result within timeout_s={agent.options.timeout_s:g}"))
+        except Exception as error:  # noqa: BLE001 - a handler is the user's code: it may raise anything
+            self._failed(delivery, error)
+        else:
+            duration_ms = (self._services.clock.monotonic_s() - started_s) * 1000
+            self._succeeded(delivery, context, body, duration_ms)
+        finally:
+            context.let_go()
+        if self._ready:
+            self._fill()
+
+    async def _recall(self, delivery: Delivery) -> None:
+        """Learn from the store how far an earlier process came with the run."""
+        delivery.known = False
+        stored = await self._store.run(delivery.run_id)
+        if stored is None:
+            return
+        delivery.journal = Journal(stored.records, stored.chunks)
+        delivery.attempt = stored.change.attempt + 1
+        wait_ms = stored.change.due_ms - self._services.clock.now_ms()
+        if wait_ms > 0:
+            await self._services.clock.sleep(wait_ms / 1000)
+
+    def _outcome(self, context: Context, result: Any) -> bytes:
+        """Take the events in what a handler returned, and return it as JSON."""
+        returned = result if isinstance(result, list | tuple) else (result,)  # pyright: ignore[reportUnknownVariableType]
+        for each in returned:  # pyright: ignore[reportUnknownVariableType]
+            if isinstance(each, Event):
+                context.emit(each)
+        for event, _ in context.emitted:
+            self._appender.check(event, context.event)
+        if result is None:
+            return b""
+        try:
+            return result.encoded() if isinstance(result, Event) else _json(result)
+        except (TypeError, AttributeError) as error:
+            raise Refused(f"what the handler returned cannot be stored ({error})", "return events or plain data") from error
+
+    def _succeeded(self, delivery: Delivery, context: Context, body: bytes, duration_ms: float) -> None:
+        services, cause = self._services, context.event
+        now_ms = services.clock.now_ms()
+        emitted: list[Recorded] = []
+        correlation = cause.correlation_id or cause.id
+        run_id = delivery.run_id
+        writes = services.committer.add(lambda: services.releases.succeeded(run_id, correlation, body, emitted))
+        for number, (event, key) in enumerate(context.emitted):
+            recorded = self._appender.emitted(
+                event, key, by=run_id, agent=delivery.agent.name, cause=cause, number=number, now_ms=now_ms
+            )
+            emitted.append(recorded)
+        writes.events.extend(emitted)
+        context.write_memory(writes)
+        writes.index.extend(context.index)
+        change = self._change(delivery, "succeeded", now_ms)
+        change.result = body
+        change.duration_ms = round(duration_ms, 3)
+        change.records = services.committer.ended(run_id, delivery.journal)
+        writes.runs.append(change)
+        self._done(delivery)
+        for recorded in emitted:
+            self.on_appended(recorded)
+        self._subscription(delivery).lanes.finished(delivery)
+
+    def _failed(self, delivery: Delivery, error: BaseException) -> None:
+        retry = delivery.agent.options.retry
+        reason = f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX]
+        clock = self._services.clock
+        del self._under_way[delivery.run_id]
+        if not isinstance(error, _FINAL) and delivery.attempt < retry.attempts_max:
+            wait_s = retry.wait_s(delivery.attempt, clock.random())
+            self._try_later(delivery, reason, wait_s)
+            return
+        subscription = self._subscription(delivery)
+        if isinstance(subscription.lanes, BatchLane) and len(delivery.events) > 1:
+            subscription.lanes.take_apart(delivery)
+            return
+        self._bury(delivery, reason)
+        subscription.lanes.finished(delivery)
+
+    def _try_later(self, delivery: Delivery, reason: str, wait_s: float) -> None:
+        services = self._services
+        change = self._change(delivery, "retrying", services.clock.now_ms())
+        change.due_ms = change.at_ms + int(wait_s * 1000)
+        change.reason = reason
+        services.committer.add().runs.append(change)
+        delivery.attempt += 1
+        delivery.journal.rewind()
+        self._tasks.create_task(self._wait_and_start(delivery, wait_s))
+
+    async def _wait_and_start(self, delivery: Delivery, wait_s: float) -> None:
+        await self._services.clock.sleep(wait_s)
+        self.start(delivery)
+
+    def _bury(self, delivery: Delivery, reason: str) -> None:
+        """Give up on an event: it goes to the dead letters with the reason, and its key goes on."""
+        services, recorded = self._services, delivery.events[0]
+        now_ms = services.clock.now_ms()
+        run_id, correlation = delivery.run_id, recorded.event.correlation_id or recorded.event.id
+        writes = services.committer.add(lambda: services.releases.failed(run_id, correlation, reason))
+        change = self._change(delivery, "failed", now_ms)
+        change.reason = reason
+        change.records = services.committer.ended(run_id, delivery.journal)
+        writes.runs.append(change)
+        writes.dead.append(DeadLetter(run_id, delivery.agent.name, recorded, reason, delivery.attempt, now_ms))
+        self._done(delivery)
+
+    def _done(self, delivery: Delivery) -> None:
+        self._under_way.pop(delivery.run_id, None)
+        subscription = self._subscription(delivery)
+        for recorded in delivery.events:
+            place = recorded.position
+            of = subscription if place.topic == subscription.topic else self._subscriptions[delivery.agent.name, place.topic]
+            of.progress.mark(place.offset)
+            self._services.committer.done(delivery.agent.name, place.topic, place.partition, of.progress)
+
+    def _change(self, delivery: Delivery, status: Status, now_ms: int) -> RunChange:
+        event = delivery.events[0].event
+        return RunChange(delivery.run_id, delivery.agent.name, event.tenant, event.key, status, delivery.attempt, now_ms)
+
+    def _subscription(self, delivery: Delivery) -> Subscription:
+        return self._subscriptions[delivery.agent.name, delivery.events[0].position.topic]
+
+
+def _argument(agent: Agent, events: list[Recorded]) -> Any:
+    """Return what the handler takes: the event, or the list of events."""
+    by_type = {event.type_: event for event in agent.accepts}
+    decoded = [by_type[recorded.event.type].decoded(recorded.event.data) for recorded in events]
+    return decoded if agent.options.batch else decoded[0]
+
+
+def _nowhere(recorded: Recorded) -> None:
+    """Stand in for an engine that is not running yet."""

@@ -1,0 +1,127 @@
+"""Who may run now: the deliveries of one agent, one at a time per key and in order (C2), keys side by side.
+
+A lane exists while its key has a delivery under way; a delivery that is to be tried again keeps its lane.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from penstock.core.agents.declaration import Agent
+from penstock.core.agents.journal import Journal
+from penstock.core.events.envelope import Recorded
+from penstock.core.events.envelope import run_id as run_id_of
+
+
+class Delivery:
+    """One handling to be: the events (several for an agent that takes batches), and how often it was tried."""
+
+    __slots__ = ("agent", "attempt", "begun_ms", "events", "journal", "known", "lane", "run_id")
+
+    def __init__(self, agent: Agent, events: list[Recorded], lane: str, *, known: bool) -> None:
+        self.agent = agent
+        self.events = events
+        self.lane = lane
+        self.known = known  # whether the store may know something of the run already
+        self.attempt = 1
+        self.begun_ms = 0
+        self.journal = Journal()
+        self.run_id = run_id_of(events[0].event.id, agent.name)
+
+    def join(self) -> None:
+        """Take the run id of a batch, which is not that of its first event alone."""
+        if len(self.events) > 1:
+            self.run_id = run_id_of(f"{self.events[0].event.id}+{len(self.events) - 1}", self.agent.name)
+
+
+Start = Callable[[Delivery], None]
+
+
+class Lanes(Protocol):
+    """The waiting deliveries of one agent."""
+
+    waiting: int
+
+    def offer(self, delivery: Delivery) -> None:
+        """Start the delivery when its turn comes."""
+        ...
+
+    def finished(self, delivery: Delivery) -> None:
+        """The delivery is done with: start what waited for it."""
+        ...
+
+
+class KeyLanes:
+    """One lane per key."""
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._lanes: dict[str, deque[Delivery] | None] = {}
+        self.waiting = 0
+
+    def offer(self, delivery: Delivery) -> None:
+        lane = delivery.lane
+        if lane not in self._lanes:
+            self._lanes[lane] = None
+            self._start(delivery)
+            return
+        queue = self._lanes[lane]
+        if queue is None:
+            queue = self._lanes[lane] = deque()
+        queue.append(delivery)
+        self.waiting += 1
+
+    def finished(self, delivery: Delivery) -> None:
+        queue = self._lanes[delivery.lane]
+        if queue:
+            self.waiting -= 1
+            self._start(queue.popleft())
+        else:
+            del self._lanes[delivery.lane]
+
+
+class BatchLane:
+    """All keys in one lane: as many events as wait, up to the agent's batch, are handled together.
+
+    A batch that failed for good is taken apart, so that a poisonous event harms only itself (C6).
+    """
+
+    def __init__(self, start: Start, soon: Callable[[Callable[[], None]], object]) -> None:
+        self._start = start
+        self._soon = soon
+        self._queue: deque[Delivery] = deque()
+        self._apart: deque[Delivery] = deque()
+        self._busy = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue) + len(self._apart)
+
+    def offer(self, delivery: Delivery) -> None:
+        self._queue.append(delivery)
+        if not self._busy:
+            self._busy = True
+            self._soon(self._next)  # what else arrives in this tick belongs to the same batch
+
+    def finished(self, delivery: Delivery) -> None:  # noqa: ARG002 - there is one lane
+        self._next()
+
+    def take_apart(self, delivery: Delivery) -> None:
+        """Handle the events of a failed batch one by one, before anything else."""
+        for each in delivery.events:
+            self._apart.append(Delivery(delivery.agent, [each], delivery.lane, known=False))
+        self._next()
+
+    def _next(self) -> None:
+        if self._apart:
+            self._start(self._apart.popleft())
+            return
+        if not self._queue:
+            self._busy = False
+            return
+        first = self._queue.popleft()
+        tenant = first.events[0].event.tenant
+        while self._queue and len(first.events) < first.agent.options.batch and self._queue[0].events[0].event.tenant == tenant:
+            first.events.extend(self._queue.popleft().events)
+        first.join()
+        self._start(first)

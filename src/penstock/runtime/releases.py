@@ -1,0 +1,145 @@
+"""Who waits for what: replies and live streams, told only after the commit (C7).
+
+Pieces of a model's answer are the exception: they are told at once, marked as provisional. A listener who does not keep up
+loses the oldest pieces, and is told so; it never slows a handling down.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from msgspec import Struct
+
+from penstock.core.events.envelope import Recorded
+from penstock.errors import PenstockError, RunFailed
+
+PIECES_MAX = 1024
+
+
+class Piece(Struct, frozen=True):
+    """Something that happened on the way from one event to its answers."""
+
+    kind: str  # token | step | event | succeeded | retrying | failed | lagged
+    run_id: str = ""
+    name: str = ""
+    text: str = ""
+    data: Any = None
+    provisional: bool = False
+
+
+class Listener:
+    """One who listens to all that follows from one event."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[Piece] = deque()
+        self._arrived = asyncio.Event()
+        self._lost = 0
+
+    def tell(self, piece: Piece) -> None:
+        if len(self._pieces) >= PIECES_MAX:
+            self._pieces.popleft()
+            self._lost += 1
+        self._pieces.append(piece)
+        self._arrived.set()
+
+    async def pieces(self) -> AsyncGenerator[Piece]:
+        """Yield pieces as they come, without end."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                yield Piece("lagged", text=f"{lost} pieces were lost: you read too slowly")
+            while self._pieces:
+                yield self._pieces.popleft()
+
+
+class Releases:
+    """The waiters of an engine."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, list[asyncio.Future[bytes]]] = {}
+        self._replies: dict[str, list[tuple[str, asyncio.Future[Recorded]]]] = {}
+        self._listeners: dict[str, list[Listener]] = {}
+
+    @contextmanager
+    def run(self, run_id: str) -> Generator[asyncio.Future[bytes]]:
+        """Wait for the JSON that a run returns."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        waiting = self._runs.setdefault(run_id, [])
+        waiting.append(future)
+        try:
+            yield future
+        finally:
+            waiting.remove(future)
+            if not waiting:
+                self._runs.pop(run_id, None)
+
+    @contextmanager
+    def reply(self, correlation_id: str, type: str) -> Generator[asyncio.Future[Recorded]]:
+        """Wait for the first event of a type that follows from an event."""
+        future: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+        entry = (type, future)
+        waiting = self._replies.setdefault(correlation_id, [])
+        waiting.append(entry)
+        try:
+            yield future
+        finally:
+            waiting.remove(entry)
+            if not waiting:
+                self._replies.pop(correlation_id, None)
+
+    @contextmanager
+    def listening(self, correlation_id: str) -> Generator[Listener]:
+        """Listen to all that follows from an event."""
+        listener = Listener()
+        listeners = self._listeners.setdefault(correlation_id, [])
+        listeners.append(listener)
+        try:
+            yield listener
+        finally:
+            listeners.remove(listener)
+            if not listeners:
+                self._listeners.pop(correlation_id, None)
+
+    def awaited(self, run_id: str, correlation_id: str) -> bool:
+        """Whether anybody waits for this run or for what follows from its event."""
+        return run_id in self._runs or correlation_id in self._replies or correlation_id in self._listeners
+
+    def tell(self, correlation_id: str, piece: Piece) -> None:
+        for listener in self._listeners.get(correlation_id, ()):
+            listener.tell(piece)
+
+    def succeeded(self, run_id: str, correlation_id: str, result: bytes, emitted: list[Recorded]) -> None:
+        """A run's end is durable."""
+        for future in self._runs.get(run_id, ()):
+            if not future.done():
+                future.set_result(result)
+        waiting = self._replies.get(correlation_id, ())
+        for recorded in emitted:
+            for type_, future in waiting:
+                if type_ == recorded.event.type and not future.done():
+                    future.set_result(recorded)
+            self.tell(correlation_id, Piece("event", run_id, recorded.event.type, data=recorded.event.data))
+        self.tell(correlation_id, Piece("succeeded", run_id, data=result))
+
+    def failed(self, run_id: str, correlation_id: str, reason: str) -> None:
+        """A run's failure is durable."""
+        error = RunFailed(run_id, reason)
+        for future in [*self._runs.get(run_id, ()), *(each for _, each in self._replies.get(correlation_id, ()))]:
+            if not future.done():
+                future.set_exception(error)
+        self.tell(correlation_id, Piece("failed", run_id, text=reason))
+
+    def broken(self, error: PenstockError) -> None:
+        """Nothing more will come."""
+        runs = [future for waiting in self._runs.values() for future in waiting]
+        replies = [future for waiting in self._replies.values() for _, future in waiting]
+        for future in [*runs, *replies]:
+            if not future.done():
+                future.set_exception(error)
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                listener.tell(Piece("failed", text=str(error)))

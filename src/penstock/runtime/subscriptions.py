@@ -1,0 +1,97 @@
+"""From the log to the lanes: what each agent has still to handle, in the order of the log.
+
+Events that this engine appends are offered at once, before they are durable, as long as the agent has read all before them;
+otherwise the agent is behind, and reads on from the log. Memory is bounded so: what does not fit waits in the log.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from penstock.core.agents.declaration import Agent
+from penstock.core.agents.progress import Progress
+from penstock.core.events.envelope import Recorded
+from penstock.core.events.event import Event
+from penstock.errors import Invalid
+from penstock.ports.log import EventLog
+from penstock.runtime.appending import Appender
+from penstock.runtime.lanes import Delivery, Lanes
+from penstock.runtime.topology import Kind
+
+WAITING_MAX = 8192  # deliveries of one agent that wait in memory
+PAGE = 512
+
+
+class Subscription:
+    """One agent at one partition of one topic."""
+
+    def __init__(self, agent: Agent, topic: str, partition: int, progress: Progress, lanes: Lanes) -> None:
+        self.agent = agent
+        self.topic = topic
+        self.partition = partition
+        self.progress = progress
+        self.lanes = lanes
+        self.read_to = progress.low
+        self.behind = False
+        self.known_to = 0  # up to this offset the store may know something of a run
+        self._kinds: dict[str, Callable[[Recorded], str]] = {}
+        self.turned = asyncio.Event()  # something changed for one who is behind
+
+    def takes(self, kind: Kind) -> None:
+        """Deliver events of this kind."""
+        self._kinds[kind.event.type_] = _lane_of(self.agent, kind)
+
+    def offer(self, recorded: Recorded) -> bool:
+        """Deliver an event that follows all that was read; False when the agent is behind and will read it later."""
+        offset = recorded.position.offset
+        if self.behind or offset != self.read_to + 1 or self.lanes.waiting >= WAITING_MAX:
+            self.behind = True
+            self.turned.set()
+            return False
+        self._deliver(recorded)
+        return True
+
+    def _deliver(self, recorded: Recorded) -> None:
+        offset = recorded.position.offset
+        self.read_to = offset
+        lane_of = self._kinds.get(recorded.event.type)
+        if lane_of is None:
+            self.progress.mark(offset)  # a topic may carry types that this agent does not take
+            return
+        lane = f"{recorded.event.tenant}/{lane_of(recorded)}"
+        self.lanes.offer(Delivery(self.agent, [recorded], lane, known=offset <= self.known_to))
+
+    async def catch_up(self, log: EventLog, appender: Appender) -> None:
+        """Read on whenever behind, forever, up to the last offset that was given out."""
+        while True:
+            await self.turned.wait()
+            self.turned.clear()
+            while self.behind and self.lanes.waiting < WAITING_MAX // 2:
+                page = await log.read(self.topic, self.partition, after=self.read_to, limit=PAGE)
+                for recorded in page:
+                    if recorded.position.offset in self.progress:
+                        self.read_to = recorded.position.offset
+                    else:
+                        self._deliver(recorded)
+                if self.read_to >= appender.end(self.topic):
+                    self.behind = False
+                elif not page:
+                    break  # the rest is not durable yet: the next commit turns us on
+
+
+def _lane_of(agent: Agent, kind: Kind) -> Callable[[Recorded], str]:
+    """Return how an event finds its lane. Without a key each event is a lane of its own: nothing asks for order."""
+    field = agent.key_field(kind.event)
+    if agent.options.batch:
+        return lambda _: ""
+    if field is None:
+        return lambda recorded: recorded.event.key or recorded.event.id
+    if field == kind.key:
+        return lambda recorded: recorded.event.key
+    return lambda recorded: _field(kind.event, field, recorded)
+
+
+def _field(event: type[Event], field: str, recorded: Recorded) -> str:
+    try:
+        return str(getattr(event.decoded(recorded.event.data), field))
+    except Invalid:
+        return recorded.event.id  # the handling will say what is wrong with it

@@ -1,0 +1,61 @@
+"""Which events an app knows, where they are kept, and which agents take them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from penstock.core.agents.declaration import Agent, event_key
+from penstock.core.events.event import Event
+from penstock.errors import Finding, Invalid, Missing
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An event type of the app."""
+
+    event: type[Event]
+    topic: str
+    key: str | None
+
+    def key_of(self, event: Event) -> str:
+        """Return the value of the key field, as text; empty when the type has none."""
+        return "" if self.key is None else str(getattr(event, self.key))
+
+
+class Topology:
+    """The agents of an app by what they take."""
+
+    def __init__(self, agents: Mapping[str, Agent], known: Iterable[type[Event]] = ()) -> None:
+        self.agents = dict(agents)
+        named = {event for agent in agents.values() for event in (*agent.accepts, *agent.emits)} | set(known)
+        self.kinds: dict[str, Kind] = {}
+        findings: list[Finding] = []
+        for event in sorted(named, key=lambda each: each.type_):
+            known_as = self.kinds.get(event.type_)
+            if known_as is not None and known_as.event is not event:
+                hint = "rename one, or give it another version"
+                findings.append(Finding(event.type_, "is the type of two different classes", hint))
+            self.kinds[event.type_] = Kind(event, event.topic_, event_key(event, self.agents))
+        if findings:
+            raise Invalid("the app's events", tuple(findings))
+        self.topics: dict[str, list[Agent]] = {}
+        for agent in self.agents.values():
+            for topic in sorted({event.topic_ for event in agent.accepts}):
+                self.topics.setdefault(topic, []).append(agent)
+
+    def kind(self, event: type[Event]) -> Kind:
+        """Return what the app knows of an event type; one that no agent names is known by its class alone."""
+        found = self.kinds.get(event.type_)
+        if found is None:
+            found = self.kinds[event.type_] = Kind(event, event.topic_, event.key_)
+        return found
+
+    def named(self, type: str) -> Kind:
+        """Return the kind of a type name; `Missing` when the app has none such."""
+        found = self.kinds.get(type) or self.kinds.get(f"{type}.v1")
+        if found is None:
+            raise Missing(f"the event type {type!r}", f"this app knows {', '.join(self.kinds) or 'none'}")
+        return found
+
+    def takers(self, event: type[Event]) -> list[Agent]:
+        """Return the agents that take events of a type."""
+        return [agent for agent in self.agents.values() if event in agent.accepts]
