@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id
+from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id, event_of
 from penstock.core.events.event import Event
 from penstock.errors import LimitReached
 from penstock.runtime.topology import Topology
@@ -32,13 +32,15 @@ class Appender:
         envelope = Envelope(id, f"/{self._app}", event.type_, key, now_ms, data, tenant, correlation_id=id)
         return self._placed(kind.topic, envelope)
 
-    def emitted(self, event: Event, key: str | None, *, by: str, agent: str, cause: Envelope, number: int, now_ms: int) -> Recorded:
-        """Return the `number`-th event that run `by` emits, with its place; `LimitReached` for an endless chain (C9)."""
+    def emitted(
+        self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
+    ) -> Recorded:
+        """Return the `number`-th event that a run emits, with its place."""
         kind = self._topology.kind(type(event))
         correlation = cause.correlation_id or cause.id
         envelope = Envelope(
-            emitted_id(by, correlation, number),
-            f"/{self._app}/{agent}",
+            emitted_id(run, correlation, number),
+            f"/{self._app}/{event_of(run)[1]}",
             event.type_,
             kind.key_of(event) if key is None else key,
             now_ms,

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Callable
 
 from penstock.core.agents.journal import Journal, encode_chunk
-from penstock.core.agents.progress import Progress
 from penstock.core.agents.policy import Retry
+from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import JournalChunk, ProgressWrite, Writes
 from penstock.errors import PenstockError, Unavailable
 from penstock.ports.clock import Clock
@@ -37,6 +37,7 @@ class Committer:
         self._journals: dict[str, Journal] = {}
         self._units = 0
         self._committing = False
+        self._watchers: list[asyncio.Future[None]] = []
         self.number = 1  # of the commit that takes what is added now
         self.durable_number = 0
         self.failure: PenstockError | None = None
@@ -86,6 +87,14 @@ class Committer:
         self._wake.set()
         await waiting
 
+    async def next_commit(self) -> None:
+        """Return after the next commit, whoever asks for it."""
+        if self.failure is not None:
+            raise self.failure
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append(waiting)
+        await waiting
+
     async def run(self) -> None:
         """Commit until cancelled; raise what cannot be mended."""
         while True:
@@ -106,6 +115,10 @@ class Committer:
         self.durable_number = number
         for release in releases:
             release()
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
         self.on_room()
 
     def _taken(self) -> tuple[Writes, list[Release], int]:

@@ -19,6 +19,7 @@ from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.sessions.history import TTL_MS, History, Role, SessionMessage, encode_messages
 from penstock.errors import LimitReached, Missing, Refused
+from penstock.runtime.collection import Collection
 from penstock.runtime.lanes import Delivery
 from penstock.runtime.memory import Entry
 from penstock.runtime.models import BoundModel
@@ -56,6 +57,11 @@ class Context:
         return self._delivery.run_id
 
     @property
+    def agent(self) -> str:
+        """The name of the agent that handles."""
+        return self._delivery.agent.name
+
+    @property
     def attempt(self) -> int:
         """1 for the first attempt."""
         return self._delivery.attempt
@@ -74,9 +80,7 @@ class Context:
         return self._delivery.lane.partition("/")[2]
 
     @overload
-    async def step(
-        self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **options: P.kwargs
-    ) -> R: ...
+    async def step(self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **options: P.kwargs) -> R: ...
     @overload
     async def step(self, name: str, call: Callable[P, R], /, *args: P.args, **options: P.kwargs) -> R: ...
     async def step(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
@@ -113,7 +117,9 @@ class Context:
         if self._session is None:
             self._session = Session(self.tenant, session, self._services)
         elif self._session.id != session:
-            raise Refused(f"this handling works with session {self._session.id!r} already", "use one session per handling")
+            raise Refused(
+                f"this handling works with session {self._session.id!r} already", "use one session per handling"
+            )
         return self._session
 
     @property
@@ -141,6 +147,10 @@ class Context:
     def model(self, name: str = "default") -> BoundModel:
         """Return a model of the app, whose answers are steps of this run."""
         return self._services.models.bound(name, self)
+
+    def collection(self, name: str) -> Collection:
+        """Return a knowledge collection of the app. Its searches are not steps: `app.knowledge(...)`'s are."""
+        return self._services.collection(name)
 
     def tell(self, text: str, *, name: str = "") -> None:
         """Show a piece of an answer to whoever listens, at once: provisional until the run is committed."""
@@ -175,7 +185,9 @@ class Context:
     ) -> Any:
         """Call without a record: after a crash the events may come in other batches, where no record would be found."""
         if effects:
-            hint = "use ctx.read for what changes nothing outside, or emit an event to an agent that takes one at a time"
+            hint = (
+                "use ctx.read for what changes nothing outside, or emit an event to an agent that takes one at a time"
+            )
             raise Refused(f"step {name!r} has effects, and {self._delivery.agent.name!r} takes batches", hint)
         result = call(*args, **options)
         return await result if isawaitable(result) else result

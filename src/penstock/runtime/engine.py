@@ -8,7 +8,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from penstock.core.agents.progress import Progress
@@ -16,9 +16,11 @@ from penstock.core.events.envelope import Recorded, run_id
 from penstock.core.events.event import Event
 from penstock.errors import Missing, PenstockError, Refused, RunFailed, TimedOut
 from penstock.ports.clock import Clock
+from penstock.ports.embedder import Embedder
 from penstock.ports.log import EventLog
 from penstock.ports.state import RunCatalog, StateStore, StoredRun
 from penstock.runtime.appending import PARTITION, Appender
+from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.handling import Handlings
 from penstock.runtime.lanes import BatchLane, KeyLanes
@@ -48,6 +50,8 @@ class Parts:
     store: Store
     clock: Clock
     models: Models
+    embedder: Embedder | None = None
+    indexes: Mapping[str, Index] = field(default_factory=dict[str, Index])
 
 
 @asynccontextmanager
@@ -69,6 +73,9 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
         async with asyncio.TaskGroup() as tasks:
             handlings = Handlings(services, parts.store, appender, tasks)
             engine = Engine(parts, services, appender, handlings)
+            for name, index in parts.indexes.items():
+                assert parts.embedder is not None, f"collection {name!r} has no embedder"
+                services.collections[name] = Collection(name, index, parts.embedder, tasks)
             tasks.create_task(engine.commit())
             for subscription in engine.subscribed(done):
                 tasks.create_task(subscription.catch_up(parts.store, appender))
@@ -77,7 +84,7 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
                 await engine.settled(GRACE_S)
             except BaseException as error:  # noqa: BLE001 - the caller's own error leaves as it came, outside of any group
                 failure = error
-            raise _Stopped  # ends the tasks of the group
+            raise _Stopped  # noqa: TRY301 - ends the tasks of the group
     except* _Stopped:
         pass
     except* PenstockError as group:
@@ -86,7 +93,7 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
         raise failure
 
 
-class _Stopped(Exception):  # noqa: N818 - it never leaves this module
+class _Stopped(Exception):
     """The end of `running` was reached."""
 
 
@@ -132,17 +139,27 @@ class Engine:
 
     async def settled(self, within_s: float) -> bool:
         """Wait until nothing is under way and everything is durable; False when that took too long."""
-        waited_s = 0.0
-        while not (self._handlings.quiet and self.services.committer.idle and not self._behind):
-            if waited_s >= within_s:
-                return False
-            await self.services.clock.sleep(0.005)
-            waited_s += 0.005
+        try:
+            async with asyncio.timeout(within_s):
+                while not (self._handlings.quiet and self.services.committer.idle and not self._behind):
+                    await self.services.committer.next_commit()
+        except TimeoutError:
+            return False
         return True
+
+    async def caught_up(self, agent: str) -> None:
+        """Wait until an agent is durably done with every event that was appended so far."""
+        mine = [each for topic in self._by_topic.values() for each in topic if each.agent.name == agent]
+        ends = [(each, self._appender.end(each.topic)) for each in mine]
+        while any(each.progress.low < end for each, end in ends):
+            await self.services.committer.next_commit()
+        await self.services.committer.durable()
 
     # what callers do
 
-    async def send(self, event: Event, *, id: str | None = None, tenant: str = "default", key: str | None = None) -> str:
+    async def send(
+        self, event: Event, *, id: str | None = None, tenant: str = "default", key: str | None = None
+    ) -> str:
         """Append an event, and return its id once it is durable. The same `id` twice is one event."""
         recorded, _ = await self._submit(event, id=id, tenant=tenant, key=key)
         await self.services.committer.durable()
@@ -167,14 +184,14 @@ class Engine:
 
         Raises `RunFailed` when an agent on the way gave up, `TimedOut` when nothing came (the work goes on).
         """
-        id = id or self.services.clock.new_id()
-        with self.services.releases.reply(id, reply.type_) as waiting:
-            _, is_new = await self._submit(event, id=id, tenant=tenant, key=None)
+        event_id = id or self.services.clock.new_id()
+        with self.services.releases.reply(event_id, reply.type_) as waiting:
+            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None)
             if not is_new:
-                for earlier in await self.parts.store.origin(id):
+                for earlier in await self.parts.store.origin(event_id):
                     if earlier.event.type == reply.type_:
                         return reply.decoded(earlier.event.data)
-            recorded = await self._within(waiting, within_s, f"the answer to event {id}")
+            recorded = await self._within(waiting, within_s, f"the answer to event {event_id}")
         return reply.decoded(recorded.event.data)
 
     async def call(
@@ -188,10 +205,10 @@ class Engine:
     ) -> bytes:
         """Append an event and return what `agent` returns for it, as JSON, once that is durable."""
         self.require_taker(agent, event)
-        id = id or self.services.clock.new_id()
-        run = run_id(id, agent)
+        event_id = id or self.services.clock.new_id()
+        run = run_id(event_id, agent)
         with self.services.releases.run(run) as waiting:
-            _, is_new = await self._submit(event, id=id, tenant=tenant, key=None)
+            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None)
             if not is_new:
                 stored = await self.parts.store.run(run)
                 if stored is not None and stored.change.status == "succeeded":
@@ -256,4 +273,3 @@ class Engine:
                 return await waiting
         except TimeoutError:
             raise TimedOut(what, within_s) from None
-

@@ -126,7 +126,9 @@ class Handlings:
         try:
             return result.encoded() if isinstance(result, Event) else _json(result)
         except (TypeError, AttributeError) as error:
-            raise Refused(f"what the handler returned cannot be stored ({error})", "return events or plain data") from error
+            raise Refused(
+                f"what the handler returned cannot be stored ({error})", "return events or plain data"
+            ) from error
 
     def _succeeded(self, delivery: Delivery, context: Context, body: bytes, duration_ms: float) -> None:
         services, cause = self._services, context.event
@@ -136,9 +138,7 @@ class Handlings:
         run_id = delivery.run_id
         writes = services.committer.add(lambda: services.releases.succeeded(run_id, correlation, body, emitted))
         for number, (event, key) in enumerate(context.emitted):
-            recorded = self._appender.emitted(
-                event, key, by=run_id, agent=delivery.agent.name, cause=cause, number=number, now_ms=now_ms
-            )
+            recorded = self._appender.emitted(event, key, run=run_id, cause=cause, number=number, now_ms=now_ms)
             emitted.append(recorded)
         writes.events.extend(emitted)
         context.write_memory(writes)
@@ -201,13 +201,19 @@ class Handlings:
         subscription = self._subscription(delivery)
         for recorded in delivery.events:
             place = recorded.position
-            of = subscription if place.topic == subscription.topic else self._subscriptions[delivery.agent.name, place.topic]
+            of = (
+                subscription
+                if place.topic == subscription.topic
+                else self._subscriptions[delivery.agent.name, place.topic]
+            )
             of.progress.mark(place.offset)
             self._services.committer.done(delivery.agent.name, place.topic, place.partition, of.progress)
 
     def _change(self, delivery: Delivery, status: Status, now_ms: int) -> RunChange:
         event = delivery.events[0].event
-        return RunChange(delivery.run_id, delivery.agent.name, event.tenant, event.key, status, delivery.attempt, now_ms)
+        return RunChange(
+            delivery.run_id, delivery.agent.name, event.tenant, event.key, status, delivery.attempt, now_ms
+        )
 
     def _subscription(self, delivery: Delivery) -> Subscription:
         return self._subscriptions[delivery.agent.name, delivery.events[0].position.topic]

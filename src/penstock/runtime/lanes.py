@@ -40,7 +40,10 @@ Start = Callable[[Delivery], None]
 class Lanes(Protocol):
     """The waiting deliveries of one agent."""
 
-    waiting: int
+    @property
+    def waiting(self) -> int:
+        """How many deliveries wait for their turn."""
+        ...
 
     def offer(self, delivery: Delivery) -> None:
         """Start the delivery when its turn comes."""
@@ -121,7 +124,11 @@ class BatchLane:
             return
         first = self._queue.popleft()
         tenant = first.events[0].event.tenant
-        while self._queue and len(first.events) < first.agent.options.batch and self._queue[0].events[0].event.tenant == tenant:
+        while (
+            self._queue
+            and len(first.events) < first.agent.options.batch
+            and self._queue[0].events[0].event.tenant == tenant
+        ):
             first.events.extend(self._queue.popleft().events)
         first.join()
         self._start(first)

@@ -5,11 +5,11 @@ can be traced to the words that led to it.
 """
 
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import Struct
@@ -58,7 +58,9 @@ class Prompts:
 
         def value(match: re.Match[str]) -> str:
             if match[1] not in inputs:
-                raise Missing(f"the input {match[1]!r} of prompt {name!r}", f"give ask(prompt={name!r}, {match[1]}=...)")
+                raise Missing(
+                    f"the input {match[1]!r} of prompt {name!r}", f"give ask(prompt={name!r}, {match[1]}=...)"
+                )
             return _shown(inputs[match[1]])
 
         return _PLACEHOLDER.sub(value, self.text(name))
@@ -141,8 +143,9 @@ def _shown(value: Any) -> str:
         return "(none)"
     if isinstance(plain, str):
         return plain
-    if isinstance(plain, Sequence):
-        return "\n".join(_shown_item(number, item) for number, item in enumerate(plain, start=1)) or "(none)"
+    if isinstance(plain, list):
+        items = cast("list[Any]", plain)
+        return "\n".join(_shown_item(number, item) for number, item in enumerate(items, start=1)) or "(none)"
     return msgspec.json.encode(plain).decode()
 
 

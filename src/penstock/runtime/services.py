@@ -1,8 +1,10 @@
 """The parts of an engine that a handler's context works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from penstock.errors import Missing
 from penstock.ports.clock import Clock
+from penstock.runtime.collection import Collection
 from penstock.runtime.committer import Committer
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
@@ -18,6 +20,14 @@ class Services:
     memory: Memory
     releases: Releases
     models: Models
+    collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
+
+    def collection(self, name: str) -> Collection:
+        """Return a collection of the app; `Missing` when it declares none of that name."""
+        found = self.collections.get(name)
+        if found is None:
+            raise Missing(f"the knowledge collection {name!r}", f"declare it: app.knowledge({name!r})")
+        return found
 
     def told_when_durable(self, correlation_id: str, piece: Piece) -> None:
         """Tell listeners after the next commit."""

@@ -22,7 +22,7 @@ PARTITION = 0
 class Disk:
     """What was committed."""
 
-    claim: Claim = Claim("", 0)
+    claim: Claim = field(default_factory=lambda: Claim("", 0))
     number: int = 0
     logs: dict[str, list[Recorded]] = field(default_factory=dict[str, list[Recorded]])
     ids: dict[str, Recorded] = field(default_factory=dict[str, Recorded])
@@ -85,31 +85,12 @@ class MemoryStore:
         if number <= disk.number:
             return
         disk.number = number
-        for recorded in writes.events:
-            self._write_event(recorded)
-        for chunk in writes.journal:
-            chunks = disk.chunks.setdefault(chunk.run_id, [])
-            assert len(chunks) == chunk.number, f"chunk {chunk.number} of {chunk.run_id} follows {len(chunks)} others"
-            chunks.append(chunk.body)
-        for change in writes.runs:
-            disk.runs[change.run_id] = change
-        for delta in writes.sessions:
-            deltas = disk.sessions.setdefault((delta.tenant, delta.session), [])
-            deltas.append((delta.number, delta.count, delta.expires_ms, delta.body))
-            del deltas[:-MESSAGES_MAX]
-        for value in writes.values:
-            values = disk.values.setdefault((value.tenant, value.agent, value.key), {})
-            if value.body is None:
-                values.pop(value.name, None)
-            else:
-                values[value.name] = value.body
+        self._write_runs(writes)
+        self._write_memory(writes)
         for done in writes.progress:
             disk.progress[done.agent, done.topic, done.partition] = Progress(done.low, done.above)
-        for letter in writes.dead:
-            disk.dead[letter.run_id] = letter
-        if writes.events:
-            for wake in self._watchers:
-                wake()
+        for wake in self._watchers if writes.events else ():
+            wake()
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
         return {which: Progress(done.low, done.above) for which, done in self.disk.progress.items()}
@@ -145,12 +126,16 @@ class MemoryStore:
         found = [
             run
             for run in reversed(self.disk.runs.values())
-            if which.tenant in (None, run.tenant) and which.agent in (None, run.agent) and which.status in (None, run.status)
+            if which.tenant in (None, run.tenant)
+            and which.agent in (None, run.agent)
+            and which.status in (None, run.status)
         ]
         return found[: which.limit]
 
     async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
-        letters = [letter for letter in reversed(self.disk.dead.values()) if tenant in (None, letter.event.event.tenant)]
+        letters = [
+            letter for letter in reversed(self.disk.dead.values()) if tenant in (None, letter.event.event.tenant)
+        ]
         return letters[:limit]
 
     async def event(self, event_id: str) -> Recorded | None:
@@ -164,3 +149,27 @@ class MemoryStore:
         assert recorded.position.offset == len(log) + 1, f"{recorded.position} leaves a gap after {len(log)}"
         log.append(recorded)
         self.disk.ids[recorded.event.id] = recorded
+
+    def _write_runs(self, writes: Writes) -> None:
+        for recorded in writes.events:
+            self._write_event(recorded)
+        for chunk in writes.journal:
+            chunks = self.disk.chunks.setdefault(chunk.run_id, [])
+            assert len(chunks) == chunk.number, f"chunk {chunk.number} of {chunk.run_id} follows {len(chunks)} others"
+            chunks.append(chunk.body)
+        for change in writes.runs:
+            self.disk.runs[change.run_id] = change
+        for letter in writes.dead:
+            self.disk.dead[letter.run_id] = letter
+
+    def _write_memory(self, writes: Writes) -> None:
+        for delta in writes.sessions:
+            deltas = self.disk.sessions.setdefault((delta.tenant, delta.session), [])
+            deltas.append((delta.number, delta.count, delta.expires_ms, delta.body))
+            del deltas[:-MESSAGES_MAX]
+        for value in writes.values:
+            values = self.disk.values.setdefault((value.tenant, value.agent, value.key), {})
+            if value.body is None:
+                values.pop(value.name, None)
+            else:
+                values[value.name] = value.body

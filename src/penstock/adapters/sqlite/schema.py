@@ -58,7 +58,9 @@ def connect(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
     except (OSError, sqlite3.OperationalError) as error:
-        raise Refused(f"{path} cannot be opened ({error})", "check that the folder exists and may be written") from error
+        raise Refused(
+            f"{path} cannot be opened ({error})", "check that the folder exists and may be written"
+        ) from error
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, FORMAT):
@@ -85,7 +87,9 @@ def translated(error: sqlite3.Error, operation: str) -> Unavailable | Refused | 
     """Return the error of ours that says what a caller can do about one of SQLite's."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            return Invalid("the store's file", (Finding(operation, str(error), "restore a backup, or choose another file"),))
+            return Invalid(
+                "the store's file", (Finding(operation, str(error), "restore a backup, or choose another file"),)
+            )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
             return Refused(f"sqlite refused {operation}: {error}", "check the rights of the file and its folder")
         case _:  # busy, full, an I/O error: what was being written is rolled back and can be written again

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.core.agents.policy import Retry
+from penstock.core.agents.policy import DEFAULT_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
 
@@ -23,7 +23,7 @@ class Options:
     """How an agent is run. `key`: the field that orders its events; `batch`: how many events it takes at once."""
 
     key: str | None = None
-    retry: Retry = Retry()
+    retry: Retry = DEFAULT_RETRY
     timeout_s: float = 300.0
     batch: int = 0
 
@@ -57,13 +57,17 @@ def declare(handler: Handler, name: str, options: Options) -> Agent:
         raise Invalid(f"agent {name!r}", (Finding("annotations", str(error), hint),)) from error
     parameters = list(inspect.signature(handler).parameters.values())
     if len(parameters) not in (1, 2):
-        findings.append(Finding("parameters", f"are {len(parameters)}", "take the event, and then a Context if you need it"))
+        findings.append(
+            Finding("parameters", f"are {len(parameters)}", "take the event, and then a Context if you need it")
+        )
     taken = hints.get(parameters[0].name) if parameters else None
     accepts = _accepted(taken, batch=options.batch, findings=findings)
     for event in accepts:
         key = options.key
         if key is not None and key not in event.model_fields:
-            findings.append(Finding("key", f"{key!r} is not a field of {event.__name__}", f"one of {', '.join(event.model_fields)}"))
+            findings.append(
+                Finding("key", f"{key!r} is not a field of {event.__name__}", f"one of {', '.join(event.model_fields)}")
+            )
     if findings:
         raise Invalid(f"agent {name!r}", tuple(findings))
     returned = hints.get("return", Any)

@@ -32,7 +32,10 @@ class Retry:
             ("factor", self.factor >= 1, "1 or more"),
             ("delay_max_s", self.delay_max_s >= self.delay_s, "at least delay_s"),
         )
-        return [Finding(f"{path}.{name}", f"is {getattr(self, name)!r}", hint) for name, holds, hint in rules if not holds]
+        return [
+            Finding(f"{path}.{name}", f"is {getattr(self, name)!r}", hint) for name, holds, hint in rules if not holds
+        ]
 
 
+DEFAULT_RETRY = Retry()
 NO_RETRY = Retry(attempts_max=1)

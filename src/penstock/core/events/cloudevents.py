@@ -51,7 +51,10 @@ def from_cloudevent(document: Mapping[str, Any], *, now_ms: int) -> Envelope:
     if document.get("specversion") != "1.0":
         findings.append(Finding("specversion", f"is {document.get('specversion')!r}", 'only "1.0" is understood'))
     time_ms = _milliseconds(document.get("time"), now_ms, findings)
-    texts = {name: _text(document, name, findings) for name in ("subject", "tenant", "correlationid", "causationid", "traceparent")}
+    texts = {
+        name: _text(document, name, findings)
+        for name in ("subject", "tenant", "correlationid", "causationid", "traceparent")
+    }
     depth = document.get("depth", 0)
     if not isinstance(depth, int) or isinstance(depth, bool) or depth < 0:
         findings.append(Finding("depth", f"is {depth!r}", "an integer of 0 or more"))

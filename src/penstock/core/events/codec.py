@@ -28,4 +28,6 @@ def decode(body: bytes) -> Envelope:
     try:
         return _decoder.decode(memoryview(body)[1:])
     except msgspec.MsgspecError as error:
-        raise Invalid("a stored event", (Finding("body", str(error), "the log is damaged: restore a backup"),)) from error
+        raise Invalid(
+            "a stored event", (Finding("body", str(error), "the log is damaged: restore a backup"),)
+        ) from error

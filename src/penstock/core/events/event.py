@@ -1,8 +1,8 @@
 """What users subclass to say which events there are. Name and version make the event's type.
 
-    class Question(Event, key="session_id"):
-        session_id: str
-        text: str
+class Question(Event, key="session_id"):
+    session_id: str
+    text: str
 """
 
 import re

@@ -1,0 +1,161 @@
+"""An app: agents, knowledge and models under one name. Declaring it opens nothing; `running` does."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+from penstock.core.agents.declaration import Agent, Handler, Options, declare
+from penstock.core.agents.policy import DEFAULT_RETRY, Retry
+from penstock.core.events.event import Event
+from penstock.errors import Finding, Invalid
+from penstock.ports.chat_model import ChatModel
+from penstock.ports.clock import Clock
+from penstock.runtime.engine import REPLY_WAIT_S, Engine, running
+from penstock.runtime.knowledge import Knowledge, OpenKnowledge
+from penstock.wiring import Declared, Settings, opened, settings
+
+E = TypeVar("E", bound=Event)
+H = TypeVar("H", bound=Handler)
+
+
+class App:
+    """What a user writes: `app = App("support")`, and then its agents.
+
+    `prompts` is the folder of the prompt files; `events` names event types that no agent of the app takes or emits.
+    """
+
+    def __init__(self, name: str, *, prompts: str | Path | None = None, events: Sequence[type[Event]] = ()) -> None:
+        if not name or not all(char.isalnum() or char in "-_" for char in name):
+            finding = Finding("name", f"is {name!r}", "use letters, digits, - and _: it names files and topics")
+            raise Invalid("the app", (finding,))
+        self.name = name
+        self.agents: dict[str, Agent] = {}
+        self._events = tuple(events)
+        self._prompts = None if prompts is None else Path(prompts)
+        self._knowledge: dict[str, Knowledge] = {}
+        self._models: dict[str, str | ChatModel] = {}
+
+    @overload
+    def agent(self, handler: H, /) -> H: ...
+    @overload
+    def agent(
+        self,
+        /,
+        *,
+        name: str = "",
+        key: str | None = None,
+        retry: Retry = DEFAULT_RETRY,
+        timeout_s: float = 300.0,
+        batch: int = 0,
+    ) -> Callable[[H], H]: ...
+    def agent(self, handler: H | None = None, /, *, name: str = "", **options: Any) -> H | Callable[[H], H]:
+        """Declare an async function as an agent: its annotations say which events it takes and emits.
+
+        `key`: the field whose value orders its events; `retry`: what follows a failure; `timeout_s`: of one attempt;
+        `batch`: take up to so many events at once, as a list. Raises `Invalid` with all findings.
+        """
+
+        def declared(function: H) -> H:
+            agent = declare(function, name or function.__name__, Options(**options))
+            if agent.name in self.agents:
+                finding = Finding("name", f"{agent.name!r} is taken by another agent", "give name=...")
+                raise Invalid(f"app {self.name!r}", (finding,))
+            self.agents[agent.name] = agent
+            return function
+
+        return declared if handler is None else declared(handler)
+
+    def knowledge(self, name: str) -> Knowledge:
+        """Declare a knowledge collection, and return it for handlers to search."""
+        return self._knowledge.setdefault(name, Knowledge(name))
+
+    def model(self, name: str, model: "str | ChatModel") -> None:
+        """Name a chat model for `ctx.model(name)`: a provider string such as "openai:NAME", or a model itself."""
+        self._models[name] = model
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        return tuple(self._knowledge)
+
+    @asynccontextmanager
+    async def running(
+        self, chosen: Settings | None = None, *, clock: Clock | None = None, **flags: str | None
+    ) -> AsyncGenerator["Running"]:
+        """Run the app until the block is left. Flags are settings: `store="memory:"`, `model=...`, `embedder=...`."""
+        declared = Declared(self.name, self.agents, self._events, self.collections, self._models, self._prompts)
+        chosen = settings(flags) if chosen is None else chosen
+        async with opened(declared, chosen, clock=clock) as parts, running(parts, owner=self.name) as engine:
+            yield Running(self, engine)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An app that runs: what callers from outside do with it."""
+
+    app: App
+    engine: Engine
+
+    async def send(
+        self, event: Event, *, id: str | None = None, tenant: str = "default", key: str | None = None
+    ) -> str:
+        """Append an event, and return its id once it is durable. The same `id` twice is one event."""
+        return await self.engine.send(event, id=id, tenant=tenant, key=key)
+
+    async def ask(
+        self,
+        event: Event,
+        reply: type[E],
+        *,
+        id: str | None = None,
+        tenant: str = "default",
+        within_s: float = REPLY_WAIT_S,
+    ) -> E:
+        """Append an event and return the first `reply` that follows from it, once that is durable.
+
+        Raises `RunFailed` when an agent on the way gave up, `TimedOut` when nothing came (the work goes on).
+        """
+        return await self.engine.ask(event, reply, id=id, tenant=tenant, within_s=within_s)
+
+    async def call(
+        self,
+        agent: str,
+        event: Event,
+        *,
+        id: str | None = None,
+        tenant: str = "default",
+        within_s: float = REPLY_WAIT_S,
+    ) -> Any:
+        """Append an event and return what `agent` returns for it, as plain data, once that is durable."""
+        body = await self.engine.call(agent, event, id=id, tenant=tenant, within_s=within_s)
+        return msgspec.json.decode(body) if body else None
+
+    def knowledge(self, name: str, *, tenant: str = "default") -> OpenKnowledge:
+        """Return a collection to search and to write to."""
+        return OpenKnowledge(name, self.engine, tenant)
+
+
+def load(path: Path) -> App:
+    """Return the app that a Python file defines; `Invalid` when there is none, or more than one."""
+    import importlib.util
+    import sys
+
+    if not path.is_file():
+        raise Invalid(
+            str(path), (Finding("file", "does not exist", "give the path of a Python file with an App in it"),)
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # annotations are looked up there
+    sys.path.insert(0, str(path.parent))
+    spec.loader.exec_module(module)
+    apps: Mapping[int, App] = {id(value): value for value in vars(module).values() if isinstance(value, App)}
+    if len(apps) != 1:
+        hint = "define exactly one: app = App('name')"
+        raise Invalid(str(path), (Finding("app", f"{len(apps)} apps were found", hint),))
+    return next(iter(apps.values()))

@@ -1,0 +1,177 @@
+"""A knowledge collection at work: searches by meaning and words, and what the indexer writes.
+
+Searches that are asked in the same tick of the event loop are made together: one product of matrices for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from penstock.core.knowledge.filters import Filter
+from penstock.core.knowledge.fusion import fused
+from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space
+from penstock.errors import PenstockError, Unavailable
+from penstock.ports.embedder import Embedder
+from penstock.ports.vectors import VectorIndex
+from penstock.ports.words import WordIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Mode = Literal["hybrid", "vectors", "words"]
+CANDIDATES = 200
+LIMIT_MAX = 1000
+
+
+class Found(Struct, frozen=True):
+    """A passage that was found, with its score: higher is better, and comparable within one search only."""
+
+    id: str
+    score: float
+    text: str
+    metadata: Mapping[str, str]
+
+    @property
+    def source(self) -> str:
+        return self.metadata.get("source", self.id)
+
+
+class Search(Struct, frozen=True):
+    """What is looked for."""
+
+    text: str
+    limit: int = 5
+    mode: Mode = "hybrid"
+    filter: Filter | None = None
+
+
+class Index(Struct, frozen=True):
+    """Where a collection's passages are.
+
+    `in_store`: in the state store, written within its commits. `together`: one object finds by vectors and by words.
+    """
+
+    vectors: VectorIndex
+    words: WordIndex
+    in_store: bool
+    together: bool = True
+
+
+class Collection:
+    """One collection of one engine."""
+
+    def __init__(self, name: str, index: Index, embedder: Embedder, tasks: asyncio.TaskGroup) -> None:
+        self.name = name
+        self.index = index
+        self.embedder = embedder
+        self._tasks = tasks
+        self._asked: list[tuple[str, Search, asyncio.Future[list[Found]]]] = []
+
+    async def search(self, search: Search, tenant: str = DEFAULT_TENANT) -> list[Found]:
+        """Return the best passages, best first."""
+        future: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
+        if not self._asked:
+            self._tasks.create_task(self._answer())
+        self._asked.append((tenant, search, future))
+        return await future
+
+    async def digests(self, tenant: str = DEFAULT_TENANT) -> Mapping[str, str]:
+        """Return id -> digest of all passages."""
+        return await self.index.vectors.digests(self._space(tenant))
+
+    async def apply(self, writes: Sequence[IndexWrite]) -> None:
+        """Write to an index that does not lie in the state store."""
+        await self.index.vectors.apply(writes)
+        if not self.index.together:
+            await self.index.words.apply(writes)
+
+    def _space(self, tenant: str) -> Space:
+        return Space(self.name, tenant)
+
+    async def _answer(self) -> None:
+        asked, self._asked = self._asked, []
+        groups: dict[tuple[str, int, Mode, Filter | None], list[tuple[Search, asyncio.Future[list[Found]]]]] = {}
+        for tenant, search, future in asked:
+            groups.setdefault((tenant, search.limit, search.mode, search.filter), []).append((search, future))
+        for (tenant, limit, mode, filter_), members in groups.items():
+            texts = [search.text for search, _ in members]
+            try:
+                found = await self._found(self._space(tenant), texts, mode, filter_, limit)
+            except PenstockError as error:
+                for _, future in members:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            except asyncio.CancelledError:
+                for _, future in members:
+                    future.cancel()
+                raise
+            for (_, future), each in zip(members, found, strict=True):
+                if not future.done():
+                    future.set_result(each)
+
+    async def _found(
+        self, space: Space, texts: list[str], mode: Mode, filter_: Filter | None, limit: int
+    ) -> list[list[Found]]:
+        candidates = limit if mode != "hybrid" else max(CANDIDATES, limit)
+        nothing: list[Sequence[Hit]] = [[] for _ in texts]
+        by_words: Sequence[Sequence[Hit]] = nothing
+        by_vectors: Sequence[Sequence[Hit]] = nothing
+        if mode != "words":
+            vectors = await self.embedder.embed(texts, purpose="query")
+            by_vectors = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=filter_)
+        if mode != "vectors":
+            by_words = await self.index.words.matching(space, texts, limit=candidates, filter=filter_)
+        hits = [
+            list(words or near)[:limit] if mode != "hybrid" else fused(words, near, limit=limit)
+            for words, near in zip(by_words, by_vectors, strict=True)
+        ]
+        passages = await self.index.vectors.passages(space, list({hit.id for each in hits for hit in each}))
+        return [[_found(hit, passages[hit.id]) for hit in each if hit.id in passages] for each in hits]
+
+
+class VectorBatch:
+    """Searches with ready vectors, made together in each tick: what `penstock bench turns` and S0's indexers use."""
+
+    def __init__(self, vectors: VectorIndex, space: Space, tasks: asyncio.TaskGroup) -> None:
+        self._vectors = vectors
+        self._space = space
+        self._tasks = tasks
+        self._asked: list[tuple[bytes, int, asyncio.Future[list[str]]]] = []
+
+    async def nearest(self, vector: bytes, limit: int) -> list[str]:
+        """Return the ids of the nearest passages to a vector (little-endian float32)."""
+        future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        if not self._asked:
+            self._tasks.create_task(self._answer())
+        self._asked.append((vector, limit, future))
+        return await future
+
+    async def _answer(self) -> None:
+        asked, self._asked = self._asked, []
+        limit = max(limit for _, limit, _ in asked)
+        try:
+            hits = await self._vectors.nearest(self._space, _rows([vector for vector, _, _ in asked]), limit=limit)
+        except Unavailable as error:
+            for _, _, future in asked:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, wanted, future), each in zip(asked, hits, strict=True):
+            if not future.done():
+                future.set_result([hit.id for hit in each[:wanted]])
+
+
+def _found(hit: Hit, passage: Passage) -> Found:
+    return Found(hit.id, hit.score, passage.text, passage.metadata)
+
+
+def _rows(vectors: list[bytes]) -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.frombuffer(b"".join(vectors), np.float32).reshape(len(vectors), -1)

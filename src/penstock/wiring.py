@@ -1,0 +1,172 @@
+"""From settings to parts: the only module that names concrete adapters.
+
+Settings come from `penstock.toml`, then the environment (PENSTOCK_STORE, ...), then flags; the later wins.
+"""
+
+import os
+import tomllib
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from penstock.core.agents.declaration import Agent
+from penstock.core.events.event import Event
+from penstock.errors import Finding, Invalid
+from penstock.ports.chat_model import ChatModel
+from penstock.ports.clock import Clock
+from penstock.ports.embedder import Embedder
+from penstock.runtime.collection import Index
+from penstock.runtime.engine import Parts, Store
+from penstock.runtime.indexer import NAME as INDEXER
+from penstock.runtime.indexer import indexer
+from penstock.runtime.models import Models, Prompts
+from penstock.runtime.topology import Topology
+
+FILE = "penstock.toml"
+PREFIX = "PENSTOCK_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where an app's data lies, and which models it uses.
+
+    `store`: "sqlite:PATH" or "memory:"; empty: `.penstock/APP.db` in the working folder.
+    `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
+    `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
+    """
+
+    store: str = ""
+    model: str = "offline:extractive"
+    embedder: str = "static"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What an app declares."""
+
+    name: str
+    agents: Mapping[str, Agent]
+    events: tuple[type[Event], ...] = ()
+    collections: tuple[str, ...] = ()
+    models: Mapping[str, "str | ChatModel"] = field(default_factory=dict[str, "str | ChatModel"])
+    prompts: Path | None = None
+
+
+def settings(
+    flags: Mapping[str, str | None] | None = None,
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Return the settings in force; `Invalid` with all findings for what is not known."""
+    environment = os.environ if environment is None else environment
+    names = [each.name for each in fields(Settings)]
+    given: dict[str, str] = _from_file((folder or Path()) / FILE, names)
+    given |= {
+        name: environment[f"{PREFIX}{name.upper()}"] for name in names if environment.get(f"{PREFIX}{name.upper()}")
+    }
+    given |= {name: value for name, value in (flags or {}).items() if value}
+    return replace(Settings(), **given)
+
+
+@asynccontextmanager
+async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = None) -> AsyncGenerator[Parts]:
+    """Open what the settings name, and yield the parts of an engine; all is closed on leaving."""
+    if clock is None:
+        from penstock.adapters.clock.system import SystemClock
+
+        clock = SystemClock()
+    agents = dict(declared.agents)
+    if declared.collections:
+        agents[INDEXER] = indexer()
+    topology = Topology(agents, declared.events)
+    async with AsyncExitStack() as stack:
+        store, index = await _store(chosen.store or f"sqlite:.penstock/{declared.name}.db", declared.collections, stack)
+        embedder = _embedder(chosen.embedder) if declared.collections else None
+        models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
+        indexes = {name: index for name in declared.collections if index is not None}
+        yield Parts(declared.name, topology, store, clock, models, embedder, indexes)
+
+
+async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) -> tuple[Store, Index | None]:
+    scheme, _, rest = url.partition(":")
+    if scheme == "memory":
+        from penstock.adapters.memory.store import MemoryStore
+
+        memory = MemoryStore()
+        if not collections:
+            return memory, None
+        from penstock.adapters.memory.passages import MemoryPassages
+
+        passages = MemoryPassages()
+        return memory, Index(passages, passages, in_store=False)
+    if scheme == "sqlite" and rest:
+        from penstock.adapters.sqlite.store import open_sqlite_store
+
+        sqlite = await stack.enter_async_context(open_sqlite_store(_path(rest)))
+        if not collections:
+            return sqlite, None
+        from penstock.adapters.sqlite.passages import SqlitePassages
+
+        rows = SqlitePassages(sqlite.reader, sqlite.transact)
+        sqlite.attach(rows)
+        return sqlite, Index(rows, rows, in_store=True)
+    hint = "use sqlite:PATH or memory: (Postgres, Kafka and the rest come with later versions)"
+    raise Invalid("the settings", (Finding("store", f"{url!r} is not known", hint),))
+
+
+def _path(rest: str) -> Path:
+    """Return the path in "sqlite:PATH" and "sqlite:///PATH"."""
+    return Path(rest.removeprefix("//") if rest.startswith("///") else rest).expanduser()
+
+
+def _embedder(spec: str) -> Embedder:
+    kind, _, name = spec.partition(":")
+    if spec == "static":
+        from penstock.adapters.embedders.static import open_static_embedder
+
+        return open_static_embedder()
+    if spec == "minilm":
+        from penstock.adapters.embedders.minilm import open_minilm_embedder
+
+        return open_minilm_embedder()
+    if kind == "sentence-transformers" and name:
+        from penstock.adapters.embedders.sentence_transformers import open_sentence_transformers_embedder
+
+        return open_sentence_transformers_embedder(name)
+    hint = "use static, minilm, or sentence-transformers:NAME"
+    raise Invalid("the settings", (Finding("embedder", f"{spec!r} is not known", hint),))
+
+
+def _model_opener(models: Mapping[str, "str | ChatModel"], default: str) -> Any:
+    def opened_model(name: str) -> ChatModel:
+        spec = models.get(name, default)
+        if not isinstance(spec, str):
+            return spec
+        from penstock.adapters.models.providers import open_model
+
+        return open_model(spec or default, os.environ)
+
+    return opened_model
+
+
+def _from_file(path: Path, names: list[str]) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(str(path), (Finding("(whole)", str(error), "write it as TOML"),)) from error
+    findings = [
+        Finding(name, "is not a setting", f"one of {', '.join(names)}") for name in document if name not in names
+    ]
+    findings += [
+        Finding(name, f"is {value!r}", "a text")
+        for name, value in document.items()
+        if name in names and not isinstance(value, str)
+    ]
+    if findings:
+        raise Invalid(str(path), tuple(findings))
+    return {name: str(value) for name, value in document.items()}
