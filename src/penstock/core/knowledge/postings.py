@@ -1,0 +1,93 @@
+"""Which rows have a term, and how often: what BM25 is computed from.
+
+- A term is known by a 64-bit hash, the same in every process. Nothing has to be looked up to store terms, and
+  one of a million terms shares its key with another at odds of 1 to 40 million; then both rank as one.
+- A term's postings are one byte string of (row, occurrences) pairs, so that those of a whole query are
+  joined and scored at once.
+- Postings of dead rows stay until `renumber`. The caller says which rows are alive, and the number of
+  passages that have a term counts those only.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.core.knowledge.words import idf, saturation, terms
+
+_PAIR_BYTES = 8
+_TERM_BYTES_MAX = 1_024
+
+
+def term_counts(text: str) -> dict[int, int]:
+    """How often each term of a text occurs, by the term's key."""
+    return {_key(term): count for term, count in Counter(terms(text)).items()}
+
+
+class Postings:
+    """The postings of one segment."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, bytearray] = {}
+
+    def add(self, rows: NDArray[np.int32], keys: NDArray[np.uint64], counts: NDArray[np.int32]) -> None:
+        """Add that row `rows[i]` has the term `keys[i]` `counts[i]` times."""
+        order = np.argsort(keys, kind="stable")
+        pairs = memoryview(np.stack((rows[order], counts[order]), axis=1).tobytes())
+        ordered = keys[order]
+        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else order
+        ends = np.append(starts[1:], len(ordered)) * _PAIR_BYTES
+        firsts = (starts * _PAIR_BYTES).tolist()
+        for key, start, end in zip(ordered[starts].tolist(), firsts, ends.tolist(), strict=False):
+            known = self._of.get(key)
+            if known is None:
+                self._of[key] = bytearray(pairs[start:end])
+            else:
+                known += pairs[start:end]
+
+    def scores(
+        self, query: Mapping[int, int], *, lengths: NDArray[np.int32], dead: NDArray[np.bool_] | None, total_length: int
+    ) -> NDArray[np.float64]:
+        """The BM25 score of every row (0 for one without a term of the query, or dead).
+
+        `lengths` are the rows' numbers of terms, 0 for those of dead rows, `total_length` their sum; passages
+        without any term do not count (as in Lucene).
+        """
+        known = [(self._of[key], times) for key, times in query.items() if key in self._of]
+        pairs = np.frombuffer(b"".join([postings for postings, _ in known]), np.int32).reshape(-1, 2)
+        rows, occurrences = pairs[:, 0], pairs[:, 1]
+        sizes = [len(postings) // _PAIR_BYTES for postings, _ in known]
+        term = np.repeat(np.arange(len(known)), sizes)
+        if dead is not None:
+            alive = ~dead[rows]
+            rows, occurrences, term = rows[alive], occurrences[alive], term[alive]
+            sizes = np.bincount(term, minlength=len(known)).tolist()
+        if not len(rows):
+            return np.zeros(len(lengths))
+        passages = int(np.count_nonzero(lengths))
+        weights = np.array([times * idf(passages, size) for size, (_, times) in zip(sizes, known, strict=True)])
+        worth = saturation(
+            occurrences.astype(np.float64), lengths[rows].astype(np.float64), average_length=total_length / passages
+        )
+        # With weights the sums are float64, which numpy's types do not say.
+        return cast("NDArray[np.float64]", np.bincount(rows, weights[term] * worth, minlength=len(lengths)))
+
+    def renumber(self, new_row: NDArray[np.int32]) -> None:
+        """Rows have new numbers, `new_row[old]`; those below 0 are gone."""
+        keys = np.repeat(
+            np.fromiter(self._of, np.uint64, len(self._of)), [len(each) // _PAIR_BYTES for each in self._of.values()]
+        )
+        pairs = np.frombuffer(b"".join(self._of.values()), np.int32).reshape(-1, 2)
+        rows = new_row[pairs[:, 0]]
+        kept = rows >= 0
+        self._of = {}
+        self.add(rows[kept], keys[kept], pairs[kept, 1])
+
+
+@lru_cache(maxsize=65_536)
+def _key(term: str) -> int:
+    return int.from_bytes(blake2b(term.encode(errors="surrogatepass")[:_TERM_BYTES_MAX], digest_size=8).digest())

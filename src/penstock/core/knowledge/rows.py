@@ -1,0 +1,85 @@
+"""What an index keeps of a passage: made once, when it is written, and stored, so that opening reads no text.
+
+Terms and vectors are bytes in little-endian order, as they lie in a file.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from penstock.core.knowledge.passages import IndexWrite, Passage, Space, Upsert
+from penstock.core.knowledge.postings import term_counts
+from penstock.errors import Finding, Invalid, Refused
+
+KEY_TYPE = np.dtype("<u8")
+COUNT_TYPE = np.dtype("<i4")
+VECTOR_TYPE = np.dtype("<f4")
+
+
+class Row(Struct, frozen=True):
+    """One passage, analysed: its terms' keys (uint64) and their counts (int32), its unit vector (float32) or none."""
+
+    id: str
+    keys: bytes
+    counts: bytes
+    vector: bytes | None
+    metadata: Mapping[str, str]
+
+
+# By id: the passage as it is now, or none where it was taken away.
+Changes = Mapping[str, Row | None]
+
+
+def analysed(passage: Passage, vector: bytes | None) -> Row:
+    """Analyse a passage; `vector` as in `Upsert`. Raises `Invalid` for what is no vector, or cannot be written as UTF-8."""
+    try:
+        "".join((passage.id, passage.text, *passage.metadata, *passage.metadata.values())).encode()
+    except UnicodeEncodeError as error:
+        finding = Finding(repr(passage.id), f"holds half a character ({error})", "decode the source again")
+        raise Invalid("the passage", (finding,)) from error
+    keys, counts = packed_terms(passage.text)
+    unit = None if vector is None else _unit_bytes(passage.id, vector)
+    return Row(passage.id, keys, counts, unit, passage.metadata)
+
+
+def packed_terms(text: str) -> tuple[bytes, bytes]:
+    """The keys of a text's terms, and their counts."""
+    found = term_counts(text)
+    keys = np.fromiter(found.keys(), KEY_TYPE, len(found))
+    counts = np.fromiter(found.values(), COUNT_TYPE, len(found))
+    return keys.tobytes(), counts.tobytes()
+
+
+def last_writes(writes: Sequence[IndexWrite]) -> dict[Space, dict[str, IndexWrite]]:
+    """What writes come to: for each space and id the last of them."""
+    last: dict[Space, dict[str, IndexWrite]] = {}
+    for write in writes:
+        passage_id = write.passage.id if isinstance(write, Upsert) else write.id
+        last.setdefault(write.space, {})[passage_id] = write
+    return last
+
+
+def units(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors (n, dims) at length 1; the all-zero ones stay so. Raises `Invalid` for what is not finite."""
+    wide = vectors.astype(np.float64)
+    if not np.isfinite(wide).all():
+        raise Invalid("the vector", (Finding("$", "holds what is not a finite number", "embed the text again"),))
+    lengths = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+    return np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0).astype(np.float32)
+
+
+def other_length(dims: int, expected: int) -> Refused:
+    """The refusal of a vector of another length than its space's."""
+    return Refused(
+        f"a vector has {dims} dimensions and the space {expected}", "embed with one model, or build a new generation"
+    )
+
+
+def _unit_bytes(id: str, vector: bytes) -> bytes | None:
+    if not vector or len(vector) % VECTOR_TYPE.itemsize:
+        problem = f"has a vector of {len(vector)} bytes"
+        raise Invalid("the vector", (Finding(id, problem, "give little-endian float32, at least one"),))
+    unit = units(np.frombuffer(vector, VECTOR_TYPE)[None])
+    return unit.astype(VECTOR_TYPE).tobytes() if unit.any() else None
