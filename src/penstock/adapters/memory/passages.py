@@ -1,0 +1,62 @@
+"""Passages in this process's memory: found at once, gone when it ends.
+
+`apply` has no point at which another task could run, so a search sees all of its writes or none.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.core.knowledge.filters import Filter
+from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Space, Upsert
+from penstock.core.knowledge.rows import Row, analysed, last_writes
+from penstock.core.knowledge.segment import Segment
+
+
+class MemoryPassages:
+    """A `VectorIndex` and `WordIndex`."""
+
+    def __init__(self) -> None:
+        self._segments: dict[Space, Segment] = {}
+        self._passages: dict[Space, dict[str, Passage]] = {}
+
+    async def apply(self, writes: Sequence[IndexWrite]) -> None:
+        """Make the writes. Those of one space are made whole, or (`Invalid`, `Refused`) not at all."""
+        last = last_writes(writes)
+        analysed_rows: dict[Space, dict[str, Row | None]] = {
+            space: {
+                key: analysed(write.passage, write.vector) if isinstance(write, Upsert) else None
+                for key, write in of_space.items()
+            }
+            for space, of_space in last.items()
+        }
+        for space, changes in analysed_rows.items():
+            self._segments.setdefault(space, Segment()).change(changes)
+            passages = self._passages.setdefault(space, {})
+            for key, write in last[space].items():
+                if isinstance(write, Upsert):
+                    passages[key] = write.passage
+                else:
+                    passages.pop(key, None)
+
+    async def nearest(
+        self, space: Space, queries: NDArray[np.float32], *, limit: int, filter: Filter | None = None
+    ) -> Sequence[Sequence[Hit]]:
+        return self._segment(space).nearest(queries, limit=limit, filter=filter)
+
+    async def matching(
+        self, space: Space, queries: Sequence[str], *, limit: int, filter: Filter | None = None
+    ) -> Sequence[Sequence[Hit]]:
+        return self._segment(space).matching(queries, limit=limit, filter=filter)
+
+    async def passages(self, space: Space, ids: Sequence[str]) -> Mapping[str, Passage]:
+        known = self._passages.get(space, {})
+        return {key: known[key] for key in ids if key in known}
+
+    async def digests(self, space: Space) -> Mapping[str, str]:
+        return {key: passage.digest for key, passage in self._passages.get(space, {}).items()}
+
+    def _segment(self, space: Space) -> Segment:
+        # A search must not leave anything behind: whoever can ask could fill the memory with empty spaces.
+        return self._segments.get(space) or Segment()

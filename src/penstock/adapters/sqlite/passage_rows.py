@@ -1,0 +1,144 @@
+"""The tables of the passages: SQL only, no transaction of its own, nothing in memory.
+
+- Vectors are stored as float32 at length 1, exactly as a segment holds them: a reopened file gives the same
+  scores to the last bit, and opening it copies bytes. Half the space (float16) would cost both.
+- Terms are stored as keys and counts, with the number of the analysis that made them; rows of another
+  analysis are analysed again when they are read.
+- A space has vectors of one length, that of its first: the row in `passage_space` holds it.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from penstock.core.knowledge.passages import IndexWrite, Passage, Space, Upsert
+from penstock.core.knowledge.rows import VECTOR_TYPE, Changes, Row, analysed, last_writes, other_length, packed_terms
+from penstock.core.knowledge.words import ANALYSIS
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS passage_space (
+    number INTEGER PRIMARY KEY, tenant TEXT NOT NULL, collection TEXT NOT NULL, generation INTEGER NOT NULL,
+    dims INTEGER, UNIQUE (tenant, collection, generation)
+)""",
+    """CREATE TABLE IF NOT EXISTS passage (
+    space INTEGER NOT NULL, id TEXT NOT NULL, digest TEXT NOT NULL, text TEXT NOT NULL, metadata BLOB NOT NULL,
+    vector BLOB, keys BLOB NOT NULL, counts BLOB NOT NULL, analysis INTEGER NOT NULL
+)""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS passage_id ON passage (space, id)",
+)
+_SPACE = "SELECT number, dims FROM passage_space WHERE tenant = ? AND collection = ? AND generation = ?"
+_UPSERT = """
+INSERT INTO passage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (space, id) DO UPDATE SET digest = excluded.digest, text = excluded.text, metadata = excluded.metadata,
+    vector = excluded.vector, keys = excluded.keys, counts = excluded.counts, analysis = excluded.analysis
+"""
+_PAGE = """
+SELECT id, keys, counts, vector, metadata, CASE WHEN analysis = ? THEN NULL ELSE text END
+FROM passage WHERE space = ? AND id {} ? ORDER BY id LIMIT ?
+"""
+_FIRST_PAGE, _NEXT_PAGE = _PAGE.format(">="), _PAGE.format(">")
+_IDS_AT_ONCE = 500
+
+_metadata = msgspec.json.Decoder(dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedWrites:
+    """What a transaction wrote, ready for the segments."""
+
+    changes: Mapping[Space, Changes]
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables where they are missing, within the caller's transaction or each by itself."""
+    for statement in _TABLES:
+        connection.execute(statement)
+
+
+def write(connection: sqlite3.Connection, writes: Sequence[IndexWrite]) -> PreparedWrites:
+    """Write within the caller's transaction, and analyse the texts.
+
+    Raises `Invalid` for a vector or text that is none, `Refused` for a vector of another length than the
+    space's: the caller must then roll back.
+    """
+    return PreparedWrites({space: _write(connection, space, last) for space, last in last_writes(writes).items()})
+
+
+def page(connection: sqlite3.Connection, space: Space, *, after: str | None, limit: int) -> list[Row]:
+    """The next rows of a space, by id."""
+    known = _known(connection, space)
+    if known is None:
+        return []
+    query = _FIRST_PAGE if after is None else _NEXT_PAGE
+    return [
+        Row(key, *((keys, counts) if text is None else packed_terms(text)), vector, _metadata.decode(metadata))
+        for key, keys, counts, vector, metadata, text in connection.execute(
+            query, (ANALYSIS, known[0], after or "", limit)
+        )
+    ]
+
+
+def passages(connection: sqlite3.Connection, space: Space, ids: Sequence[str]) -> dict[str, Passage]:
+    """The passages that exist among `ids`."""
+    known = _known(connection, space)
+    found: dict[str, Passage] = {}
+    if known is None:
+        return found
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        some = ids[start : start + _IDS_AT_ONCE]
+        query = f"SELECT id, text, metadata FROM passage WHERE space = ? AND id IN ({','.join('?' * len(some))})"  # noqa: S608 - question marks only
+        for key, text, metadata in connection.execute(query, (known[0], *some)):
+            found[key] = Passage(key, text, _metadata.decode(metadata))
+    return found
+
+
+def digests(connection: sqlite3.Connection, space: Space) -> dict[str, str]:
+    """Id -> digest of every passage in the space."""
+    known = _known(connection, space)
+    if known is None:
+        return {}
+    return dict(connection.execute("SELECT id, digest FROM passage WHERE space = ?", known[:1]).fetchall())
+
+
+def _write(connection: sqlite3.Connection, space: Space, last: Mapping[str, IndexWrite]) -> dict[str, Row | None]:
+    upserts = [write for write in last.values() if isinstance(write, Upsert)]
+    rows = [analysed(write.passage, write.vector) for write in upserts]
+    changes: dict[str, Row | None] = dict.fromkeys(last)
+    changes.update((row.id, row) for row in rows)
+    if not rows and _known(connection, space) is None:
+        return changes
+    number = _space(connection, space, rows)
+    deleted = [(number, gone) for gone, row in changes.items() if row is None]
+    connection.executemany("DELETE FROM passage WHERE space = ? AND id = ?", deleted)
+    connection.executemany(
+        _UPSERT,
+        [_values(number, write.passage, row) for write, row in zip(upserts, rows, strict=True)],
+    )
+    return changes
+
+
+def _values(space: int, passage: Passage, row: Row) -> tuple[object, ...]:
+    metadata = msgspec.json.encode(passage.metadata)
+    return space, row.id, passage.digest, passage.text, metadata, row.vector, row.keys, row.counts, ANALYSIS
+
+
+def _known(connection: sqlite3.Connection, space: Space) -> tuple[int, int | None] | None:
+    return connection.execute(_SPACE, (space.tenant, space.collection, space.generation)).fetchone()
+
+
+def _space(connection: sqlite3.Connection, space: Space, rows: Sequence[Row]) -> int:
+    known = _known(connection, space)
+    if known is None:
+        insert = "INSERT INTO passage_space (tenant, collection, generation) VALUES (?, ?, ?) RETURNING number"
+        key = (space.tenant, space.collection, space.generation)
+        known = (int(connection.execute(insert, key).fetchone()[0]), None)
+    number, expected = known
+    for dims in (len(row.vector) // VECTOR_TYPE.itemsize for row in rows if row.vector is not None):
+        if expected is None:
+            connection.execute("UPDATE passage_space SET dims = ? WHERE number = ?", (dims, number))
+            expected = dims
+        elif dims != expected:
+            raise other_length(dims, expected)
+    return number
