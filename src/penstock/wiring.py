@@ -14,11 +14,13 @@ from typing import Any
 from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
+from penstock.layers.retrying_store import RetryingStore
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
+from penstock.ports.store import Store
 from penstock.runtime.collection import Index
-from penstock.runtime.engine import Parts, Store
+from penstock.runtime.engine import Parts
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexer import indexer
 from penstock.runtime.models import Models, Prompts
@@ -87,7 +89,7 @@ async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = 
         embedder = _embedder(chosen.embedder) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
-        yield Parts(declared.name, topology, store, clock, models, embedder, indexes)
+        yield Parts(declared.name, topology, RetryingStore(store, clock), clock, models, embedder, indexes)
 
 
 async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) -> tuple[Store, Index | None]:

@@ -18,6 +18,7 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.ports.embedder import Embedder
 from penstock.ports.vectors import VectorIndex
 from penstock.ports.words import WordIndex
+from penstock.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +66,7 @@ class Index(Struct, frozen=True):
 class Collection:
     """One collection of one engine."""
 
-    def __init__(self, name: str, index: Index, embedder: Embedder, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, name: str, index: Index, embedder: Embedder, tasks: Tasks) -> None:
         self.name = name
         self.index = index
         self.embedder = embedder
@@ -76,7 +77,7 @@ class Collection:
         """Return the best passages, best first."""
         future: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
         if not self._asked:
-            self._tasks.create_task(self._answer())
+            self._tasks.start(self._answer())
         self._asked.append((tenant, search, future))
         return await future
 
@@ -138,7 +139,7 @@ class Collection:
 class VectorBatch:
     """Searches with ready vectors, made together in each tick: what `penstock bench turns` and S0's indexers use."""
 
-    def __init__(self, vectors: VectorIndex, space: Space, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, vectors: VectorIndex, space: Space, tasks: Tasks) -> None:
         self._vectors = vectors
         self._space = space
         self._tasks = tasks
@@ -148,7 +149,7 @@ class VectorBatch:
         """Return the ids of the nearest passages to a vector (little-endian float32)."""
         future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         if not self._asked:
-            self._tasks.create_task(self._answer())
+            self._tasks.start(self._answer())
         self._asked.append((vector, limit, future))
         return await future
 

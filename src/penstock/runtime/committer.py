@@ -2,7 +2,6 @@
 
 - There is one committer, and it writes in the order in which it was given work: an effect never becomes durable before its
   cause, so handlings may go on from results that are not durable yet. Only *release* waits (C7).
-- A commit whose answer is lost is repeated with the same number, which the store recognises (S4).
 - After a commit that cannot be made, nothing is released any more: what is in memory is ahead of what is durable, and only a
   restart from the store is safe.
 """
@@ -11,25 +10,21 @@ import asyncio
 from collections.abc import Callable
 
 from penstock.core.agents.journal import Journal, encode_chunk
-from penstock.core.agents.policy import Retry
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import JournalChunk, ProgressWrite, Writes
-from penstock.errors import PenstockError, Unavailable
-from penstock.ports.clock import Clock
+from penstock.errors import PenstockError
 from penstock.ports.state import Claim, StateStore
 
 Release = Callable[[], None]
 UNITS_MAX = 8192  # units of work that may wait for one commit
-_RETRY = Retry(attempts_max=12, delay_s=0.02, factor=2.0, delay_max_s=2.0)
 
 
 class Committer:
     """Collects units of work and commits them in groups."""
 
-    def __init__(self, store: StateStore, claim: Claim, clock: Clock) -> None:
+    def __init__(self, store: StateStore, claim: Claim) -> None:
         self._store = store
-        self._claim = claim
-        self._clock = clock
+        self.claim = claim
         self._wake = asyncio.Event()
         self._open = Writes()
         self._releases: list[Release] = []
@@ -37,7 +32,8 @@ class Committer:
         self._journals: dict[str, Journal] = {}
         self._units = 0
         self._committing = False
-        self._watchers: list[asyncio.Future[None]] = []
+        self._durable: asyncio.Future[None] | None = None
+        self._next: asyncio.Future[None] | None = None
         self.number = 1  # of the commit that takes what is added now
         self.durable_number = 0
         self.failure: PenstockError | None = None
@@ -82,18 +78,18 @@ class Committer:
             raise self.failure
         if self.idle:
             return
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._releases.append(lambda: None if waiting.done() else waiting.set_result(None))
+        if self._durable is None:
+            self._durable = asyncio.get_running_loop().create_future()
         self._wake.set()
-        await waiting
+        await asyncio.shield(self._durable)  # many wait for the same commit, and one that gives up must not end it
 
     async def next_commit(self) -> None:
         """Return after the next commit, whoever asks for it."""
         if self.failure is not None:
             raise self.failure
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchers.append(waiting)
-        await waiting
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._next)
 
     async def run(self) -> None:
         """Commit until cancelled; raise what cannot be mended."""
@@ -103,22 +99,25 @@ class Committer:
 
     async def flush(self) -> None:
         """Commit what was added."""
+        durable, self._durable = self._durable, None
         writes, releases, number = self._taken()
         self._committing = True
         try:
-            await self._commit(number, writes)
+            await self._store.commit(self.claim, number, writes)
         except PenstockError as error:
             self.failure = error
+            _fail([durable, self._durable, self._next], error)
             raise
         finally:
             self._committing = False
         self.durable_number = number
         for release in releases:
             release()
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            if not watcher.done():
-                watcher.set_result(None)
+        if durable is not None:
+            durable.set_result(None)
+        if self._next is not None:
+            following, self._next = self._next, None
+            following.set_result(None)
         self.on_room()
 
     def _taken(self) -> tuple[Writes, list[Release], int]:
@@ -135,19 +134,13 @@ class Committer:
         self._wake.clear()
         return writes, releases, number
 
-    async def _commit(self, number: int, writes: Writes) -> None:
-        attempt = 1
-        while True:
-            try:
-                await self._store.commit(self._claim, number, writes)
-            except Unavailable:
-                if attempt == _RETRY.attempts_max:
-                    raise
-                await self._clock.sleep(_RETRY.wait_s(attempt, self._clock.random()))
-                attempt += 1
-            else:
-                return
-
 
 def _nothing() -> None:
     """Stand in for nobody who waits for room."""
+
+
+def _fail(waiting: list[asyncio.Future[None] | None], error: PenstockError) -> None:
+    for future in waiting:
+        if future is not None:
+            future.set_exception(error)
+            future.exception()  # whoever waited may be gone: that is no error of its own

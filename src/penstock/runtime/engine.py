@@ -6,10 +6,10 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from penstock.core.agents.progress import Progress
 from penstock.core.events.envelope import Recorded, run_id
@@ -17,8 +17,8 @@ from penstock.core.events.event import Event
 from penstock.errors import Missing, PenstockError, Refused, RunFailed, TimedOut
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
-from penstock.ports.log import EventLog
-from penstock.ports.state import RunCatalog, StateStore, StoredRun
+from penstock.ports.state import StoredRun
+from penstock.ports.store import Store
 from penstock.runtime.appending import PARTITION, Appender
 from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
@@ -29,16 +29,13 @@ from penstock.runtime.models import Models
 from penstock.runtime.releases import Releases
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
+from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 REPLY_WAIT_S = 60.0
 GRACE_S = 5.0
-
-
-class Store(EventLog, StateStore, RunCatalog, Protocol):
-    """A database in which the log and the state lie together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +60,26 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
     claim = await parts.store.claim(owner)
     ends = await parts.store.ends()
     done = await parts.store.progress()
-    committer = Committer(parts.store, claim, parts.clock)
+    committer = Committer(parts.store, claim)
     memory = Memory(parts.store, committer, parts.clock)
     releases = Releases()
     services = Services(parts.clock, committer, memory, releases, parts.models)
     appender = Appender(parts.app, parts.topology, ends)
     failure: BaseException | None = None
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as group:
+            tasks = Tasks(group)
             handlings = Handlings(services, parts.store, appender, tasks)
             engine = Engine(parts, services, appender, handlings)
             for name, index in parts.indexes.items():
                 assert parts.embedder is not None, f"collection {name!r} has no embedder"
                 services.collections[name] = Collection(name, index, parts.embedder, tasks)
-            tasks.create_task(engine.commit())
+            tasks.start(engine.commit())
             for subscription in engine.subscribed(done):
-                tasks.create_task(subscription.catch_up(parts.store, appender))
+                tasks.start(subscription.catch_up(parts.store, appender))
             try:
                 yield engine
-                await engine.settled(GRACE_S)
+                await engine.drained(GRACE_S)
             except BaseException as error:  # noqa: BLE001 - the caller's own error leaves as it came, outside of any group
                 failure = error
             raise _Stopped  # noqa: TRY301 - ends the tasks of the group
@@ -138,14 +136,12 @@ class Engine:
             raise
 
     async def settled(self, within_s: float) -> bool:
-        """Wait until nothing is under way and everything is durable; False when that took too long."""
-        try:
-            async with asyncio.timeout(within_s):
-                while not (self._handlings.quiet and self.services.committer.idle and not self._behind):
-                    await self.services.committer.next_commit()
-        except TimeoutError:
-            return False
-        return True
+        """Wait until everything is handled, retries included, and durable; False when that took too long."""
+        return await self._until(lambda: self._handlings.settled and not self._behind, within_s)
+
+    async def drained(self, within_s: float) -> bool:
+        """Wait until no handler runs and everything is durable; what waits goes on at the next start."""
+        return await self._until(lambda: self._handlings.quiet, within_s)
 
     async def caught_up(self, agent: str) -> None:
         """Wait until an agent is durably done with every event that was appended so far."""
@@ -266,6 +262,16 @@ class Engine:
     @property
     def _behind(self) -> bool:
         return any(each.behind or each.lanes.waiting for topic in self._by_topic.values() for each in topic)
+
+    async def _until(self, holds: Callable[[], bool], within_s: float) -> bool:
+        committer = self.services.committer
+        try:
+            async with asyncio.timeout(within_s):
+                while not (holds() and committer.idle):
+                    await committer.next_commit()
+        except TimeoutError:
+            return False
+        return True
 
     async def _within(self, waiting: "asyncio.Future[T]", within_s: float, what: str) -> T:
         try:

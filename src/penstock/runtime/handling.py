@@ -23,6 +23,7 @@ from penstock.runtime.context import Context, entered
 from penstock.runtime.lanes import BatchLane, Delivery
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
+from penstock.runtime.tasks import Tasks
 
 IN_FLIGHT_MAX = 1024
 REASON_CHARS_MAX = 4000
@@ -33,13 +34,14 @@ _json = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json"
 class Handlings:
     """The handlings under way, and the deliveries that wait for a free place among them."""
 
-    def __init__(self, services: Services, store: StateStore, appender: Appender, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, services: Services, store: StateStore, appender: Appender, tasks: Tasks) -> None:
         self._services = services
         self._store = store
         self._appender = appender
         self._tasks = tasks
         self._ready: deque[Delivery] = deque()
         self._under_way: dict[str, Delivery] = {}
+        self._resting = 0  # deliveries that wait for another attempt
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
         self.on_appended: Callable[[Recorded], None] = _nowhere
         services.committer.on_room = self._fill
@@ -62,9 +64,14 @@ class Handlings:
         """Whether nothing is being handled or waits for a place."""
         return not self._under_way and not self._ready
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits for another attempt either."""
+        return self.quiet and not self._resting
+
     def _begin(self, delivery: Delivery) -> None:
         self._under_way[delivery.run_id] = delivery
-        self._tasks.create_task(self._handle(delivery))
+        self._tasks.start(self._handle(delivery))
 
     def _fill(self) -> None:
         while self._ready and len(self._under_way) < IN_FLIGHT_MAX and not self._services.committer.full:
@@ -109,9 +116,9 @@ class Handlings:
             return
         delivery.journal = Journal(stored.records, stored.chunks)
         delivery.attempt = stored.change.attempt + 1
-        wait_ms = stored.change.due_ms - self._services.clock.now_ms()
-        if wait_ms > 0:
-            await self._services.clock.sleep(wait_ms / 1000)
+        wait_s = (stored.change.due_ms - self._services.clock.now_ms()) / 1000
+        if wait_s > 0:  # a clock that was set back must not make it longer than any wait of the policy
+            await self._services.clock.sleep(min(wait_s, delivery.agent.options.retry.delay_max_s))
 
     def _outcome(self, context: Context, result: Any) -> bytes:
         """Take the events in what a handler returned, and return it as JSON."""
@@ -177,10 +184,12 @@ class Handlings:
         services.committer.add().runs.append(change)
         delivery.attempt += 1
         delivery.journal.rewind()
-        self._tasks.create_task(self._wait_and_start(delivery, wait_s))
+        self._tasks.start(self._wait_and_start(delivery, wait_s))
 
     async def _wait_and_start(self, delivery: Delivery, wait_s: float) -> None:
+        self._resting += 1
         await self._services.clock.sleep(wait_s)
+        self._resting -= 1
         self.start(delivery)
 
     def _bury(self, delivery: Delivery, reason: str) -> None:

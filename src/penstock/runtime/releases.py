@@ -73,6 +73,7 @@ class Releases:
         try:
             yield future
         finally:
+            _forget(future)
             waiting.remove(future)
             if not waiting:
                 self._runs.pop(run_id, None)
@@ -87,6 +88,7 @@ class Releases:
         try:
             yield future
         finally:
+            _forget(future)
             waiting.remove(entry)
             if not waiting:
                 self._replies.pop(correlation_id, None)
@@ -143,3 +145,9 @@ class Releases:
         for listeners in self._listeners.values():
             for listener in listeners:
                 listener.tell(Piece("failed", text=str(error)))
+
+
+def _forget(future: "asyncio.Future[Any]") -> None:
+    """A failure that reached a waiter who was cancelled at the same time is nobody's error any more."""
+    if future.done() and not future.cancelled():
+        future.exception()

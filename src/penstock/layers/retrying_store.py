@@ -1,0 +1,79 @@
+"""A layer: a store that asks again. It wraps any store, and is itself one.
+
+A repeated commit is recognised by its number (S4), a repeated append by the events' ids (L4), and the rest only reads.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from penstock.core.agents.policy import Retry
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.sessions.history import History
+from penstock.errors import Unavailable
+from penstock.ports.clock import Clock
+from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.store import Store
+
+PATIENCE = Retry(attempts_max=12, delay_s=0.02, factor=2.0, delay_max_s=2.0)
+T = TypeVar("T")
+
+
+class RetryingStore:
+    """Repeats what the backend left unanswered, up to `patience`; then `Unavailable` comes through."""
+
+    def __init__(self, inner: Store, clock: Clock, patience: Retry = PATIENCE) -> None:
+        self._inner = inner
+        self._clock = clock
+        self._patience = patience
+
+    async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
+        return await self._patiently(lambda: self._inner.append(topic, events))
+
+    async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
+        return await self._patiently(lambda: self._inner.read(topic, partition, after=after, limit=limit))
+
+    async def ends(self) -> Mapping[tuple[str, int], int]:
+        return await self._patiently(self._inner.ends)
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._inner.watch(wake)
+
+    async def claim(self, owner: str) -> Claim:
+        return await self._patiently(lambda: self._inner.claim(owner))
+
+    async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
+        await self._patiently(lambda: self._inner.commit(claim, number, writes))
+
+    async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
+        return await self._patiently(self._inner.progress)
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        return await self._patiently(lambda: self._inner.run(run_id))
+
+    async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
+        return await self._patiently(lambda: self._inner.history(tenant, session, now_ms=now_ms))
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        return await self._patiently(lambda: self._inner.values(tenant, agent, key))
+
+    async def runs(self, which: RunFilter) -> Sequence[RunChange]:
+        return await self._patiently(lambda: self._inner.runs(which))
+
+    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
+        return await self._patiently(lambda: self._inner.dead_letters(tenant=tenant, limit=limit))
+
+    async def event(self, event_id: str) -> Recorded | None:
+        return await self._patiently(lambda: self._inner.event(event_id))
+
+    async def origin(self, correlation_id: str) -> Sequence[Recorded]:
+        return await self._patiently(lambda: self._inner.origin(correlation_id))
+
+    async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
+        for attempt in range(1, self._patience.attempts_max):
+            try:
+                return await operation()
+            except Unavailable:
+                await self._clock.sleep(self._patience.wait_s(attempt, self._clock.random()))
+        return await operation()

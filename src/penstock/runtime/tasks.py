@@ -1,0 +1,19 @@
+"""Starting tasks in the engine's group."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+class Tasks:
+    """The group in which everything of an engine runs: none outlives it, and an error in one ends all."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside everything else, unless the engine is ending: then the next start does it, from the log."""
+        try:
+            self._group.create_task(work)
+        except RuntimeError:  # "TaskGroup is shutting down": there is no other way to ask
+            work.close()

@@ -1,0 +1,80 @@
+"""A layer that behaves as a network and a failing machine do, as often as a seed says."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import Random
+from typing import TypeVar
+
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.sessions.history import History
+from penstock.errors import Unavailable
+from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.store import Store
+
+T = TypeVar("T")
+
+
+class FaultyStore:
+    """Delays every call, drops some requests, and drops some answers after the work was done."""
+
+    def __init__(self, inner: Store, random: Random, *, loss: float, delay_s: float) -> None:
+        self._inner = inner
+        self._random = random
+        self.loss = loss
+        self.delay_s = delay_s
+
+    async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
+        return await self._over("append", lambda: self._inner.append(topic, events))
+
+    async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
+        return await self._over("read", lambda: self._inner.read(topic, partition, after=after, limit=limit))
+
+    async def ends(self) -> Mapping[tuple[str, int], int]:
+        return await self._over("ends", self._inner.ends)
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._inner.watch(wake)
+
+    async def claim(self, owner: str) -> Claim:
+        return await self._over("claim", lambda: self._inner.claim(owner))
+
+    async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
+        await self._over("commit", lambda: self._inner.commit(claim, number, writes))
+
+    async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
+        return await self._over("progress", self._inner.progress)
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        return await self._over("run", lambda: self._inner.run(run_id))
+
+    async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
+        return await self._over("history", lambda: self._inner.history(tenant, session, now_ms=now_ms))
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        return await self._over("values", lambda: self._inner.values(tenant, agent, key))
+
+    async def runs(self, which: RunFilter) -> Sequence[RunChange]:
+        return await self._over("runs", lambda: self._inner.runs(which))
+
+    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
+        return await self._over("dead letters", lambda: self._inner.dead_letters(tenant=tenant, limit=limit))
+
+    async def event(self, event_id: str) -> Recorded | None:
+        return await self._over("event", lambda: self._inner.event(event_id))
+
+    async def origin(self, correlation_id: str) -> Sequence[Recorded]:
+        return await self._over("origin", lambda: self._inner.origin(correlation_id))
+
+    async def _over(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
+        await self._travel(operation)
+        answer = await call()
+        await self._travel(operation)
+        return answer
+
+    async def _travel(self, operation: str) -> None:
+        if self.delay_s:
+            await asyncio.sleep(self._random.expovariate(1 / self.delay_s))
+        if self._random.random() < self.loss:
+            raise Unavailable("the faulty store", operation)

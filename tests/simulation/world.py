@@ -1,0 +1,248 @@
+"""A small app in a hostile world: one seed decides what is asked, what fails, what is lost, who crashes when.
+
+The real engine, lanes, committer and retry layer run over a store that loses requests and answers, in virtual time. A `World`
+is what outlives the crashes: the disk, the outside that steps act upon, and what clients were told.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from penstock.adapters.memory.store import Disk, MemoryStore
+from penstock.core.agents.declaration import Agent, Options, declare
+from penstock.core.agents.journal import decode_chunk
+from penstock.core.agents.policy import Retry
+from penstock.core.events.event import Event
+from penstock.errors import PenstockError
+from penstock.layers.retrying_store import RetryingStore
+from penstock.runtime.context import Context
+from penstock.runtime.engine import Engine, Parts, running
+from penstock.runtime.models import Models, Prompts
+from penstock.runtime.topology import Topology
+from penstock.testing.faulty_store import FaultyStore
+from penstock.testing.virtual_time import VirtualClock
+
+KEYS = 4
+POISON = "poison"
+
+
+class Order(Event, key="customer"):
+    customer: str
+    number: int
+    text: str
+
+
+class Part(Event, key="customer"):
+    customer: str
+    number: int
+    piece: int
+
+
+class Done(Event, key="customer"):
+    customer: str
+    number: int
+    total: int
+
+
+class Logged(Event):
+    number: int
+
+
+@dataclass
+class Chances:
+    """How hostile a seed is."""
+
+    loss: float
+    delay_s: float
+    failure: float
+    poison: float
+    slow: float
+    lives: int
+    life_s: float
+    rivals: bool
+    orders: int
+
+    @staticmethod
+    def of(random: Random) -> "Chances":
+        return Chances(
+            loss=random.choice([0.0, 0.05, 0.2]),
+            delay_s=random.choice([0.0, 0.001, 0.02]),
+            failure=random.choice([0.0, 0.1, 0.3]),
+            poison=random.choice([0.0, 0.1]),
+            slow=random.choice([0.0, 0.1]),
+            lives=random.randint(1, 6),
+            life_s=random.choice([0.05, 0.5, 5.0]),
+            rivals=random.random() < 0.3,
+            orders=random.randint(5, 40),
+        )
+
+
+@dataclass
+class World:
+    """What the crashes do not touch."""
+
+    random: Random
+    chances: Chances
+    disk: Disk = field(default_factory=Disk)
+    effects: Counter[str] = field(default_factory=Counter)  # idempotency key -> calls
+    told: dict[int, int] = field(default_factory=dict)  # order -> total, as clients were told
+    accepted: set[int] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+    healthy: bool = False
+
+    def recorded_steps(self, run_id: str) -> set[str]:
+        """The steps of a run that are on the disk."""
+        bodies = list(self.disk.chunks.get(run_id, []))
+        if (change := self.disk.runs.get(run_id)) is not None and change.records:
+            bodies.append(change.records)
+        return {record.step for body in bodies for record in decode_chunk(body)}
+
+    def expect(self, holds: bool, fault: str) -> None:
+        if not holds:
+            self.faults.append(fault)
+
+
+class Life:
+    """One process: an engine on the world's disk, until it is killed."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.epoch = 0
+        self.active: Counter[tuple[str, str]] = Counter()
+        random = world.random
+        chances = world.chances
+        loss, delay_s = (0.0, 0.0) if world.healthy else (chances.loss, chances.delay_s)
+        faulty = FaultyStore(MemoryStore(world.disk), random, loss=loss, delay_s=delay_s)
+        clock = VirtualClock(random, name)
+        clock.skew_ms = random.choice([0, 0, -60_000, 60_000])
+        agents = {agent.name: agent for agent in self.agents()}
+        self.parts = Parts("sim", Topology(agents), RetryingStore(faulty, clock), clock, Models(_no_model, Prompts(None)))
+
+    def agents(self) -> list[Agent]:
+        retry = Retry(attempts_max=6, delay_s=0.05)
+        return [
+            declare(self.split, "split", Options(retry=retry)),
+            declare(self.join, "join", Options(retry=retry)),
+            declare(self.audit, "audit", Options(retry=retry, batch=7)),
+        ]
+
+    @property
+    def owns(self) -> bool:
+        """Whether this process still holds the newest claim."""
+        return self.epoch == self.world.disk.claim.epoch
+
+    async def split(self, order: Order, ctx: Context) -> list[Part]:
+        with _alone(self, "split", order.customer):
+            if order.text == POISON:
+                raise ValueError("poison")
+            await self.trouble()
+            count = await ctx.read("plan", self._planned, order.number)
+            key = ctx.idempotency_key("reserve")
+            await ctx.step("reserve", self.effect, ctx, "reserve", key)
+            await self.trouble()
+            await ctx.session.add("user", str(order.number))
+            return [Part(customer=order.customer, number=order.number, piece=piece) for piece in range(count)]
+
+    async def join(self, part: Part, ctx: Context) -> Done | None:
+        with _alone(self, "join", part.customer):
+            await self.trouble()
+            got = await ctx.values.get(str(part.number), [], to=list[int])
+            # One who lost the claim may read what the next owner wrote; nothing that he does with it is ever committed.
+            twice = part.piece in got and self.owns
+            self.world.expect(not twice, f"piece {part.piece} of order {part.number} came twice")
+            got.append(part.piece)
+            await ctx.values.set(str(part.number), got)
+            order = (await ctx.values.get("order", [], to=list[int])) + [part.number * 10 + part.piece]
+            await ctx.values.set("order", order)
+            if len(got) < _planned(part.number):
+                return None
+            ctx.emit(Logged(number=part.number))
+            return Done(customer=part.customer, number=part.number, total=len(got))
+
+    async def audit(self, logged: list[Logged], ctx: Context) -> None:
+        await self.trouble()
+        assert len(logged) <= 7
+
+    async def trouble(self) -> None:
+        chances = self.world.chances
+        if self.world.healthy:
+            return
+        if self.world.random.random() < chances.slow:
+            await asyncio.sleep(30)
+        if self.world.random.random() < 0.5:
+            await asyncio.sleep(self.world.random.random() * 0.01)
+        if self.world.random.random() < chances.failure:
+            raise RuntimeError("bad luck")
+
+    async def effect(self, ctx: Context, step: str, key: str) -> str:
+        """Act upon the outside. The cause must be durable (C7), and the step not be recorded (C4)."""
+        if self.owns:
+            cause = ctx.event.id
+            self.world.expect(cause in self.world.disk.ids, f"effect of {ctx.run_id} before its event was durable")
+            recorded = self.world.recorded_steps(ctx.run_id)
+            self.world.expect(f"{step}#0" not in recorded, f"step {step} of {ctx.run_id} executed after it was recorded")
+            plan = "plan#0" in recorded
+            self.world.expect(plan, f"effect of {ctx.run_id} before the step that led to it was durable")
+        self.world.effects[key] += 1
+        await asyncio.sleep(self.world.random.random() * 0.01)
+        return key
+
+    async def _planned(self, number: int) -> int:
+        return _planned(number)
+
+    async def ask(self, engine: Engine, order: Order) -> None:
+        """Ask until told: a client that was not answered asks again with the same id."""
+        reply = await engine.ask(order, Done, id=f"order-{order.number}", within_s=20)
+        ids = [id for id, each in self.world.disk.ids.items() if each.event.correlation_id == f"order-{order.number}"]
+        done = [id for id in ids if self.world.disk.ids[id].event.type == "Done.v1"]
+        self.world.expect(len(done) == 1, f"order {order.number} was answered before its answer was durable")
+        before = self.world.told.setdefault(order.number, reply.total)
+        self.world.expect(before == reply.total, f"order {order.number} was answered differently")
+
+
+class _alone:
+    """Check that one key is handled one event at a time within a process."""
+
+    def __init__(self, life: Life, agent: str, key: str) -> None:
+        self._life, self._which = life, (agent, key)
+
+    def __enter__(self) -> None:
+        self._life.active[self._which] += 1
+        self._life.world.expect(self._life.active[self._which] == 1, f"{self._which} is handled twice at once")
+
+    def __exit__(self, *_: object) -> None:
+        self._life.active[self._which] -= 1
+
+
+def _planned(number: int) -> int:
+    return 1 + number % 3
+
+
+def _no_model(name: str):
+    raise AssertionError(name)
+
+
+async def live(world: World, orders: list[Order], name: str) -> None:
+    """Run one process until it ends or is killed."""
+    life = Life(world, name)
+    try:
+        async with running(life.parts, owner=name) as engine:
+            life.epoch = engine.services.committer.claim.epoch
+
+            async def client(order: Order) -> None:
+                await asyncio.sleep(world.random.random() * world.chances.life_s)
+                try:
+                    await life.ask(engine, order)
+                except PenstockError:
+                    if engine.services.committer.failure is not None:
+                        raise
+
+            async with asyncio.TaskGroup() as clients:
+                for order in orders:
+                    clients.create_task(client(order))
+            if world.healthy:
+                assert await engine.settled(within_s=100_000), "the healed world never came to rest"
+    except* PenstockError:
+        pass  # fenced by a rival, or the store stayed away: the next life goes on
