@@ -1,0 +1,90 @@
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.core.knowledge.words import K1, B, idf, saturation, terms
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The turbines are turning", ["turbin", "turn"]),
+        ("asyncio.Queue.put_nowait", ["asyncio.queue.put_nowait", "asyncio", "queue", "put", "nowait"]),
+        ("getHTTPResponse", ["gethttpresponse"[:-1], "get", "http", "respons"]),
+        ("utf8 x86_64", ["utf8", "utf", "8", "x86_64", "86", "64"]),
+        ("std::vector", ["std::vector", "std", "vector"]),
+        ("__init__", ["init"]),
+        ("version 3.11", ["version", "3.11"]),
+        ("the end.", ["end"]),
+        ("don't, won't, the dog's", ["don", "won", "dog"]),
+        ("東京タワー", ["東京", "京タ", "タワ", "ワー"]),
+        ("abc東京 水", ["abc", "東京", "水"]),
+        ("東京.大阪", ["東京", "大阪"]),
+        ("Straße ﬁle Ⅳ", ["strass", "file", "iv"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("niño.grande", ["niño.grande", "niño", "grand"]),
+        ("", []),
+        ("… ?! —", []),
+        ("a b c", []),
+    ],
+)
+def test_terms_of(text, expected):
+    assert terms(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("put_nowait", "call asyncio.Queue.put_nowait()"),
+        ("queue", "call asyncio.Queue.put_nowait()"),
+        ("iphone", "my iPhone"),
+        ("response", "getHTTPResponse"),
+        ("CAFÉ", "un cafe\u0301"),
+        ("GRÖSSE", "die Größe"),
+        ("flows", "it flowed, flowing"),
+        ("\uff21\uff22\uff23", "abc"),
+    ],
+)
+def test_a_query_shares_a_term_with(query, text):
+    assert set(terms(query)) & set(terms(text))
+
+
+@given(st.text())
+def test_any_text_has_terms_without_spaces_that_are_the_same_each_time(text):
+    found = terms(text)
+    assert all(term and not any(each.isspace() for each in term) for term in found)
+    assert terms(text) == found
+
+
+@given(st.text(alphabet="abcXYZ019_.: äß東京", max_size=30), st.text(alphabet="abcXYZ019_.: äß東京", max_size=30))
+def test_two_texts_apart_have_the_terms_of_both(one, other):
+    assert terms(f"{one} {other}") == terms(one) + terms(other)
+
+
+def test_long_texts_cost_no_more_than_their_length_allows():
+    assert Counter(terms("x" * 100_000)) == {"x" * 100_000: 1}
+    assert len(terms("aB" * 50_000)) <= 100_001
+    assert len(terms("a." * 50_000)) <= 100_001
+
+
+def test_bm25_is_lucenes():
+    # ln(1 + (10 - 3 + 0.5) / (3 + 0.5)) and 2 / (2 + 1.2 * (0.25 + 0.75 * 6 / 4)), by hand
+    assert idf(10, 3) == pytest.approx(1.1451323043)
+    assert saturation(2.0, 6.0, average_length=4.0) == pytest.approx(0.5479452055)
+    assert (K1, B) == (1.2, 0.75)
+
+
+def test_a_term_that_all_passages_have_is_still_worth_something():
+    assert 0 < idf(10, 10) < idf(10, 9) < idf(10, 1)
+    assert idf(1, 1) == pytest.approx(math.log(4 / 3))
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.floats(0.1, 100))
+def test_more_occurrences_and_shorter_passages_are_worth_more(occurrences, length, average):
+    worth = saturation(float(occurrences), float(length), average_length=average)
+    assert 0 < worth < 1
+    assert worth < saturation(float(occurrences + 1), float(length), average_length=average)
+    assert worth > saturation(float(occurrences), float(length + 1), average_length=average)
