@@ -21,6 +21,7 @@ from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, entered
 from penstock.runtime.lanes import BatchLane, Delivery
+from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
@@ -181,7 +182,9 @@ class Handlings:
         change = self._change(delivery, "retrying", services.clock.now_ms())
         change.due_ms = change.at_ms + int(wait_s * 1000)
         change.reason = reason
-        services.committer.add().runs.append(change)
+        cause, piece = delivery.events[0].event, Piece("retrying", delivery.run_id, text=reason)
+        writes = services.committer.add(lambda: services.releases.tell(cause.correlation_id or cause.id, piece))
+        writes.runs.append(change)
         delivery.attempt += 1
         delivery.journal.rewind()
         self._tasks.start(self._wait_and_start(delivery, wait_s))
