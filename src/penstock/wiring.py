@@ -5,11 +5,11 @@ Settings come from `penstock.toml`, then the environment (PENSTOCK_STORE, ...), 
 
 import os
 import tomllib
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
@@ -18,6 +18,7 @@ from penstock.layers.retrying_store import RetryingStore
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
+from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.collection import Index
 from penstock.runtime.engine import Parts
@@ -73,6 +74,12 @@ def settings(
     return replace(Settings(), **given)
 
 
+class Catalog(RunCatalog, Protocol):
+    """What people look at: runs, dead letters and events, and one run with its journal."""
+
+    async def run(self, run_id: str) -> StoredRun | None: ...
+
+
 @asynccontextmanager
 async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = None) -> AsyncGenerator[Parts]:
     """Open what the settings name, and yield the parts of an engine; all is closed on leaving."""
@@ -85,11 +92,29 @@ async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = 
         agents[INDEXER] = indexer()
     topology = Topology(agents, declared.events)
     async with AsyncExitStack() as stack:
-        store, index = await _store(chosen.store or f"sqlite:.penstock/{declared.name}.db", declared.collections, stack)
+        store, index = await _store(store_url(chosen, declared.name), declared.collections, stack)
         embedder = _embedder(chosen.embedder) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         yield Parts(declared.name, topology, RetryingStore(store, clock), clock, models, embedder, indexes)
+
+
+def store_url(chosen: Settings, app: str) -> str:
+    """Return where the settings put the store of an app."""
+    return chosen.store or f"sqlite:.penstock/{app}.db"
+
+
+@contextmanager
+def opened_catalog(url: str) -> Generator[Catalog]:
+    """Open a store to look at it, beside the app that may be running on it; it is not claimed."""
+    scheme, _, rest = url.partition(":")
+    if scheme != "sqlite" or not rest:
+        hint = "ask the running app over HTTP instead: GET /v1/runs"
+        raise Invalid("the settings", (Finding("store", f"{url!r} cannot be read from outside", hint),))
+    from penstock.adapters.sqlite.reader import open_sqlite_reader
+
+    with open_sqlite_reader(_path(rest)) as reader:
+        yield reader
 
 
 async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) -> tuple[Store, Index | None]:

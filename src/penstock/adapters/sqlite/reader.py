@@ -1,0 +1,69 @@
+"""A store's file as people read it, beside the process that runs on it: it takes no claim and writes nothing."""
+
+import sqlite3
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from penstock.adapters.sqlite import reading
+from penstock.adapters.sqlite.schema import FORMAT, translated
+from penstock.core.agents.unit import DeadLetter, RunChange
+from penstock.core.events.envelope import Recorded
+from penstock.errors import Finding, Invalid, Missing
+from penstock.ports.state import RunFilter, StoredRun
+
+T = TypeVar("T")
+
+
+@contextmanager
+def open_sqlite_reader(path: Path) -> Generator["SqliteReader"]:
+    """Open a store's file to read it; `Missing` when there is none, `Invalid` when it is no file of ours."""
+    if not path.is_file():
+        raise Missing(f"the store {path}", "run the app once, or give the path of its store")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    except sqlite3.Error as error:
+        raise translated(error, f"opening {path.name}") from error
+    try:
+        reader = SqliteReader(connection)
+        version = reader.format()
+        if version != FORMAT:
+            hint = "open it with the version of penstock that wrote it, or choose another file"
+            raise Invalid(str(path), (Finding("format", f"is {version}, this penstock knows {FORMAT}", hint),))
+        yield reader
+    finally:
+        connection.close()
+
+
+class SqliteReader:
+    """A `RunCatalog`, and the runs with their journals."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def format(self) -> int:
+        """Return the number of the file's format; 0: nothing was written yet."""
+        return self._ask(lambda: self._connection.execute("PRAGMA user_version").fetchone()[0], "reading the format")
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        """Return a run with its journal."""
+        return self._ask(lambda: reading.run(self._connection, run_id), "run")
+
+    async def runs(self, which: RunFilter) -> Sequence[RunChange]:
+        return self._ask(lambda: reading.runs(self._connection, which), "runs")
+
+    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
+        return self._ask(lambda: reading.dead_letters(self._connection, tenant, limit), "dead letters")
+
+    async def event(self, event_id: str) -> Recorded | None:
+        return self._ask(lambda: reading.event_by_id(self._connection, event_id), "event")
+
+    async def origin(self, correlation_id: str) -> Sequence[Recorded]:
+        return self._ask(lambda: reading.origin(self._connection, correlation_id), "origin")
+
+    def _ask(self, query: Callable[[], T], operation: str) -> T:
+        try:
+            return query()
+        except sqlite3.Error as error:
+            raise translated(error, operation) from error
