@@ -29,7 +29,8 @@ _QUERIES_MAX = 64
 _SCORES_AT_ONCE = 1 << 20
 # Copying scattered vectors together costs about as much as multiplying eight times as many in place.
 _GATHERING_PAYS = 8
-_RESCORED_AT_ONCE = 4_096
+# Both operands of so many products, at 256 dimensions, stay in the cache.
+_RESCORED_AT_ONCE = 512
 _NONE = -1
 # What the sums of a matrix product and of a single product of unit vectors may differ by, with room.
 _SLACK = 1e-5

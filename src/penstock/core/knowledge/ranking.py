@@ -54,6 +54,10 @@ def ranked(
 
     Finding i says that row `rows[i]`, whose id is `ids[rows[i]]`, has `scores[i]` for query `queries[i]`.
     """
+    if count == 1:
+        places: list[int] = rows.tolist()
+        hits = [Hit(ids[row], each) for row, each in zip(places, scores.tolist(), strict=True)]
+        return [sorted(hits, key=_by_score_and_id)[:limit]]
     order = np.lexsort((-scores, queries))
     query, score = queries[order], scores[order]
     ordered: list[int] = rows[order].tolist()

@@ -64,10 +64,13 @@ def last_writes(writes: Sequence[IndexWrite]) -> dict[Space, dict[str, IndexWrit
 def units(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Vectors (n, dims) at length 1; the all-zero ones stay so. Raises `Invalid` for what is not finite."""
     wide = vectors.astype(np.float64)
-    if not np.isfinite(wide).all():
+    squares = np.einsum("ij,ij->i", wide, wide)
+    # In float64 the squares of finite float32 cannot overflow.
+    if not np.isfinite(squares).all():
         raise Invalid("the vector", (Finding("$", "holds what is not a finite number", "embed the text again"),))
-    lengths = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    return np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0).astype(np.float32)
+    lengths = np.sqrt(squares)
+    lengths[lengths == 0] = 1
+    return (wide / lengths[:, None]).astype(np.float32)
 
 
 def other_length(dims: int, expected: int) -> Refused:

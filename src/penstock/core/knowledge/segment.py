@@ -103,10 +103,14 @@ class Segment:
         if queries.shape[1] != self._vectors.dims:
             raise other_length(queries.shape[1], self._vectors.dims)
         unit = units(queries)
-        known = np.flatnonzero(unit.any(axis=1))
+        known = unit.any(axis=1)
         rows = None if filter is None else self._rows(filter)
-        query, row, scores = self._vectors.nearest(unit[known], limit=limit, rows=rows)
-        return ranked(known[query], row, scores, self._ids, count=len(queries), limit=limit)
+        if known.all():
+            query, row, scores = self._vectors.nearest(unit, limit=limit, rows=rows)
+        else:
+            query, row, scores = self._vectors.nearest(unit[known], limit=limit, rows=rows)
+            query = np.flatnonzero(known)[query]
+        return ranked(query, row, scores, self._ids, count=len(queries), limit=limit)
 
     def matching(self, queries: Sequence[str], *, limit: int, filter: Filter | None = None) -> list[list[Hit]]:
         """The passages with the highest BM25 scores above 0, for each query.
