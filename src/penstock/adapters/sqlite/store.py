@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from penstock.adapters.sqlite import reading
+from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import connect, place_of, translated
 from penstock.adapters.sqlite.writing import Topics, write
 from penstock.core.agents.progress import Progress
@@ -41,19 +42,23 @@ class PassageTables(Protocol):
 
 @asynccontextmanager
 async def open_sqlite_store(path: Path) -> AsyncGenerator["SqliteStore"]:
-    """Open the store in a file, which is made where it is missing. The folder is made too."""
-    writer = connect(path)
-    try:
-        reader = connect(path)
+    """Open the store in a file, which is made where it is missing. The folder is made too.
+
+    `Refused`, with the name of the holder, when another process has it open.
+    """
+    with locked(path):
+        writer = connect(path)
         try:
-            with ThreadPoolExecutor(1, thread_name_prefix="penstock-sqlite") as thread:
-                yield SqliteStore(writer, reader, thread)
+            reader = connect(path)
+            try:
+                with ThreadPoolExecutor(1, thread_name_prefix="penstock-sqlite") as thread:
+                    yield SqliteStore(writer, reader, thread)
+            finally:
+                reader.close()
         finally:
-            reader.close()
-    finally:
-        with suppress(sqlite3.Error):  # leaves one file behind where it can; the write-ahead log holds all otherwise
-            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        writer.close()
+            with suppress(sqlite3.Error):  # leaves one file behind where it can; the write-ahead log holds all otherwise
+                writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            writer.close()
 
 
 class SqliteStore:
