@@ -1,0 +1,251 @@
+"""`penstock bench turns`: durable turns per second of one agent (workload W1), in one process.
+
+- The five steps are: embed, retrieve, history, reason, and the end of the turn, which adds two messages to the session and
+  emits the reply. The first four are `ctx.read`: they change nothing outside, so that they need not wait until what led to
+  them is durable. Their results go to the journal with the next commit, and are not computed again once they are there.
+  With `each_step` they are `ctx.step` instead: each waits for the record of the one before, as most engines always do.
+- The reply is released after the commit of everything that it depends on (C7): the latency is from sending the event to that.
+- The client is in the same process. There is no HTTP in the figures.
+"""
+
+import asyncio
+import cProfile
+import json as json_text
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+from typing import Any
+
+from penstock import App, Context, Event, Running
+from penstock.bench import machine, workload
+from penstock.bench.load import Measured, Plan, closed_loop, figures
+from penstock.bench.report import progress, table
+from penstock.core.knowledge.passages import Passage, Space, Upsert
+from penstock.core.sessions.history import SessionMessage
+from penstock.errors import Finding, Invalid
+from penstock.ports.vectors import VectorIndex
+from penstock.runtime.collection import VectorBatch
+from penstock.runtime.context import Session
+from penstock.runtime.tasks import Tasks
+from penstock.wiring import Settings
+
+SPACE = Space("passages")
+FOLDER = Path(".penstock")  # in the working folder, whose disk is what is to be measured
+IN_FLIGHT_MAX = 1024
+Nearest = Callable[[bytes, int], Awaitable[list[str]]]
+
+
+class Turn(Event, key="session_id"):
+    """One question in a conversation."""
+
+    session_id: str
+    text: str
+
+
+class Reply(Event, key="session_id"):
+    """Its answer."""
+
+    session_id: str
+    text: str
+
+
+class Preload(Event, key="session_id"):
+    """Fill a session that is empty."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Counters at one edge of the window."""
+
+    cpu_s: float
+    commits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is measured. `store`: "sqlite:PATH" or "memory:"; empty: a new file in the working folder."""
+
+    plan: Plan
+    store: str = ""
+    each_step: bool = False
+    profile: Path | None = None
+    bar: bool = False
+
+
+def main(
+    in_flight: int = 64,
+    seconds: float = 10.0,
+    warmup: float = 2.0,
+    json: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
+    store: str | None = None,
+    profile: Path | None = None,
+) -> int:
+    """Measure, print a table or (as the last line) one JSON object, and return the exit code: 1 when turns failed.
+
+    `profile`: write what cProfile saw within the window to this file; it makes everything slower.
+    Raises `Invalid` for numbers out of range.
+    """
+    plan = Plan(in_flight, seconds, warmup)
+    return show(run(Options(plan, store or "", profile=profile, bar=not json and sys.stderr.isatty())), json=json)
+
+
+def show(found: dict[str, Any], *, json: bool) -> int:
+    """Print the figures, and return the exit code."""
+    sys.stdout.write(f"{json_text.dumps(found)}\n" if json else table(found))
+    return 1 if found["errors"] else 0
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Measure, and return the figures by name: `report` says what each means. Raises `Invalid`."""
+    _check(options.plan)
+    with _store(options.store) as (url, file), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        found = runner.run(_measured(options, url, file))
+    return found | {"import_ms": machine.import_ms(), "versions": machine.versions()}
+
+
+def turns_app(nearest: Nearest, *, each_step: bool = False) -> App:
+    """Return the app of the workload. `nearest` returns the ids of the passages nearest to a vector."""
+    app = App("turns")
+
+    @app.agent
+    async def turn(asked: Turn, ctx: Context) -> Reply:
+        step = ctx.step if each_step else ctx.read
+        vector = await step("embed", workload.embedding, asked.text)
+        passages = await step("retrieve", nearest, vector, workload.TOP)
+        prompt = await step("history", prompt_of, ctx.session, passages, asked.text)
+        reply = await step("reason", workload.reason, prompt)
+        await ctx.session.add("user", asked.text)
+        await ctx.session.add("assistant", reply)
+        return Reply(session_id=asked.session_id, text=reply)
+
+    @app.agent
+    async def preload(wanted: Preload, ctx: Context) -> None:
+        if not await ctx.session.history(last=1):
+            for role, content in workload.preloaded(wanted.session_id):
+                await ctx.session.add("assistant" if role == "assistant" else "user", content)
+
+    return app
+
+
+async def prompt_of(session: Session, passages: list[str], text: str) -> str:
+    """Step 3: the session's last messages, with the passages and the question."""
+    messages: list[SessionMessage] = await session.history(last=workload.MESSAGES)
+    return workload.prompt(((each.role, each.content) for each in messages), passages, text)
+
+
+async def passages_index() -> VectorIndex:
+    """Return the embedded index with the workload's passages in it."""
+    from penstock.adapters.memory.passages import MemoryPassages
+
+    index = MemoryPassages()
+    vectors = workload.passage_vectors()
+    await index.apply(
+        [Upsert(SPACE, Passage(str(number), ""), vector.tobytes()) for number, vector in enumerate(vectors)]
+    )
+    return index
+
+
+async def preload(running: Running) -> None:
+    """Give every session its first messages, once."""
+    sessions = [workload.session_of(number) for number in range(workload.SESSIONS)]
+    await running.engine.send_many([Preload(session_id=each) for each in sessions])
+    await running.engine.caught_up("preload")
+
+
+async def _measured(options: Options, url: str, file: Path | None) -> dict[str, Any]:
+    chosen = Settings(store=url)
+    async with asyncio.TaskGroup() as group:
+        batch = VectorBatch(await passages_index(), SPACE, Tasks(group))
+        app = turns_app(batch.nearest, each_step=options.each_step)
+        if file is not None:
+            async with app.running(chosen) as running:
+                await preload(running)
+        bytes_before = _bytes(file)
+        opening_s = perf_counter()
+        async with app.running(chosen) as running:
+            open_ms = (perf_counter() - opening_s) * 1000
+            if file is None:
+                await preload(running)
+            measured = await _loaded(running, options)
+            rss_mb = machine.rss_mb()
+    bytes_after = _bytes(file)  # closing the store has moved its write-ahead log into the file
+    commits = measured.after.commits - measured.before.commits
+    return figures(measured, measured.after.cpu_s - measured.before.cpu_s) | {
+        "bytes_per_turn": round((bytes_after - bytes_before) / max(1, measured.turns_sent)),
+        "commits": commits,
+        "turns_per_commit": round(measured.turns / max(1, commits), 2),
+        "rss_mb": rss_mb,
+        "open_ms": round(open_ms, 1),
+        "each_step": options.each_step,
+        "store": url.partition(":")[0],
+        "filesystem": None if file is None else machine.filesystem(file.parent),
+        "first_error": measured.first_error,
+    }
+
+
+async def _loaded(running: Running, options: Options) -> Measured[Reading]:
+    async def turn(number: int) -> str:
+        asked = Turn(session_id=workload.session_of(number), text=workload.text_of(number))
+        return (await running.ask(asked, Reply)).text
+
+    committer = running.engine.services.committer
+    profiler = None if options.profile is None else cProfile.Profile()
+    readings = 0
+
+    def reading() -> Reading:
+        nonlocal readings
+        readings += 1  # the first one is taken before the warm-up, the others at the edges of the window
+        if profiler is not None and readings > 1:
+            (profiler.enable if readings == 2 else profiler.disable)()  # noqa: PLR2004 - see above
+        return Reading(process_time(), committer.durable_number)
+
+    total_s = options.plan.warmup_s + options.plan.window_s
+    with progress("turns", total_s) if options.bar else nullcontext():
+        measured = await closed_loop(turn, options.plan, reading, expected=workload.REPLY)
+    if profiler is not None:
+        profiler.dump_stats(str(options.profile))
+    return measured
+
+
+@contextmanager
+def _store(url: str) -> Generator[tuple[str, Path | None]]:
+    """Yield the store's address and its file, if it has one. A file that was not asked for is removed again."""
+    if url:
+        scheme, _, path = url.partition(":")
+        yield url, Path(path) if scheme == "sqlite" else None
+        return
+    FOLDER.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix="bench-", dir=FOLDER) as folder:
+        file = Path(folder) / "turns.db"
+        yield f"sqlite:{file}", file
+
+
+def _bytes(file: Path | None) -> int:
+    if file is None:
+        return 0
+    return sum(each.stat().st_size for each in (file, file.with_name(f"{file.name}-wal")) if each.exists())
+
+
+def _check(plan: Plan) -> None:
+    rules = (
+        ("in-flight", 1 <= plan.in_flight <= IN_FLIGHT_MAX, plan.in_flight, f"1 to {IN_FLIGHT_MAX}"),
+        ("seconds", plan.window_s > 0, plan.window_s, "more than 0"),
+        ("warmup", plan.warmup_s >= 0, plan.warmup_s, "0 or more"),
+    )
+    findings = tuple(Finding(name, f"is {value!r}", hint) for name, holds, value, hint in rules if not holds)
+    if findings:
+        raise Invalid("the benchmark", findings)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # it has no build for this platform
+        return None
+    return uvloop.new_event_loop
