@@ -3,6 +3,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock.core.knowledge.blocks import Block, Heading, blocks
 from penstock.core.knowledge.chunking import Document, passages, pieces, size
 
@@ -73,7 +74,7 @@ def test_a_change_in_one_section_leaves_the_other_ids_alone():
     longer = GUIDE.replace("Run the installer.", "Run the installer. " * 300)
     before, after = ids(cut(GUIDE)), ids(cut(longer))
     assert set(before) <= set(after)
-    assert all(id.startswith("guide.md#guide/install.") for id in set(after) - set(before))
+    assert all(name.startswith("guide.md#guide/install.") for name in set(after) - set(before))
 
 
 def test_a_new_section_leaves_the_other_ids_alone():
@@ -165,8 +166,12 @@ def test_code_that_is_too_long_is_cut_between_lines():
 
 
 anything = st.text(max_size=400)
-line = st.sampled_from(["# A", "## Bé", "C\n===", "D\n---", "***\nE\n***", "```", "    code(1)", "字" * 90, "x" * 700, "", "- item"])
-documents = st.lists(line | anything | st.text(alphabet="ab. \n", min_size=100, max_size=900), max_size=12).map("\n".join)
+line = st.sampled_from(
+    ["# A", "## Bé", "C\n===", "D\n---", "***\nE\n***", "```", "    code(1)", "字" * 90, "x" * 700, "", "- item"]
+)
+documents = st.lists(line | anything | st.text(alphabet="ab. \n", min_size=100, max_size=900), max_size=12).map(
+    "\n".join
+)
 limits = st.integers(20, 200)
 
 
