@@ -1,0 +1,62 @@
+"""The questions that come with the demo, and how answers to them are counted."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock.demo.team import Answer
+
+FILE = Path(__file__).with_name("questions.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question; `expected` names the sources that would be right, where that is known."""
+
+    text: str
+    expected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A question with its answer, and how long that took. `hit` is None where no source is expected."""
+
+    asked: Asked
+    answer: Answer
+    ms: float
+
+    @property
+    def hit(self) -> bool | None:
+        return any(source in self.asked.expected for source in self.answer.sources) if self.asked.expected else None
+
+
+@dataclass
+class Tally:
+    """What is reported. `hit_at_5` is the share of questions with an expected source among the five passages found."""
+
+    told: list[Told] = field(default_factory=list[Told])
+    seconds: float = 0.0
+
+    @property
+    def answered(self) -> int:
+        """How many got an answer from the documents, with at least one source named."""
+        return sum(bool(each.answer.cited) for each in self.told)
+
+    @property
+    def hit_at_5(self) -> float | None:
+        hits = [each.hit for each in self.told if each.hit is not None]
+        return round(sum(hits) / len(hits), 4) if hits else None
+
+    @property
+    def turns_per_s(self) -> float:
+        return round(len(self.told) / self.seconds, 2) if self.seconds else 0.0
+
+    def percentile_ms(self, share: float) -> float:
+        times = sorted(each.ms for each in self.told)
+        return round(times[min(len(times) - 1, int(len(times) * share))], 2) if times else 0.0
+
+
+def shipped() -> list[Asked]:
+    """Return the questions that are shipped with the demo."""
+    lines = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [Asked(line["question"], tuple(line["expected"])) for line in lines]
