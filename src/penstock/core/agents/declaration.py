@@ -48,13 +48,15 @@ class Agent:
 def declare(handler: Handler, name: str, options: Options) -> Agent:
     """Read an agent from a function; `Invalid` with all findings."""
     findings = _option_findings(options)
+    if not name or ":" in name:  # it ends the id of a run, after a colon
+        findings.append(Finding("name", f"is {name!r}", "a name without a colon"))
     if not inspect.iscoroutinefunction(handler):
         findings.append(Finding("handler", "is not an async function", "write `async def`"))
     try:
         hints = typing.get_type_hints(handler)
-    except NameError as error:
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
         hint = "define the event classes at module level, before the agent"
-        raise Invalid(f"agent {name!r}", (Finding("annotations", str(error), hint),)) from error
+        raise Invalid(f"agent {name!r}", (*findings, Finding("annotations", str(error), hint))) from error
     parameters = list(inspect.signature(handler).parameters.values())
     if len(parameters) not in (1, 2):
         findings.append(
@@ -85,7 +87,7 @@ def event_key(event: type[Event], agents: Mapping[str, Agent]) -> str | None:
 
 def _option_findings(options: Options) -> list[Finding]:
     findings = options.retry.findings("retry")
-    if options.timeout_s <= 0:
+    if not options.timeout_s > 0:  # not a number is not either
         findings.append(Finding("timeout_s", f"is {options.timeout_s!r}", "more than 0"))
     if not 0 <= options.batch <= BATCH_MAX:
         findings.append(Finding("batch", f"is {options.batch!r}", f"0 (one event at a time) to {BATCH_MAX}"))

@@ -4,6 +4,8 @@ A step's id is its name with the number of earlier calls of that name, so that s
 again whatever order they ended in.
 """
 
+import sys
+import typing
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +26,7 @@ class StepRecord(Struct, frozen=True, array_like=True):
 
 
 _records = msgspec.msgpack.Decoder(list[StepRecord])
+_DAMAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that bytes from anywhere can cause
 
 
 class Journal:
@@ -77,7 +80,7 @@ def decode_chunk(body: bytes) -> list[StepRecord]:
     """Return the records in a chunk; `Invalid` when it is damaged."""
     try:
         return [msgspec.structs.replace(record, value=record.value.copy()) for record in _records.decode(body)]
-    except msgspec.MsgspecError as error:
+    except _DAMAGE as error:
         raise Invalid("a stored journal", (Finding("body", str(error), "restore a backup"),)) from error
 
 
@@ -91,16 +94,22 @@ def encode_value(value: Any, step: str) -> bytes:
 
 
 def decode_value(value: Raw | bytes, to: Any) -> Any:
-    """Return a stored result as type `to` (`Any`: plain data)."""
-    plain = msgspec.msgpack.decode(value)
+    """Return a stored result as type `to` (`Any`: plain data); `Invalid` when it is damaged or does not fit."""
+    try:
+        plain = msgspec.msgpack.decode(value)
+    except _DAMAGE as error:
+        raise Invalid("a stored value", (Finding("value", str(error), "restore a backup"),)) from error
     return plain if to is Any else shaped(plain, to)
 
 
 def shaped(plain: Any, to: Any) -> Any:
-    """Return plain data as type `to`, which may hold pydantic models."""
+    """Return plain data as type `to`, which may hold pydantic models and numpy arrays; `Invalid` when it does not fit.
+
+    An array comes back with the type that numpy gives to its numbers: what is stored does not tell float32 from float64.
+    """
     try:
         return msgspec.convert(plain, to, dec_hook=_rebuilt)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise Invalid("a recorded value", (Finding("value", str(error), f"expected {to}"),)) from error
 
 
@@ -114,8 +123,12 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
-def _rebuilt(to: type, plain: Any) -> Any:
+def _rebuilt(to: Any, plain: Any) -> Any:
     validate = getattr(to, "model_validate", None)
-    if validate is None:
-        raise NotImplementedError(to)
-    return validate(plain)
+    if validate is not None:
+        return validate(plain)
+    origin: Any = typing.get_origin(to) or to
+    if getattr(origin, "__module__", "") == "numpy":  # whoever names numpy's types has imported it
+        numpy: Any = sys.modules["numpy"]
+        return numpy.asarray(plain) if issubclass(origin, numpy.ndarray) else origin(plain)
+    raise TypeError(f"{to} cannot be read back: annotate the step with plain data, a dataclass, a Struct or a model")

@@ -1,6 +1,7 @@
 """How often and how fast something is tried again."""
 
 from dataclasses import dataclass
+from math import inf
 
 from penstock.errors import Finding
 
@@ -9,8 +10,8 @@ from penstock.errors import Finding
 class Retry:
     """Exponential backoff with full jitter, bounded (C6). `attempts_max` counts the first attempt too.
 
-    The wait before attempt n + 1 is uniform in [0, min(delay_max_s, delay_s * factor ** (n - 1))], never below a
-    tenth of that bound: "full jitter" of Brooker, Exponential Backoff And Jitter (AWS Architecture Blog, 2015).
+    The wait before attempt n + 1 is uniform in [bound / 10, bound) with bound = min(delay_max_s, delay_s * factor **
+    (n - 1)): "full jitter" of Brooker, Exponential Backoff And Jitter (AWS Architecture Blog, 2015), with a floor.
     """
 
     attempts_max: int = 5
@@ -20,8 +21,10 @@ class Retry:
 
     def wait_s(self, attempt: int, chance: float) -> float:
         """Return how long to wait after failed `attempt` (1 for the first), for a `chance` in [0, 1)."""
-        # 2.0 ** 1100 overflows: past the bound the power no longer matters.
-        bound = min(self.delay_max_s, self.delay_s * self.factor ** min(attempt - 1, 64))
+        try:
+            bound = min(self.delay_max_s, self.delay_s * float(self.factor) ** (attempt - 1))
+        except OverflowError:  # 2.0 ** 1100: past the bound the power no longer matters
+            bound = self.delay_max_s if self.delay_s else 0.0
         return bound * (0.1 + 0.9 * chance)
 
     def findings(self, path: str) -> list[Finding]:
@@ -29,8 +32,8 @@ class Retry:
         rules = (
             ("attempts_max", self.attempts_max >= 1, "1 or more"),
             ("delay_s", self.delay_s >= 0, "0 or more"),
-            ("factor", self.factor >= 1, "1 or more"),
-            ("delay_max_s", self.delay_max_s >= self.delay_s, "at least delay_s"),
+            ("factor", 1 <= self.factor < inf, "1 or more"),
+            ("delay_max_s", self.delay_s <= self.delay_max_s < inf, "at least delay_s, and finite"),
         )
         return [
             Finding(f"{path}.{name}", f"is {getattr(self, name)!r}", hint) for name, holds, hint in rules if not holds

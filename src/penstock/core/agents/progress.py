@@ -4,6 +4,7 @@ One slow key must not hold back the others (C2), so events end out of order; ran
 grows with the number of events still open, not with the number done meanwhile.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 Ranges = list[tuple[int, int]]
@@ -12,38 +13,48 @@ Ranges = list[tuple[int, int]]
 class Progress:
     """The done offsets of one agent in one partition. Offsets count from 1."""
 
-    __slots__ = ("_first_of", "_last_of", "low")
+    __slots__ = ("_firsts", "_lasts", "low")
 
     def __init__(self, low: int = 0, above: Iterable[tuple[int, int]] = ()) -> None:
         self.low = low  # all offsets up to this one are done
-        self._last_of = dict(above)
-        self._first_of = {last: first for first, last in self._last_of.items()}
+        ranges = sorted(above)
+        self._firsts = [first for first, _ in ranges]
+        self._lasts = [last for _, last in ranges]
 
     def mark(self, offset: int) -> None:
         """Note that the event at `offset` is done."""
+        if offset == self.low + 1 and not self._firsts:  # nearly always
+            self.low = offset
+            return
         if offset in self:
             return
-        first = self._first_of.pop(offset - 1, offset)
-        self._last_of.pop(first, None)
-        last = self._last_of.pop(offset + 1, offset)
-        self._first_of.pop(last, None)
-        if first == self.low + 1:
-            self.low = last
+        at = bisect_right(self._firsts, offset)  # the range before it is at - 1, the one after it at
+        joins_before = at > 0 and self._lasts[at - 1] == offset - 1
+        joins_after = at < len(self._firsts) and self._firsts[at] == offset + 1
+        if joins_before and joins_after:
+            self._lasts[at - 1] = self._lasts.pop(at)
+            del self._firsts[at]
+        elif joins_before:
+            self._lasts[at - 1] = offset
+        elif joins_after:
+            self._firsts[at] = offset
         else:
-            self._last_of[first] = last
-            self._first_of[last] = first
+            self._firsts.insert(at, offset)
+            self._lasts.insert(at, offset)
+        if self._firsts[0] == self.low + 1:
+            self.low = self._lasts.pop(0)
+            del self._firsts[0]
 
     def __contains__(self, offset: int) -> bool:
         if offset <= self.low:
             return True
-        if not self._last_of:
-            return False
-        return any(first <= offset <= last for first, last in self._last_of.items())
+        at = bisect_right(self._firsts, offset) - 1
+        return at >= 0 and offset <= self._lasts[at]
 
     @property
     def above(self) -> Ranges:
         """The ranges done above the mark, first and last included, in order."""
-        return sorted(self._last_of.items())
+        return list(zip(self._firsts, self._lasts, strict=True))
 
     def __repr__(self) -> str:
         ranges = "".join(f" {first}-{last}" for first, last in self.above)

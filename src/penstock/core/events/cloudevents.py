@@ -6,7 +6,7 @@ as extensions, whose names may hold lower-case letters and digits only.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -15,6 +15,7 @@ from penstock.errors import Finding, Invalid
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REQUIRED = ("id", "source", "type")
+_INTEGER_MAX = 2**31 - 1  # section 3.1, "Type System": an Integer has 32 bits
 
 
 def to_cloudevent(event: Envelope) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def from_cloudevent(document: Mapping[str, Any], *, now_ms: int) -> Envelope:
     findings = [
         Finding(name, "must be a non-empty string", "CloudEvents requires it")
         for name in _REQUIRED
-        if not (isinstance(document.get(name), str) and document[name])
+        if not (_is_text(document.get(name)) and document[name])
     ]
     if document.get("specversion") != "1.0":
         findings.append(Finding("specversion", f"is {document.get('specversion')!r}", 'only "1.0" is understood'))
@@ -55,11 +56,14 @@ def from_cloudevent(document: Mapping[str, Any], *, now_ms: int) -> Envelope:
         name: _text(document, name, findings)
         for name in ("subject", "tenant", "correlationid", "causationid", "traceparent")
     }
-    depth = document.get("depth", 0)
-    if not isinstance(depth, int) or isinstance(depth, bool) or depth < 0:
-        findings.append(Finding("depth", f"is {depth!r}", "an integer of 0 or more"))
-    if "data_base64" in document:
+    depth = document.get("depth")
+    if depth is None:
+        depth = 0
+    if not isinstance(depth, int) or isinstance(depth, bool) or not 0 <= depth <= _INTEGER_MAX:
+        findings.append(Finding("depth", f"is {depth!r}", f"an integer from 0 to {_INTEGER_MAX}"))
+    if document.get("data_base64") is not None:
         findings.append(Finding("data_base64", "binary data is not taken", "send JSON in `data`"))
+    data = _json(document.get("data"), findings)
     if findings:
         raise Invalid("the CloudEvent", tuple(findings))
     return Envelope(
@@ -68,7 +72,7 @@ def from_cloudevent(document: Mapping[str, Any], *, now_ms: int) -> Envelope:
         type=document["type"],
         key=texts["subject"],
         time_ms=time_ms,
-        data=msgspec.json.encode(document.get("data")),
+        data=data,
         tenant=texts["tenant"] or DEFAULT_TENANT,
         correlation_id=texts["correlationid"] or document["id"],
         causation_id=texts["causationid"],
@@ -81,7 +85,7 @@ def _milliseconds(time: object, now_ms: int, findings: list[Finding]) -> int:
     if time is None:
         return now_ms
     try:
-        moment = datetime.fromisoformat(time) if isinstance(time, str) else None
+        moment = datetime.fromisoformat(time.upper()) if isinstance(time, str) else None  # "t" and "z" are allowed
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
@@ -91,8 +95,29 @@ def _milliseconds(time: object, now_ms: int, findings: list[Finding]) -> int:
 
 
 def _text(document: Mapping[str, Any], name: str, findings: list[Finding]) -> str:
-    value = document.get(name, "")
-    if isinstance(value, str):
+    value = document.get(name)
+    if value is None:  # JSON format 1.0.2, section 2.2: null stands for an attribute that is not set
+        return ""
+    if _is_text(value):
         return value
     findings.append(Finding(name, f"is {value!r}", "a string"))
     return ""
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether this is text that can be stored: `json.loads` lets half a character (a lone surrogate) pass."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _json(data: object, findings: list[Finding]) -> bytes:
+    try:
+        return msgspec.json.encode(data)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        findings.append(Finding("data", str(error), "send JSON"))
+        return b""

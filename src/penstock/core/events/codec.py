@@ -16,8 +16,11 @@ _decoder = msgspec.msgpack.Decoder(Envelope)
 
 
 def encode(event: Envelope) -> bytes:
-    """Return the bytes that `decode` reads."""
-    return VERSION + _encoder.encode(event)
+    """Return the bytes that `decode` reads; `Invalid` for half a character or a number of more than 64 bits."""
+    try:
+        return VERSION + _encoder.encode(event)
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise Invalid("the event", (Finding("(whole)", str(error), "mend the text or the number"),)) from error
 
 
 def decode(body: bytes) -> Envelope:
@@ -27,7 +30,7 @@ def decode(body: bytes) -> Envelope:
         raise Invalid("a stored event", (finding,))
     try:
         return _decoder.decode(memoryview(body)[1:])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(
             "a stored event", (Finding("body", str(error), "the log is damaged: restore a backup"),)
         ) from error

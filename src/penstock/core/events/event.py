@@ -9,6 +9,7 @@ import re
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from penstock.errors import Finding, Invalid
 
@@ -20,7 +21,8 @@ class Event(BaseModel):
     events; default: the key of the agent that takes them), `version` (default 1).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # JSON has no NaN and no infinity: an event that held one could be written, and never be read again.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     topic_: ClassVar[str] = ""
     type_: ClassVar[str] = ""
@@ -35,8 +37,11 @@ class Event(BaseModel):
         cls.key_ = key if key is not None else cls.key_
 
     def encoded(self) -> bytes:
-        """Return the event's data as JSON."""
-        return self.__pydantic_serializer__.to_json(self)
+        """Return the event's data as JSON; `Invalid` when it cannot be written (half a character, bytes that are no text)."""
+        try:
+            return self.__pydantic_serializer__.to_json(self)
+        except PydanticSerializationError as error:
+            raise Invalid(f"the data of {self.type_}", (Finding("(whole)", str(error), "send text"),)) from error
 
     @classmethod
     def decoded(cls, data: bytes | str) -> Self:

@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from penstock.errors import Finding, Invalid
+
 MESSAGES_MAX = 20
 TTL_MS = 30 * 24 * 3600 * 1000
 Role = Literal["system", "user", "assistant", "tool"]
@@ -46,5 +48,8 @@ def encode_messages(messages: list[SessionMessage]) -> bytes:
 
 
 def decode_messages(body: bytes) -> list[SessionMessage]:
-    """Return the messages in a stored delta."""
-    return _messages.decode(body)
+    """Return the messages in a stored delta; `Invalid` when it is damaged."""
+    try:
+        return _messages.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid("a stored session", (Finding("body", str(error), "restore a backup"),)) from error
