@@ -57,11 +57,11 @@ class MemoryStore:
                 known = Recorded(Position(topic, PARTITION, len(log) + 1), event)
                 self._write_event(known)
             places.append(known.position)
-        for wake in self._watchers:
-            wake()
+        self._wake()
         return places
 
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
+        after = max(after, 0)
         return self.disk.logs.get(topic, [])[after : after + limit] if partition == PARTITION else []
 
     async def ends(self) -> Mapping[tuple[str, int], int]:
@@ -84,13 +84,15 @@ class MemoryStore:
             raise Fenced(claim.owner, claim.epoch)
         if number <= disk.number:
             return
+        if not self._fits(writes):
+            raise Fenced(claim.owner, claim.epoch)
         disk.number = number
         self._write_runs(writes)
         self._write_memory(writes)
         for done in writes.progress:
             disk.progress[done.agent, done.topic, done.partition] = Progress(done.low, done.above)
-        for wake in self._watchers if writes.events else ():
-            wake()
+        if writes.events:
+            self._wake()
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
         return {which: Progress(done.low, done.above) for which, done in self.disk.progress.items()}
@@ -142,24 +144,47 @@ class MemoryStore:
         return self.disk.ids.get(event_id)
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
-        return [each for each in self.disk.ids.values() if each.event.correlation_id == correlation_id]
+        found = [each for each in self.disk.ids.values() if each.event.correlation_id == correlation_id]
+        return sorted(found, key=lambda each: each.event.id)  # the origin's id begins those of all others
+
+    def _wake(self) -> None:
+        for wake in tuple(self._watchers):  # one who is woken may stop watching
+            wake()
+
+    def _fits(self, writes: Writes) -> bool:
+        """Whether no offset, event id or chunk is taken: otherwise somebody else wrote, and nothing may be written (S1)."""
+        ends = {topic: len(log) for topic, log in self.disk.logs.items()}
+        ids: set[str] = set()
+        for recorded in writes.events:
+            place, event_id = recorded.position, recorded.event.id
+            end = ends.get(place.topic, 0)
+            if place.offset <= end or event_id in self.disk.ids or event_id in ids:
+                return False
+            assert place.offset == end + 1, f"{place} leaves a gap after {end}"
+            ends[place.topic] = place.offset
+            ids.add(event_id)
+        numbers: dict[str, int] = {}
+        for chunk in writes.journal:
+            next_number = numbers.get(chunk.run_id, len(self.disk.chunks.get(chunk.run_id, ())))
+            if chunk.number < next_number:
+                return False
+            assert chunk.number == next_number, f"chunk {chunk.number} of {chunk.run_id} follows {next_number} others"
+            numbers[chunk.run_id] = next_number + 1
+        return True
 
     def _write_event(self, recorded: Recorded) -> None:
-        log = self.disk.logs.setdefault(recorded.position.topic, [])
-        assert recorded.position.offset == len(log) + 1, f"{recorded.position} leaves a gap after {len(log)}"
-        log.append(recorded)
+        self.disk.logs.setdefault(recorded.position.topic, []).append(recorded)
         self.disk.ids[recorded.event.id] = recorded
 
     def _write_runs(self, writes: Writes) -> None:
         for recorded in writes.events:
             self._write_event(recorded)
         for chunk in writes.journal:
-            chunks = self.disk.chunks.setdefault(chunk.run_id, [])
-            assert len(chunks) == chunk.number, f"chunk {chunk.number} of {chunk.run_id} follows {len(chunks)} others"
-            chunks.append(chunk.body)
+            self.disk.chunks.setdefault(chunk.run_id, []).append(chunk.body)
         for change in writes.runs:
             self.disk.runs[change.run_id] = change
         for letter in writes.dead:
+            self.disk.dead.pop(letter.run_id, None)  # one that died again is the newest
             self.disk.dead[letter.run_id] = letter
 
     def _write_memory(self, writes: Writes) -> None:

@@ -1,10 +1,11 @@
 """What is asked of the file, as queries."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from penstock.adapters.sqlite.schema import parts_of, place_of
+from penstock.adapters.sqlite.schema import OFFSET_MAX, PARTITIONS_MAX, parts_of, place_of
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.codec import decode
@@ -18,8 +19,9 @@ _EVENTS_MAX = 10_000
 
 def events(connection: sqlite3.Connection, topic: str, partition: int, after: int, limit: int) -> list[Recorded]:
     number = _topic_number(connection, topic)
-    if number is None:
-        return []
+    if number is None or not 0 <= partition < PARTITIONS_MAX or after >= OFFSET_MAX:
+        return []  # a place that is out of range would lie in another partition (L5)
+    after = max(after, 0)
     first, last = place_of(number, partition, after + 1), place_of(number, partition + 1, 0)
     query = "SELECT place, body FROM event WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
     rows = connection.execute(query, (first, last, limit))
@@ -28,8 +30,9 @@ def events(connection: sqlite3.Connection, topic: str, partition: int, after: in
 
 def ends(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
     """Return the last offset of each partition. Partition 0 is the only one that an embedded log has."""
-    topics = connection.execute("SELECT id, name FROM topic").fetchall()
-    found = {(name, 0): last_offset(connection, number, 0) for number, name in topics}
+    with _one_state(connection):
+        topics = connection.execute("SELECT id, name FROM topic").fetchall()
+        found = {(name, 0): last_offset(connection, number, 0) for number, name in topics}
     return {which: last for which, last in found.items() if last}
 
 
@@ -54,16 +57,17 @@ def origin(connection: sqlite3.Connection, correlation_id: str) -> list[Recorded
 
 
 def run(connection: sqlite3.Connection, run_id: str) -> StoredRun | None:
-    row = connection.execute(f"SELECT {_RUN_COLUMNS} FROM run WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - our own names
-    query = "SELECT body FROM journal WHERE run_id = ? ORDER BY number"
-    chunks = [body for (body,) in connection.execute(query, (run_id,))]
+    event_id, agent = event_of(run_id)
+    with _one_state(connection):
+        row = connection.execute(f"SELECT {_RUN_COLUMNS} FROM run WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - our own names
+        query = "SELECT body FROM journal WHERE run_id = ? ORDER BY number"
+        chunks = [body for (body,) in connection.execute(query, (run_id,))]
+        recorded = event_by_id(connection, event_id) if row is None else None
     if row is not None:
         change = RunChange(*row)
+    elif recorded is None:
+        return None
     else:
-        event_id, agent = event_of(run_id)
-        recorded = event_by_id(connection, event_id)
-        if recorded is None:
-            return None
         event = recorded.event
         change = RunChange(run_id, agent, event.tenant, event.key, "queued", 0, event.time_ms)
     bodies = [*chunks, change.records] if change.records else chunks
@@ -99,6 +103,17 @@ def dead_letters(connection: sqlite3.Connection, tenant: str | None, limit: int)
         DeadLetter(run_id, agent, _recorded(connection, place, body), reason, attempts, at_ms)
         for run_id, agent, place, reason, attempts, at_ms, body in rows
     ]
+
+
+@contextmanager
+def _one_state(connection: sqlite3.Connection) -> Generator[None]:
+    """Let several queries see the same state of the file: a commit between two of them would be seen in part (S1)."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _recorded(connection: sqlite3.Connection, place: int, body: bytes) -> Recorded:

@@ -10,9 +10,13 @@ from pathlib import Path
 from penstock.errors import Finding, Invalid, Refused, Unavailable
 
 FORMAT = 1
+APPLICATION = 0x50_4E_53_4B  # "PNSK": tells our files from those of other programs, whose formats have numbers too
 TOPICS_MAX = 4095
 OFFSET_BITS = 40
+OFFSET_MAX = (1 << OFFSET_BITS) - 1
 PARTITION_BITS = 11
+PARTITIONS_MAX = 1 << PARTITION_BITS
+UNSTORABLE = (UnicodeEncodeError, OverflowError)  # half a character, a number of more than 64 bits
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS owner (
@@ -62,18 +66,16 @@ def connect(path: Path) -> sqlite3.Connection:
             f"{path} cannot be opened ({error})", "check that the folder exists and may be written"
         ) from error
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, FORMAT):
-            hint = "open it with the version of penstock that wrote it, or choose another file"
-            raise Invalid(str(path), (Finding("format", f"is {version}, this penstock knows {FORMAT}", hint),))
+        is_new = _is_new(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.execute("PRAGMA cache_size = -32768")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA busy_timeout = 5000")
-        if version == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {FORMAT}; COMMIT;")
+        if is_new:
+            pragmas = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
+            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {pragmas} COMMIT;")
     except sqlite3.DatabaseError as error:
         connection.close()
         raise translated(error, f"opening {path.name}") from error
@@ -83,8 +85,31 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def translated(error: sqlite3.Error, operation: str) -> Unavailable | Refused | Invalid:
+def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is empty; `Invalid` when it holds what is not ours, or not of this format."""
+    # One statement, so that nobody makes the tables between two looks.
+    query = "SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_schema)"
+    application, version, tables = connection.execute(query).fetchone()
+    if (application, version, tables) == (0, 0, 0):
+        return True
+    if application != APPLICATION:
+        finding = Finding("(whole)", "is a file of another program", "choose another file")
+        raise Invalid(str(path), (finding,))
+    if version != FORMAT:
+        hint = "open it with the version of penstock that wrote it, or choose another file"
+        raise Invalid(str(path), (Finding("format", f"is {version}, this penstock knows {FORMAT}", hint),))
+    return False
+
+
+def is_taken(error: sqlite3.IntegrityError) -> bool:
+    """Whether a row with the same key is there already."""
+    return error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+
+
+def translated(error: Exception, operation: str) -> Unavailable | Refused | Invalid:
     """Return the error of ours that says what a caller can do about one of SQLite's."""
+    if isinstance(error, (*UNSTORABLE, sqlite3.ProgrammingError, sqlite3.InterfaceError)):  # also: the store is closed
+        return Refused(f"sqlite cannot do {operation}: {error}", "mend what is written, or open the store again")
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             return Invalid(
@@ -92,6 +117,10 @@ def translated(error: sqlite3.Error, operation: str) -> Unavailable | Refused | 
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
             return Refused(f"sqlite refused {operation}: {error}", "check the rights of the file and its folder")
+        case sqlite3.SQLITE_TOOBIG:
+            return Refused(f"sqlite refused {operation}: {error}", "send less at once")
+        case sqlite3.SQLITE_CONSTRAINT | sqlite3.SQLITE_MISMATCH | sqlite3.SQLITE_RANGE | sqlite3.SQLITE_ERROR:
+            return Refused(f"sqlite refused {operation}: {error}")
         case _:  # busy, full, an I/O error: what was being written is rolled back and can be written again
             return Unavailable("sqlite", operation, str(error))
 

@@ -9,17 +9,17 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from penstock.adapters.sqlite import reading
 from penstock.adapters.sqlite.lock import locked
-from penstock.adapters.sqlite.schema import connect, place_of, translated
+from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
 from penstock.adapters.sqlite.writing import Topics, write
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
@@ -99,9 +99,12 @@ class SqliteStore:
                 places.append(known.position)
             return places
 
-        places = await self.transact(insert, "append")
-        self._wake()
-        return places
+        async def insert_and_wake() -> list[Position]:
+            places = await self.transact(insert, "append")
+            self._wake()
+            return places
+
+        return await _to_the_end(insert_and_wake())
 
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
         return self._ask(lambda: reading.events(self._reader, topic, partition, after, limit), "read")
@@ -135,17 +138,26 @@ class SqliteStore:
                 if newest != (claim.owner, claim.epoch):
                     raise Fenced(claim.owner, claim.epoch)
                 return
-            write(connection, self._topics, writes)
+            try:
+                write(connection, self._topics, writes)
+            except sqlite3.IntegrityError as error:
+                if not is_taken(error):
+                    raise
+                # An offset, an event id or a chunk is there already: somebody else wrote, our picture of the log is old.
+                raise Fenced(claim.owner, claim.epoch) from error
             if writes.index:
                 assert self._passages is not None, "passages in a commit, and no tables for them"
                 prepared.append(self._passages.write(connection, writes.index))
 
-        await self.transact(all_of_it, "commit")
-        for each in prepared:
-            assert self._passages is not None
-            self._passages.publish(each)
-        if writes.events:
-            self._wake()
+        async def commit_and_publish() -> None:
+            await self.transact(all_of_it, "commit")
+            for each in prepared:
+                assert self._passages is not None
+                self._passages.publish(each)
+            if writes.events:
+                self._wake()
+
+        await _to_the_end(commit_and_publish())
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
         rows = self._ask(lambda: self._reader.execute("SELECT * FROM progress").fetchall(), "progress")
@@ -192,7 +204,7 @@ class SqliteStore:
                     with suppress(sqlite3.Error):
                         self._writer.execute("ROLLBACK")
                     raise
-            except sqlite3.Error as error:
+            except (sqlite3.Error, *UNSTORABLE) as error:
                 raise translated(error, operation) from error
             else:
                 return result
@@ -204,12 +216,17 @@ class SqliteStore:
     def _ask(self, query: Callable[[], T], operation: str) -> T:
         try:
             return query()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *UNSTORABLE) as error:
             raise translated(error, operation) from error
 
     def _wake(self) -> None:
-        for wake in self._watchers:
+        for wake in tuple(self._watchers):  # one who is woken may stop watching
             wake()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do the work, and go on with it when the caller is cancelled: what is written must also be told to those who wait."""
+    return await asyncio.shield(asyncio.ensure_future(work))
 
 
 __all__ = ["SqliteStore", "open_sqlite_store", "place_of"]

@@ -8,7 +8,7 @@ from penstock.adapters.sqlite.schema import TOPICS_MAX, place_of
 from penstock.core.agents.unit import Writes
 from penstock.core.events.codec import encode
 from penstock.core.sessions.history import MESSAGES_MAX
-from penstock.errors import Fenced, LimitReached
+from penstock.errors import LimitReached
 
 _packed = msgspec.msgpack.Encoder().encode
 
@@ -74,11 +74,7 @@ def _write_events(connection: sqlite3.Connection, topics: Topics, writes: Writes
         )
         for each in writes.events
     ]
-    try:
-        connection.executemany("INSERT INTO event VALUES (?, ?, ?)", rows)
-    except sqlite3.IntegrityError as error:
-        # Somebody else appended to the partition, or the id came in by another way: our picture of the log is old.
-        raise Fenced("the log's writer", 0) from error
+    connection.executemany("INSERT INTO event VALUES (?, ?, ?)", rows)
 
 
 def _write_sessions(connection: sqlite3.Connection, writes: Writes) -> None:
