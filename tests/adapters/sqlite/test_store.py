@@ -1,0 +1,439 @@
+"""The store in one file keeps all contracts, and what only a file can do to it: kills, full disks, files of others."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import AsyncExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from penstock.adapters.sqlite.schema import FORMAT, TOPICS_MAX
+from penstock.adapters.sqlite.store import open_sqlite_store
+from penstock.core.agents.unit import Writes
+from penstock.errors import Fenced, Invalid, LimitReached, Refused, Unavailable
+from penstock.testing.catalog_contract import RunCatalogContract
+from penstock.testing.commits import (
+    NOW_MS,
+    change,
+    chunk,
+    delta,
+    expect_nothing_of_each,
+    expect_one_of_each,
+    ids_in_log,
+    one_of_each,
+    recorded,
+    steps,
+    value,
+)
+from penstock.testing.log_contract import EventLogContract, everything, made
+from penstock.testing.state_contract import StateStoreContract
+
+COMMIT_LOOP = Path(__file__).parent / "commit_loop.py"
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "app.db"
+
+
+@pytest.fixture
+async def store(path):
+    async with open_sqlite_store(path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def reopened(path, tmp_path):
+    """Open what a crash would leave: the files as they are now, while the first store still has them open."""
+    async with AsyncExitStack() as stack:
+        copies = 0
+
+        async def another():
+            nonlocal copies
+            copies += 1
+            folder = tmp_path / f"after-crash-{copies}"
+            folder.mkdir()
+            for name in (path.name, f"{path.name}-wal"):  # the shared memory is lost with the processes
+                shutil.copy(path.parent / name, folder / name)
+            return await stack.enter_async_context(open_sqlite_store(folder / path.name))
+
+        yield another
+
+
+class TestSqliteStore(EventLogContract, StateStoreContract, RunCatalogContract):
+    @pytest.fixture
+    def store(self, store):
+        return store
+
+    @pytest.fixture
+    def log(self, store):
+        return store
+
+    @pytest.fixture
+    def reopened(self, reopened):
+        return reopened
+
+
+# kills
+
+
+@pytest.mark.parametrize("commits", [1, 2, 25, 300])
+async def test_what_a_killed_process_acknowledged_is_there(path, commits):
+    acknowledged = killed_in_a_loop(path, after=commits)
+    assert acknowledged >= commits
+    async with open_sqlite_store(path) as store:
+        await expect_whole(store, at_least=acknowledged)
+
+
+async def test_what_a_process_killed_between_commits_acknowledged_is_there(path):
+    with worker(path, pause="pause") as process:
+        for number in range(1, 6):
+            assert int(process.stdout.readline()) == number
+            process.stdin.write("\n" if number < 5 else "")
+            process.stdin.flush()
+        process.kill()
+    async with open_sqlite_store(path) as store:
+        await expect_whole(store, at_least=5)
+        assert await store.ends() == {("t", 0): 5}
+
+
+async def test_a_file_survives_many_kills(path):
+    acknowledged = 0
+    for _ in range(6):
+        acknowledged = killed_in_a_loop(path, after=20)
+    async with open_sqlite_store(path) as store:
+        await expect_whole(store, at_least=acknowledged)
+        await store.commit(await store.claim("w"), 1, one_of_each(offset=(await store.ends())["t", 0] + 1))
+
+
+async def test_a_killed_process_is_fenced_by_the_next(path):
+    killed_in_a_loop(path, after=3)
+    async with open_sqlite_store(path) as store:
+        claim = await store.claim("worker")
+        assert claim.epoch == 2
+
+
+async def test_who_opens_the_same_file_later_fences_who_has_it_open(path, store):
+    claim = await store.claim("first")
+    async with open_sqlite_store(path) as other:
+        later = await other.claim("second")
+        with pytest.raises(Fenced):
+            await store.commit(claim, 1, one_of_each())
+        await other.commit(later, 1, one_of_each())
+    await expect_one_of_each(store)
+
+
+@contextmanager
+def worker(path, *, pause=""):
+    command = [sys.executable, COMMIT_LOOP, path, pause]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def killed_in_a_loop(path, *, after):
+    """Let a process commit, kill it after some commits, and return the last number that it acknowledged."""
+    with worker(path) as process:
+        for _ in range(after):
+            assert process.stdout.readline(), "the worker ended by itself"
+        process.kill()
+        rest = process.stdout.read().split("\n")[:-1]  # what follows the last line break is half a number
+        assert process.wait(timeout=30) == -9
+    with closing(sqlite3.connect(path)) as connection:
+        (last,) = connection.execute("SELECT CAST(body AS TEXT) FROM value WHERE name = 'last'").fetchone()
+    acknowledged = max([int(number) for number in rest if number], default=int(last))
+    assert int(last) >= acknowledged
+    return acknowledged
+
+
+async def expect_whole(store, *, at_least):
+    """Check that all commits of the loop up to the last one are there, each with all its parts, and nothing of another."""
+    last = (await store.ends())["t", 0]
+    assert last >= at_least
+    assert await ids_in_log(store) == [f"e{number}" for number in range(1, last + 1)]
+    for number in range(1, last + 1):
+        assert await steps(store, f"e{number}:a") == ["s#0"]
+        assert (await store.run(f"e{number}:a")).change.status == "succeeded"
+    assert dict(await store.values("t", "a", "k")) == {"last": str(last).encode()}
+    assert await store.run(f"e{last + 1}:a") is None
+
+
+# files that are not ours
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"garbage", b"garbage " * 1000, b"SQLite format 3\x00" + b"\xff" * 4080, bytes(8192)],
+    ids=["short", "long", "damaged head", "zeros"],
+)
+async def test_garbage_is_refused_and_left_alone(path, body):
+    path.parent.mkdir()
+    path.write_bytes(body)
+    with pytest.raises(Invalid):
+        await opened_and_closed(path)
+    assert path.read_bytes() == body
+
+
+@pytest.mark.parametrize("version", [0, FORMAT, 42])
+async def test_a_file_of_another_program_is_refused_and_left_alone(path, version):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"CREATE TABLE bookmark (url); PRAGMA user_version = {version};")
+    body = path.read_bytes()
+    with pytest.raises(Invalid, match="another program"):
+        await opened_and_closed(path)
+    assert path.read_bytes() == body
+
+
+async def test_a_newer_format_is_refused_with_what_to_do(path):
+    await opened_and_closed(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    with pytest.raises(Invalid, match=r"format: is 2, .* \(open it with the version of penstock that wrote it"):
+        await opened_and_closed(path)
+
+
+async def test_an_empty_file_becomes_a_store(path):
+    path.parent.mkdir()
+    path.touch()
+    async with open_sqlite_store(path) as store:
+        await store.commit(await store.claim("w"), 1, one_of_each())
+    async with open_sqlite_store(path) as store:
+        await expect_one_of_each(store)
+
+
+async def test_a_folder_is_refused(path):
+    path.mkdir(parents=True)
+    with pytest.raises(Refused, match="cannot be opened"):
+        await opened_and_closed(path)
+
+
+async def test_a_path_through_a_file_is_refused(path):
+    path.parent.write_text("a file where the folder should be")
+    with pytest.raises(Refused, match="check that the folder exists and may be written"):
+        await opened_and_closed(path)
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "existing"])
+async def test_a_read_only_folder_is_refused(path, tmp_path, exists):
+    if exists:
+        await opened_and_closed(path)
+        path.chmod(0o444)
+    path.parent.mkdir(exist_ok=True)
+    path.parent.chmod(0o555)
+    with as_nobody(tmp_path), pytest.raises(Refused, match="check"):
+        await opened_and_closed(path)
+    path.parent.chmod(0o755)
+
+
+async def test_a_store_is_closed_into_one_file(path):
+    async with open_sqlite_store(path) as store:
+        await store.commit(await store.claim("w"), 1, one_of_each())
+    assert not {f"{path.name}-wal", f"{path.name}-shm"} & {each.name for each in path.parent.iterdir()}
+
+
+async def test_what_is_asked_of_a_closed_store_is_refused(path):
+    async with open_sqlite_store(path) as store:
+        await store.claim("w")
+    with pytest.raises(Refused, match="open the store again"):
+        await store.ends()
+
+
+async def opened_and_closed(path):
+    async with open_sqlite_store(path):
+        pass
+
+
+@contextmanager
+def as_nobody(tmp_path):
+    """Be a user whom the rights of files bind: they do not bind root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+# limits
+
+
+async def test_a_full_disk_is_unavailable_and_nothing_is_half_written(store, reopened):
+    claim = await store.claim("w")
+    await store.commit(claim, 1, Writes(runs=[change("before:a")]))
+    await limit_pages(store, await pages(store) + 20)
+    large = one_of_each()
+    large.values.append(value("large", bytes(1_000_000)))
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="full"):
+            await store.commit(claim, 2, large)
+    for each in (store, await reopened()):
+        await expect_nothing_of_each(each)
+        assert await each.run("before:a") is not None
+    await limit_pages(store, 2**30)
+    await store.commit(claim, 2, large)
+    assert (await store.values("t", "a", "k"))["large"] == bytes(1_000_000)
+
+
+async def test_an_append_to_a_full_disk_leaves_nothing(store):
+    await store.append("t", [made("a")])
+    await limit_pages(store, await pages(store) + 20)
+    with pytest.raises(Unavailable, match="full"):
+        await store.append("u", [made("b"), made("large", data=bytes(1_000_000))])
+    assert await store.ends() == {("t", 0): 1}
+    await limit_pages(store, 2**30)
+    await store.append("u", [made("b")])
+    assert await store.ends() == {("t", 0): 1, ("u", 0): 1}
+
+
+async def test_what_is_too_big_for_sqlite_is_refused(store):
+    claim = await store.claim("w")
+    await store.transact(lambda connection: connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000))
+    large = one_of_each()
+    large.values.append(value("large", bytes(1_000_001)))
+    with pytest.raises(Refused, match="send less"):
+        await store.commit(claim, 1, large)
+    await expect_nothing_of_each(store)
+    await store.commit(claim, 1, one_of_each())
+
+
+async def test_what_no_column_can_hold_is_refused_and_leaves_nothing(store):
+    claim = await store.claim("w")
+    for write in (value("\ud800", b""), value("x", "no bytes, and no text either: \udfff")):
+        writes = one_of_each()
+        writes.values.append(write)
+        with pytest.raises(Refused):
+            await store.commit(claim, 1, writes)
+        await expect_nothing_of_each(store)
+    with pytest.raises(Refused):
+        await store.append("t", [made("half \ud800 a character")])
+    with pytest.raises(Refused):
+        await store.run("half \ud800 a character:a")
+    with pytest.raises(Invalid):
+        await store.append("t", [made("a", key="half \ud800 a character")])
+    await store.commit(await store.claim("w"), 1, one_of_each())
+
+
+async def test_a_write_while_another_program_holds_the_file_is_unavailable(path, store):
+    claim = await store.claim("w")
+    # Do not wait five seconds for a lock that the test holds.
+    await store.transact(lambda connection: connection.execute("PRAGMA busy_timeout = 20").fetchone())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="locked"):
+            await store.commit(claim, 1, one_of_each())
+        other.execute("ROLLBACK")
+    await store.commit(claim, 1, one_of_each())
+    await expect_one_of_each(store)
+
+
+async def test_there_is_a_limit_to_the_number_of_topics(store):
+    claim = await store.claim("w")
+    events = [recorded(f"e{number}", topic=f"t{number}") for number in range(TOPICS_MAX)]
+    await store.commit(claim, 1, Writes(events=events))
+    with pytest.raises(LimitReached, match="number of topics is 4096"):
+        await store.commit(claim, 2, Writes(events=[recorded("e", topic="one more")]))
+    assert len(await store.ends()) == TOPICS_MAX
+    for number in (0, TOPICS_MAX - 1):
+        assert [each.event.id for each in await store.read(f"t{number}", 0, after=0, limit=9)] == [f"e{number}"]
+
+
+async def test_a_topic_of_a_commit_that_failed_does_not_keep_its_number(store):
+    claim = await store.claim("w")
+    with pytest.raises(Fenced):
+        await store.commit(claim, 1, Writes(events=[recorded("a", topic="lost"), recorded("a", topic="kept")]))
+    await store.commit(claim, 1, Writes(events=[recorded("a", topic="kept"), recorded("b", topic="late")]))
+    assert await store.ends() == {("kept", 0): 1, ("late", 0): 1}
+
+
+async def test_ten_thousand_turns_of_one_session_keep_its_table_small(store):
+    claim = await store.claim("w")
+    rows_max = 0
+    for group in range(100):
+        turns = [delta(number, 1) for number in range(100 * group, 100 * group + 100)]
+        await store.commit(claim, group + 1, Writes(sessions=turns))
+        rows_max = max(rows_max, store.reader.execute("SELECT count(*) FROM session").fetchone()[0])
+    assert rows_max <= 40
+    history = await store.history("t", "s", now_ms=NOW_MS)
+    assert ([message.content for message in history.messages][-1], history.number) == ("9999", 10_000)
+
+
+async def test_large_events_are_kept(store, reopened):
+    large = [made(f"e{number}", data=bytes([number]) * 8_000_000) for number in range(3)]
+    await store.append("t", large)
+    assert await everything(await reopened(), "t") == large
+
+
+# cancellation
+
+
+async def test_a_commit_whose_caller_is_cancelled_is_written_and_told(store):
+    claim = await store.claim("w")
+    woken = asyncio.Event()
+    store.watch(woken.set)
+    async with asyncio.TaskGroup() as tasks:
+        commit = tasks.create_task(store.commit(claim, 1, one_of_each()))
+        await begun()
+        commit.cancel()
+        await asyncio.wait_for(woken.wait(), 10)
+    assert commit.cancelled()
+    await expect_one_of_each(store)
+
+
+async def test_an_append_whose_caller_is_cancelled_is_written_and_told(store):
+    woken = asyncio.Event()
+    store.watch(woken.set)
+    async with asyncio.TaskGroup() as tasks:
+        append = tasks.create_task(store.append("t", [made("a")]))
+        await begun()
+        append.cancel()
+        await asyncio.wait_for(woken.wait(), 10)
+    assert append.cancelled()
+    assert await ids_in_log(store) == ["a"]
+
+
+async def test_a_run_is_read_whole_while_commits_are_under_way(store):
+    claim = await store.claim("w")
+    seen = set()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(1, 51):
+            writes = Writes(events=[recorded(f"e{number}", offset=number)], runs=[change(f"e{number}:a")])
+            commit = tasks.create_task(store.commit(claim, number, writes))
+            while not commit.done():
+                run = await store.run(f"e{number}:a")
+                seen.add(None if run is None else run.change.status)
+                await asyncio.sleep(0)
+    assert seen <= {None, "succeeded"}  # "queued" would be the event without its run, which came in the same commit
+
+
+async def test_a_chunk_that_is_there_fences_its_writer_for_good(store):
+    claim = await store.claim("w")
+    await store.commit(claim, 1, Writes(journal=[chunk("e:a", 0, "s#0")]))
+    with pytest.raises(Fenced) as refusal:
+        await store.commit(claim, 2, Writes(journal=[chunk("e:a", 0, "s#0")]))
+    assert (refusal.value.owner, refusal.value.epoch) == ("w", claim.epoch)
+
+
+async def begun():
+    """Let a task that was just made reach the thread that writes."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def limit_pages(store, pages_max):
+    await store.transact(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages_max}").fetchone())
+
+
+async def pages(store):
+    return await store.transact(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])

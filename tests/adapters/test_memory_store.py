@@ -1,0 +1,34 @@
+"""The store in memory keeps all contracts: what would lie on a disk is its `Disk`."""
+
+import pytest
+
+from penstock.adapters.memory.store import MemoryStore
+from penstock.core.agents.unit import Writes
+from penstock.testing.catalog_contract import RunCatalogContract
+from penstock.testing.commits import recorded
+from penstock.testing.log_contract import EventLogContract
+from penstock.testing.state_contract import StateStoreContract
+
+
+class TestMemoryStore(EventLogContract, StateStoreContract, RunCatalogContract):
+    @pytest.fixture
+    def store(self):
+        return MemoryStore()
+
+    @pytest.fixture
+    def log(self, store):
+        return store
+
+    @pytest.fixture
+    def reopened(self, store):
+        async def another():
+            return MemoryStore(store.disk)
+
+        return another
+
+
+async def test_an_offset_that_leaves_a_gap_is_a_bug_of_the_writer():
+    store = MemoryStore()
+    with pytest.raises(AssertionError, match="gap"):
+        await store.commit(await store.claim("w"), 1, Writes(events=[recorded("e", offset=2)]))
+    assert await store.ends() == {}
