@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -16,6 +16,7 @@ from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.runtime.engine import REPLY_WAIT_S, Engine, running
 from penstock.runtime.knowledge import Knowledge, OpenKnowledge
+from penstock.runtime.services import unobserved
 from penstock.wiring import Declared, Settings, opened, settings
 
 E = TypeVar("E", bound=Event)
@@ -83,12 +84,23 @@ class App:
 
     @asynccontextmanager
     async def running(
-        self, chosen: Settings | None = None, *, clock: Clock | None = None, **flags: str | None
+        self,
+        chosen: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        executing: Callable[[str, str], None] = unobserved,
+        **flags: str | None,
     ) -> AsyncGenerator["Running"]:
-        """Run the app until the block is left. Flags are settings: `store="memory:"`, `model=...`, `embedder=...`."""
+        """Run the app until the block is left. Flags are settings: `store="memory:"`, `model=...`, `embedder=...`.
+
+        `executing` is called with run id and step each time a step is executed, and not when it is found in the journal.
+        """
         declared = Declared(self.name, self.agents, self._events, self.collections, self._models, self._prompts)
         chosen = settings(flags) if chosen is None else chosen
-        async with opened(declared, chosen, clock=clock) as parts, running(parts, owner=self.name) as engine:
+        async with (
+            opened(declared, chosen, clock=clock) as parts,
+            running(replace(parts, executing=executing), owner=self.name) as engine,
+        ):
             yield Running(self, engine)
 
 

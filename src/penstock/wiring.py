@@ -5,7 +5,7 @@ Settings come from `penstock.toml`, then the environment (PENSTOCK_STORE, ...), 
 
 import os
 import tomllib
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
+from penstock.core.knowledge.passages import Passage
 from penstock.errors import Finding, Invalid
 from penstock.layers.retrying_store import RetryingStore
 from penstock.ports.chat_model import ChatModel
@@ -135,8 +136,9 @@ async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) ->
         sqlite = await stack.enter_async_context(open_sqlite_store(_path(rest)))
         if not collections:
             return sqlite, None
-        from penstock.adapters.sqlite.passages import SqlitePassages
+        from penstock.adapters.sqlite.passages import SqlitePassages, create_tables
 
+        await sqlite.transact(create_tables)
         rows = SqlitePassages(sqlite.reader, sqlite.transact)
         sqlite.attach(rows)
         return sqlite, Index(rows, rows, in_store=True)
@@ -197,3 +199,28 @@ def _from_file(path: Path, names: list[str]) -> dict[str, str]:
     if findings:
         raise Invalid(str(path), tuple(findings))
     return {name: str(value) for name, value in document.items()}
+
+
+class Documents:
+    """Documents to read, as lists of passages; a finding stands for what could not be read. Iterating blocks."""
+
+    def __init__(self, total: int, each: Iterable["list[Passage] | Finding"]) -> None:
+        self.total = total
+        self._each = each
+
+    def __iter__(self) -> Iterator["list[Passage] | Finding"]:
+        return iter(self._each)
+
+
+def documents(folder: Path | None) -> Documents:
+    """Return the passages of a folder's documents; without one, of those that the running Python carries."""
+    if folder is None:
+        from penstock.adapters.documents.python_docs import open_python_docs
+
+        docs = open_python_docs()
+        return Documents(docs.total, (list(each.passages) for each in docs))
+    from penstock.adapters.documents.folder import open_folder
+    from penstock.core.knowledge.chunking import passages
+
+    found = open_folder(folder)
+    return Documents(found.total, (each if isinstance(each, Finding) else passages(each) for each in found))

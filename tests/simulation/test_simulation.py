@@ -1,6 +1,6 @@
 """C1 to C7 under losses, crashes, rivals and bad luck, for many seeds. A failure is a seed:
 
-    PENSTOCK_SEED=1234 python -m pytest tests/simulation
+PENSTOCK_SEED=1234 python -m pytest tests/simulation
 """
 
 import asyncio

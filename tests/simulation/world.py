@@ -118,7 +118,9 @@ class Life:
         clock = VirtualClock(random, name)
         clock.skew_ms = random.choice([0, 0, -60_000, 60_000])
         agents = {agent.name: agent for agent in self.agents()}
-        self.parts = Parts("sim", Topology(agents), RetryingStore(faulty, clock), clock, Models(_no_model, Prompts(None)))
+        self.parts = Parts(
+            "sim", Topology(agents), RetryingStore(faulty, clock), clock, Models(_no_model, Prompts(None))
+        )
 
     def agents(self) -> list[Agent]:
         retry = Retry(attempts_max=6, delay_s=0.05)
@@ -134,7 +136,7 @@ class Life:
         return self.epoch == self.world.disk.claim.epoch
 
     async def split(self, order: Order, ctx: Context) -> list[Part]:
-        with _alone(self, "split", order.customer):
+        with Alone(self, "split", order.customer):
             if order.text == POISON:
                 raise ValueError("poison")
             await self.trouble()
@@ -146,7 +148,7 @@ class Life:
             return [Part(customer=order.customer, number=order.number, piece=piece) for piece in range(count)]
 
     async def join(self, part: Part, ctx: Context) -> Done | None:
-        with _alone(self, "join", part.customer):
+        with Alone(self, "join", part.customer):
             await self.trouble()
             got = await ctx.values.get(str(part.number), [], to=list[int])
             # One who lost the claim may read what the next owner wrote; nothing that he does with it is ever committed.
@@ -182,7 +184,9 @@ class Life:
             cause = ctx.event.id
             self.world.expect(cause in self.world.disk.ids, f"effect of {ctx.run_id} before its event was durable")
             recorded = self.world.recorded_steps(ctx.run_id)
-            self.world.expect(f"{step}#0" not in recorded, f"step {step} of {ctx.run_id} executed after it was recorded")
+            self.world.expect(
+                f"{step}#0" not in recorded, f"step {step} of {ctx.run_id} executed after it was recorded"
+            )
             plan = "plan#0" in recorded
             self.world.expect(plan, f"effect of {ctx.run_id} before the step that led to it was durable")
         self.world.effects[key] += 1
@@ -195,14 +199,16 @@ class Life:
     async def ask(self, engine: Engine, order: Order) -> None:
         """Ask until told: a client that was not answered asks again with the same id."""
         reply = await engine.ask(order, Done, id=f"order-{order.number}", within_s=20)
-        ids = [id for id, each in self.world.disk.ids.items() if each.event.correlation_id == f"order-{order.number}"]
-        done = [id for id in ids if self.world.disk.ids[id].event.type == "Done.v1"]
+        mine = [
+            each.event for each in self.world.disk.ids.values() if each.event.correlation_id == f"order-{order.number}"
+        ]
+        done = [event for event in mine if event.type == "Done.v1"]
         self.world.expect(len(done) == 1, f"order {order.number} was answered before its answer was durable")
         before = self.world.told.setdefault(order.number, reply.total)
         self.world.expect(before == reply.total, f"order {order.number} was answered differently")
 
 
-class _alone:
+class Alone:
     """Check that one key is handled one event at a time within a process."""
 
     def __init__(self, life: Life, agent: str, key: str) -> None:

@@ -27,7 +27,12 @@ class Display:
     """Progress bars by name: they appear when something is first heard of. It may be called from threads."""
 
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+        columns = (
+            TextColumn("{task.description:>10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+        )
         self._progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=False)
         self._tasks: dict[str, TaskID] = {}
 

@@ -1,8 +1,8 @@
 """The answering team: planner, retrievers, executor, evaluator, responder. Each is an agent; what they say are events.
 
     Question -> planner -> SubQuestion... -> retriever -> Evidence... -> executor -> Draft -> evaluator
-                                                             ^                                  |
-                                                             +------- Rejected (once) ----------+-> Approved -> responder -> Answer
+                                                     ^                       |
+                                                     +--- Rejected (once) ---+-> Approved -> responder -> Answer
 
 Every call of a model or of the index is a step of its run: after a crash it is taken from the journal.
 """
@@ -139,7 +139,9 @@ def team(deliver: Deliver) -> App:
     async def executor(news: Evidence | Rejected, ctx: Context) -> Draft | None:
         if isinstance(news, Rejected):
             draft = news.draft
-            return await written(ctx, draft.question, draft, draft.passages, feedback=news.why, rejections=draft.rejections + 1)
+            return await written(
+                ctx, draft.question, draft, draft.passages, feedback=news.why, rejections=draft.rejections + 1
+            )
         lists: dict[str, list[dict[str, str]]] = await ctx.values.get("evidence", {})
         lists[str(news.number)] = [quote.model_dump() for quote in news.passages]
         await ctx.values.set("evidence", lists if len(lists) < news.of else None)
@@ -151,7 +153,9 @@ def team(deliver: Deliver) -> App:
     @app.agent
     async def evaluator(draft: Draft, ctx: Context) -> Approved | Rejected:
         passages = [quote.model_dump() for quote in draft.passages]
-        reply = await ctx.model().ask(prompt="evaluate", question=draft.question, answer=draft.answer, passages=passages)
+        reply = await ctx.model().ask(
+            prompt="evaluate", question=draft.question, answer=draft.answer, passages=passages
+        )
         verdict, _, why = reply.text.strip().partition("\n")
         supported = verdict.strip().upper().startswith("YES")
         if supported or draft.rejections >= REJECTIONS_MAX:
@@ -166,7 +170,9 @@ def team(deliver: Deliver) -> App:
             question=draft.question,
             text=draft.answer,
             sources=[quote.source for quote in draft.passages],
-            cited=[quote.source for number, quote in enumerate(draft.passages, start=1) if f"[{number}]" in draft.answer],
+            cited=[
+                quote.source for number, quote in enumerate(draft.passages, start=1) if f"[{number}]" in draft.answer
+            ],
             supported=approved.supported,
             why=approved.why,
         )
@@ -184,7 +190,9 @@ async def written(
     """Have the model write an answer from the passages."""
     history = await ctx.session_of(of.session_id).history(last=5)
     quotes = [quote.model_dump() for quote in passages]
-    reply = await ctx.model().ask(prompt="answer", question=question, passages=quotes, history=history, feedback=feedback)
+    reply = await ctx.model().ask(
+        prompt="answer", question=question, passages=quotes, history=history, feedback=feedback
+    )
     return Draft(
         question_id=of.question_id,
         session_id=of.session_id,

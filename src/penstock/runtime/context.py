@@ -170,10 +170,11 @@ class Context:
             return decode_value(found, _type_returned(call))
         if effects:
             await self._services.committer.durable()
+        services = self._services
+        services.executing(self._delivery.run_id, step)
         result = call(*args, **options)
         if isawaitable(result):
             result = await result
-        services = self._services
         journal.record(step, encode_value(result, step), services.clock.now_ms())
         services.committer.recorded(self._delivery.run_id, journal)
         if services.releases.awaited(self._delivery.run_id, self.event.correlation_id):

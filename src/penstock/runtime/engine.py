@@ -27,7 +27,7 @@ from penstock.runtime.lanes import BatchLane, KeyLanes
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.releases import Releases
-from penstock.runtime.services import Services
+from penstock.runtime.services import Services, unobserved
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
@@ -49,6 +49,7 @@ class Parts:
     models: Models
     embedder: Embedder | None = None
     indexes: Mapping[str, Index] = field(default_factory=dict[str, Index])
+    executing: Callable[[str, str], None] = unobserved  # called with run id and step before a step is executed
 
 
 @asynccontextmanager
@@ -63,7 +64,7 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
     committer = Committer(parts.store, claim)
     memory = Memory(parts.store, committer, parts.clock)
     releases = Releases()
-    services = Services(parts.clock, committer, memory, releases, parts.models)
+    services = Services(parts.clock, committer, memory, releases, parts.models, parts.executing)
     appender = Appender(parts.app, parts.topology, ends)
     failure: BaseException | None = None
     try:

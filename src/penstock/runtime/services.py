@@ -1,5 +1,6 @@
 """The parts of an engine that a handler's context works with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from penstock.errors import Missing
@@ -11,6 +12,10 @@ from penstock.runtime.models import Models
 from penstock.runtime.releases import Piece, Releases
 
 
+def unobserved(run_id: str, step: str) -> None:
+    """Stand in for nobody who watches steps being executed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Handed to every context."""
@@ -20,6 +25,7 @@ class Services:
     memory: Memory
     releases: Releases
     models: Models
+    executing: Callable[[str, str], None] = unobserved
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
 
     def collection(self, name: str) -> Collection:

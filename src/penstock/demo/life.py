@@ -1,0 +1,55 @@
+"""One life of `penstock demo --crash`: a process that does the demo's work and kills itself where it is told to."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from penstock.demo.asking import ask_all, report_of
+from penstock.demo.display import Display
+from penstock.demo.ingestion import ingest
+from penstock.demo.options import DemoOptions, questions_of
+from penstock.demo.outside import Outside
+from penstock.demo.team import team
+from penstock.wiring import settings
+
+
+async def live(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Read the documents, ask the questions; die on the way if that is asked for."""
+    outside = Outside(Path(arguments["outside"]), arguments["life"])
+    store = Path(arguments["store"])
+    docs = None if arguments["docs"] is None else Path(arguments["docs"])
+    options = DemoOptions(docs=docs, ask=tuple(arguments["ask"]), limit=arguments["limit"])
+    executed = 0
+
+    def executing(run_id: str, step: str) -> None:
+        nonlocal executed
+        executed += 1
+        outside.executing(run_id, step)
+        if executed == arguments["kill_after_steps"]:
+            _die()
+
+    def progress(what: str, done: int, total: int) -> None:
+        display.progress(what, done, total)
+        if what == "indexing" and 0 < arguments["kill_after_passages"] <= done:
+            _die()
+
+    with Display(Console(stderr=True)) as display:
+        app = team(outside.deliver)
+        async with app.running(settings({"store": f"sqlite:{store}"}), executing=executing) as running:
+            ingestion = await ingest(running, docs, progress)
+            tally = await ask_all(running, questions_of(options), "crash", display)
+    return report_of(tally, ingestion, store)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asyncio.run(live(json.loads(sys.argv[1])))) + "\n")
