@@ -158,17 +158,49 @@ async def test_writes_made_while_a_space_is_being_read_are_found_after_it(tmp_pa
         assert await answers(index) == after
 
 
-async def test_a_cancelled_write_is_found_if_it_was_made(tmp_path):
-    async with open_sqlite_passages(tmp_path / "passages.db") as index:
-        await index.apply([put("a", EAST)])
-        assert await near(index, EAST) == ["a"]
-        writing = asyncio.ensure_future(index.apply([put("b", EAST)]))
+async def test_a_write_to_a_page_that_was_read_already_is_found_after_the_reading(tmp_path):
+    path = tmp_path / "store.db"
+    async with open_sqlite_store(path) as store:
+        await store.transact(create_tables)
+        index = SqlitePassages(store.reader, store.transact)
+        await index.apply(some_writes(PAGE_PASSAGES + 10))
+        search = asyncio.ensure_future(index.nearest(SPACE, rows((1.0,) * 16), limit=1))
         await asyncio.sleep(0)
+        assert not search.done()
+        writer = sqlite3.connect(path, isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        prepared = SqlitePassages.write(writer, [Delete(SPACE, "p00000"), put("p00001x", (1.0,) * 16)])
+        writer.execute("COMMIT")
+        writer.close()
+        index.publish(prepared)
+        assert [hit.id for hit in (await search)[0]] == ["p00001x"]
+        everything = (await index.nearest(SPACE, rows((1.0,) * 16), limit=PAGE_PASSAGES * 2))[0]
+        assert {hit.id for hit in everything} == set(await index.digests(SPACE))
+
+
+async def test_a_write_whose_caller_was_cancelled_after_the_commit_is_found(tmp_path):
+    path = tmp_path / "store.db"
+    committed, durable = asyncio.Event(), asyncio.Event()
+
+    async with open_sqlite_store(path) as store:
+
+        async def transact(work):
+            result = await store.transact(work)
+            committed.set()
+            await durable.wait()
+            return result
+
+        await store.transact(create_tables)
+        index = SqlitePassages(store.reader, transact)
+        assert await near(index, EAST) == []
+        writing = asyncio.ensure_future(index.apply([put("a", EAST)]))
+        await committed.wait()
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writing
-        await index.apply([put("c", EAST)])
-        assert await near(index, EAST) == sorted(await index.digests(SPACE))
+        durable.set()
+        await index.apply([put("b", EAST)])
+        assert await near(index, EAST) == ["a", "b"]
 
 
 async def test_spaces_that_were_searched_long_ago_are_read_again(tmp_path):

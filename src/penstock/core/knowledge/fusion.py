@@ -1,7 +1,7 @@
 """One list of hits out of two: what the words found, and what the vectors found.
 
 Both ways are pure and order equal scores by id. Weighted fusion is the default: with a static embedder as the
-second list, reciprocal ranks throw away how sure BM25 was (measured in `docs/decisions/0004-the-embedded-index.md`).
+second list, reciprocal ranks throw away how sure BM25 was (`docs/decisions/0004-the-embedded-index.md`).
 """
 
 from collections.abc import Sequence
