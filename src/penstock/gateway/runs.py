@@ -1,0 +1,73 @@
+"""Runs and dead letters, as facts to look at."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from penstock.app import Running
+from penstock.core.agents.unit import Status
+from penstock.core.events.envelope import event_of
+from penstock.errors import Missing
+from penstock.gateway.callers import RunningApp, Tenant
+from penstock.gateway.problems import documented
+from penstock.gateway.shapes import (
+    DeadEvents,
+    Runs,
+    RunWithSteps,
+    dead_shape,
+    first_event_id,
+    run_shape,
+    run_with_steps,
+)
+from penstock.ports.state import RunFilter, StoredRun
+
+LISTED = 50
+LISTED_MAX = 1000
+Limit = Annotated[int, Query(ge=1, le=LISTED_MAX)]
+routes = APIRouter(prefix="/v1", tags=["runs"])
+
+
+@routes.get("/runs", summary="List runs", responses=documented(422, 503))
+async def list_runs(
+    running: RunningApp,
+    tenant: Tenant,
+    agent: str | None = None,
+    status: Status | None = None,
+    limit: Limit = LISTED,
+) -> Runs:
+    """Return the tenant's newest runs that have ended, or wait for another attempt."""
+    found = await running.engine.parts.store.runs(RunFilter(tenant, agent, status, limit))
+    return Runs(runs=[run_shape(change) for change in found])
+
+
+@routes.get("/runs/{id}", summary="Show a run", responses=documented(404, 422, 503))
+async def show_run(id: str, running: RunningApp, tenant: Tenant) -> RunWithSteps:
+    """Return a run with its result and its steps, from the moment its event was accepted."""
+    stored = await run_of(running, id, tenant)
+    return run_with_steps(stored, await running.engine.parts.store.event(first_event_id(id)))
+
+
+@routes.get("/dead-letters", summary="List dead letters", responses=documented(422, 503))
+async def list_dead_letters(running: RunningApp, tenant: Tenant, limit: Limit = LISTED) -> DeadEvents:
+    """Return the tenant's newest events that an agent gave up on."""
+    letters = await running.engine.parts.store.dead_letters(tenant=tenant, limit=limit)
+    return DeadEvents(dead_letters=[dead_shape(letter) for letter in letters])
+
+
+async def run_of(running: Running, id: str, tenant: str) -> StoredRun:
+    """Return a run of the tenant; `Missing` when there is none, also when it is another tenant's (C10)."""
+    stored = await running.engine.run(id)
+    event_type = "" if stored.change.attempt else await _event_type(running, id)
+    agent = running.engine.parts.topology.agents.get(event_of(id)[1])
+    # The store takes every agent's name for a queued run of an event: only those that take the event have one.
+    is_one = bool(stored.change.attempt) or (
+        agent is not None and event_type in {event.type_ for event in agent.accepts}
+    )
+    if stored.change.tenant != tenant or not is_one:
+        raise Missing(f"the run {id!r}", "see `penstock runs list`")
+    return stored
+
+
+async def _event_type(running: Running, id: str) -> str:
+    recorded = await running.engine.parts.store.event(first_event_id(id))
+    return "" if recorded is None else recorded.event.type
