@@ -23,6 +23,6 @@ if ! "$venv/bin/uv" --version 2>/dev/null | grep -q "$(sed -n 's/^uv==\([0-9.]*\
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r scripts/uv.lock
 fi
 export VIRTUAL_ENV="$PWD/$venv"
-"$venv/bin/uv" pip install --quiet --require-hashes -r requirements.lock
+"$venv/bin/uv" pip install --quiet --no-deps --require-hashes -r requirements.lock
 "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation -e .
 echo "ready: $venv ($("$venv/bin/python" --version))"
