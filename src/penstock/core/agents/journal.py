@@ -94,12 +94,12 @@ def encode_value(value: Any, step: str) -> bytes:
 
 
 def decode_value(value: Raw | bytes, to: Any) -> Any:
-    """Return a stored result as type `to` (`Any`: plain data); `Invalid` when it is damaged or does not fit."""
+    """Return a stored result as type `to` (`Any` or `object`: plain data); `Invalid` when it is damaged or does not fit."""
     try:
         plain = msgspec.msgpack.decode(value)
     except _DAMAGE as error:
         raise Invalid("a stored value", (Finding("value", str(error), "restore a backup"),)) from error
-    return plain if to is Any else shaped(plain, to)
+    return plain if to in (Any, object) else shaped(plain, to)
 
 
 def shaped(plain: Any, to: Any) -> Any:
@@ -109,7 +109,7 @@ def shaped(plain: Any, to: Any) -> Any:
     """
     try:
         return msgspec.convert(plain, to, dec_hook=_rebuilt)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, RecursionError, TypeError) as error:  # TypeError: a union of two models, say
         raise Invalid("a recorded value", (Finding("value", str(error), f"expected {to}"),)) from error
 
 
