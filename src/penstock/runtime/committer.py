@@ -17,6 +17,8 @@ from penstock.ports.state import Claim, StateStore
 
 Release = Callable[[], None]
 UNITS_MAX = 8192  # units of work that may wait for one commit
+QUIET_TICKS = 3  # ticks of the loop without anything new after which a commit begins
+TICKS_MAX = 64
 
 
 class Committer:
@@ -31,6 +33,7 @@ class Committer:
         self._progress: dict[tuple[str, str, int], Progress] = {}
         self._journals: dict[str, Journal] = {}
         self._units = 0
+        self._news = 0
         self._committing = False
         self._durable: asyncio.Future[None] | None = None
         self._next: asyncio.Future[None] | None = None
@@ -44,17 +47,18 @@ class Committer:
         if release is not None:
             self._releases.append(release)
         self._units += 1
+        self._news += 1
         self._wake.set()
         return self._open
 
     def done(self, agent: str, topic: str, partition: int, progress: Progress) -> None:
-        """Write the progress of an agent with the next commit."""
+        """Write the progress of an agent with the next commit; something else is added with it."""
         self._progress[agent, topic, partition] = progress
-        self._wake.set()
 
     def recorded(self, run_id: str, journal: Journal) -> None:
         """Write the fresh records of a run that goes on with the next commit."""
         self._journals[run_id] = journal
+        self._news += 1
         self._wake.set()
 
     def ended(self, run_id: str, journal: Journal) -> bytes:
@@ -95,6 +99,7 @@ class Committer:
         """Commit until cancelled; raise what cannot be mended."""
         while True:
             await self._wake.wait()
+            await self._gathered()
             await self.flush()
 
     async def flush(self) -> None:
@@ -119,6 +124,16 @@ class Committer:
             following, self._next = self._next, None
             following.set_result(None)
         self.on_room()
+
+    async def _gathered(self) -> None:
+        """Wait while the handlings under way still bring something new: a turn that ends within a few ticks costs one sync."""
+        quiet = 0
+        for _ in range(TICKS_MAX):
+            news = self._news
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self._news == news else 0
+            if quiet == QUIET_TICKS or self.full:
+                return
 
     def _taken(self) -> tuple[Writes, list[Release], int]:
         writes, releases, number = self._open, self._releases, self.number
