@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import crashing
 import numpy as np
 import pytest
 
@@ -18,9 +19,6 @@ from penstock.core.sessions.history import decode_messages
 from penstock.errors import Invalid
 from penstock.runtime.collection import VectorBatch
 from penstock.runtime.tasks import Tasks
-
-sys.path.insert(0, str(Path(__file__).parent))
-import crashing
 
 TINY = Plan(in_flight=8, window_s=0.3, warmup_s=0.05)
 ACKS_BEFORE_KILL = (40, 1, 90, 150)  # the second kill comes while the first one's events are taken up again
