@@ -6,6 +6,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ ROUNDS_MAX = 20
 
 def main() -> int:
     given = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended too
     comparison = Comparison(given.rounds, [Load(each, given.seconds, given.warmup) for each in given.in_flight], [])
     comparison.machine = machine()
     comparison.sides = _sides(given.without, comparison.missing)
