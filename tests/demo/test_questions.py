@@ -8,7 +8,7 @@ from penstock.adapters.documents.python_docs import open_python_docs
 from penstock.runtime.models import Prompts
 
 DEMO = Path(penstock.__file__).parent / "demo"
-# The riddles avoid the documentation's words. They are harder than what people ask, and kept to measure search with.
+# The riddles were the demo's first questions. Most describe a thing without its usual names: kept to measure search.
 SETS = {"questions": DEMO / "questions.jsonl", "riddles": Path(__file__).with_name("riddles.jsonl")}
 
 
