@@ -177,7 +177,7 @@ class Context:
             result = await result
         journal.record(step, encode_value(result, step), services.clock.now_ms())
         services.committer.recorded(self._delivery.run_id, journal)
-        if services.releases.awaited(self._delivery.run_id, self.event.correlation_id):
+        if services.releases.heard(self.event.correlation_id):
             services.told_when_durable(self.event.correlation_id, Piece("step", self._delivery.run_id, step))
         return result
 

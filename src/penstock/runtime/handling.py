@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import Journal
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.envelope import Recorded
@@ -20,6 +19,7 @@ from penstock.errors import Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, entered
+from penstock.runtime.deadlines import Deadlines
 from penstock.runtime.lanes import BatchLane, Delivery
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
@@ -44,11 +44,16 @@ class Handlings:
         self._under_way: dict[str, Delivery] = {}
         self._resting = 0  # deliveries that wait for another attempt
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self._decoders: dict[str, dict[str, type[Event]]] = {}
+        self._deadlines: dict[str, Deadlines] = {}
         self.on_appended: Callable[[Recorded], None] = _nowhere
         services.committer.on_room = self._fill
 
     def subscribe(self, subscription: Subscription) -> None:
-        self._subscriptions[subscription.agent.name, subscription.topic] = subscription
+        agent = subscription.agent
+        self._subscriptions[agent.name, subscription.topic] = subscription
+        self._decoders[agent.name] = {event.type_: event for event in agent.accepts}
+        self._deadlines.setdefault(agent.name, Deadlines(agent.options.timeout_s))
 
     def start(self, delivery: Delivery) -> None:
         """Handle a delivery whose turn has come, when there is room."""
@@ -84,30 +89,39 @@ class Handlings:
     async def _handle(self, delivery: Delivery) -> None:
         if delivery.known:
             await self._recall(delivery)
-        agent = delivery.agent
         context = Context(delivery, self._services)
         entered(context)
+        watched = self._deadlines[delivery.agent.name].watch()
         started_s = self._services.clock.monotonic_s()
         try:
-            argument = _argument(agent, delivery.events)
-            async with asyncio.timeout(agent.options.timeout_s):
-                result = await (agent.handler(argument, context) if agent.wants_context else agent.handler(argument))
-            body = self._outcome(context, result)
+            body = await self._called(delivery, context)
         except asyncio.CancelledError as error:
-            if (task := asyncio.current_task()) is None or task.cancelling():
+            if watched.ran_out:
+                watched.task.uncancel()
+                limit_s = delivery.agent.options.timeout_s
+                self._failed(delivery, TimeoutError(f"no result within timeout_s={limit_s:g}"))
+            elif watched.task.cancelling():
                 raise
-            self._failed(delivery, error)  # the handler cancelled itself
-        except TimeoutError:
-            self._failed(delivery, TimeoutError(f"no result within timeout_s={agent.options.timeout_s:g}"))
+            else:  # the handler cancelled itself
+                self._failed(delivery, error)
         except Exception as error:  # noqa: BLE001 - a handler is the user's code: it may raise anything
             self._failed(delivery, error)
         else:
             duration_ms = (self._services.clock.monotonic_s() - started_s) * 1000
             self._succeeded(delivery, context, body, duration_ms)
         finally:
+            watched.over = True
             context.let_go()
         if self._ready:
             self._fill()
+
+    async def _called(self, delivery: Delivery, context: Context) -> bytes:
+        agent = delivery.agent
+        by_type = self._decoders[agent.name]
+        events = [by_type[each.event.type].decoded(each.event.data) for each in delivery.events]
+        argument = events if agent.options.batch else events[0]
+        result = await (agent.handler(argument, context) if agent.wants_context else agent.handler(argument))
+        return self._outcome(context, result)
 
     async def _recall(self, delivery: Delivery) -> None:
         """Learn from the store how far an earlier process came with the run."""
@@ -229,13 +243,6 @@ class Handlings:
 
     def _subscription(self, delivery: Delivery) -> Subscription:
         return self._subscriptions[delivery.agent.name, delivery.events[0].position.topic]
-
-
-def _argument(agent: Agent, events: list[Recorded]) -> Any:
-    """Return what the handler takes: the event, or the list of events."""
-    by_type = {event.type_: event for event in agent.accepts}
-    decoded = [by_type[recorded.event.type].decoded(recorded.event.data) for recorded in events]
-    return decoded if agent.options.batch else decoded[0]
 
 
 def _nowhere(recorded: Recorded) -> None:

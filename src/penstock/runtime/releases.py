@@ -106,9 +106,9 @@ class Releases:
             if not listeners:
                 self._listeners.pop(correlation_id, None)
 
-    def awaited(self, run_id: str, correlation_id: str) -> bool:
-        """Whether anybody waits for this run or for what follows from its event."""
-        return run_id in self._runs or correlation_id in self._replies or correlation_id in self._listeners
+    def heard(self, correlation_id: str) -> bool:
+        """Whether anybody listens to what follows from this event."""
+        return correlation_id in self._listeners
 
     def tell(self, correlation_id: str, piece: Piece) -> None:
         for listener in self._listeners.get(correlation_id, ()):
@@ -119,13 +119,15 @@ class Releases:
         for future in self._runs.get(run_id, ()):
             if not future.done():
                 future.set_result(result)
-        waiting = self._replies.get(correlation_id, ())
-        for recorded in emitted:
-            for type_, future in waiting:
+        waiting = self._replies.get(correlation_id)
+        for recorded in emitted if waiting else ():
+            for type_, future in waiting or ():
                 if type_ == recorded.event.type and not future.done():
                     future.set_result(recorded)
-            self.tell(correlation_id, Piece("event", run_id, recorded.event.type, data=recorded.event.data))
-        self.tell(correlation_id, Piece("succeeded", run_id, data=result))
+        if self.heard(correlation_id):
+            for recorded in emitted:
+                self.tell(correlation_id, Piece("event", run_id, recorded.event.type, data=recorded.event.data))
+            self.tell(correlation_id, Piece("succeeded", run_id, data=result))
 
     def failed(self, run_id: str, correlation_id: str, reason: str) -> None:
         """A run's failure is durable."""

@@ -1,0 +1,57 @@
+"""Ends handlers that take too long, with one timer per agent instead of one per handling.
+
+Handlings of one agent have the same time, so they run out in the order in which they began: a queue tells who is next.
+"""
+
+import asyncio
+from collections import deque
+
+
+class Watched:
+    """A handling with a deadline."""
+
+    __slots__ = ("deadline_s", "over", "ran_out", "task")
+
+    def __init__(self, task: "asyncio.Task[None]", deadline_s: float) -> None:
+        self.task = task
+        self.deadline_s = deadline_s
+        self.over = False
+        self.ran_out = False
+
+
+class Deadlines:
+    """The handlings of one agent that are under way."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._queue: deque[Watched] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self) -> Watched:
+        """Watch the current task from now on, until `over` is set on what is returned."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        watched = Watched(task, loop.time() + self._timeout_s)
+        self._queue.append(watched)
+        if self._timer is None:
+            self._timer = loop.call_at(watched.deadline_s, self._check)
+        elif len(self._queue) > 1 and self._queue[0].over:
+            self._drop()
+        return watched
+
+    def _drop(self) -> None:
+        while self._queue and self._queue[0].over:
+            self._queue.popleft()
+
+    def _check(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        self._drop()
+        while self._queue and self._queue[0].deadline_s <= loop.time():
+            watched = self._queue.popleft()
+            if not watched.over:
+                watched.ran_out = True
+                watched.task.cancel()
+        if self._queue:
+            self._timer = loop.call_at(self._queue[0].deadline_s, self._check)
