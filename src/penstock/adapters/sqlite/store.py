@@ -56,7 +56,8 @@ async def open_sqlite_store(path: Path) -> AsyncGenerator["SqliteStore"]:
             finally:
                 reader.close()
         finally:
-            with suppress(sqlite3.Error):  # leaves one file behind where it can; the write-ahead log holds all otherwise
+            # Leaves one file behind where it can; the write-ahead log holds all otherwise.
+            with suppress(sqlite3.Error):
                 writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             writer.close()
 
