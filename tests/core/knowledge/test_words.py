@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.knowledge.words import K1, B, idf, saturation, terms
+from penstock.core.knowledge.words import K1, B, idf, query_terms, saturation, terms
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,21 @@ def test_any_text_has_terms_without_spaces_that_are_the_same_each_time(text):
 @given(st.text(alphabet="abcXYZ019_.: äß東京", max_size=30), st.text(alphabet="abcXYZ019_.: äß東京", max_size=30))
 def test_two_texts_apart_have_the_terms_of_both(one, other):
     assert terms(f"{one} {other}") == terms(one) + terms(other)
+
+
+def test_a_question_looks_for_what_its_empty_words_are_about():
+    assert query_terms("How do I find what my program imports?") == terms("find program imports")
+    assert terms("how do") != []
+
+
+def test_a_question_of_empty_words_alone_looks_for_them():
+    assert query_terms("How would you do?") == terms("How would you do?") != []
+
+
+@given(st.text())
+def test_a_question_looks_for_something_if_it_has_terms(text):
+    assert set(query_terms(text)) <= set(terms(text))
+    assert bool(query_terms(text)) == bool(terms(text))
 
 
 def test_long_texts_cost_no_more_than_their_length_allows():

@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.knowledge.words import idf, saturation, terms
+from penstock.core.knowledge.words import idf, query_terms, saturation, terms
 
 _PAIR_BYTES = 8
 _TERM_BYTES_MAX = 1_024
@@ -26,6 +26,11 @@ _TERM_BYTES_MAX = 1_024
 def term_counts(text: str) -> dict[int, int]:
     """How often each term of a text occurs, by the term's key."""
     return {_key(term): count for term, count in Counter(terms(text)).items()}
+
+
+def query_counts(text: str) -> dict[int, int]:
+    """How often each term that a query looks for occurs in it, by the term's key."""
+    return {_key(term): count for term, count in Counter(query_terms(text)).items()}
 
 
 class Postings:

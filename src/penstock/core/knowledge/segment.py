@@ -15,7 +15,7 @@ from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.growing import Growing
 from penstock.core.knowledge.nearest import EXACT_MAX, Vectors
 from penstock.core.knowledge.passages import Hit
-from penstock.core.knowledge.postings import Postings, term_counts
+from penstock.core.knowledge.postings import Postings, query_counts
 from penstock.core.knowledge.ranking import highest, ranked
 from penstock.core.knowledge.rows import COUNT_TYPE, KEY_TYPE, VECTOR_TYPE, Changes, Row, other_length, units
 from penstock.errors import LimitReached
@@ -128,7 +128,7 @@ class Segment:
         self, query: str, limit: int, rows: NDArray[np.intp] | None, dead: NDArray[np.bool_] | None
     ) -> list[Hit]:
         scores = self._postings.scores(
-            term_counts(query), lengths=self._lengths.view, dead=dead, total_length=self._total_length
+            query_counts(query), lengths=self._lengths.view, dead=dead, total_length=self._total_length
         )
         if rows is not None:
             scores = scores[rows]

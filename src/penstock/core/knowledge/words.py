@@ -31,6 +31,13 @@ to was will with ll re ve
 """
 STOP_WORDS = frozenset(_STOPPED.split())
 
+# What else a question is built with, and is not looked for. Verbs such as find, get or use are not here: they name things.
+_ASKING = """
+about am any been being can could did do does doing from had has have having he her him his how i its may me might must
+my our ours shall she should so than theirs them those we were what when where which while who whom whose why would you
+your yours
+"""
+
 _CACHED_LENGTH_MAX = 64
 _IDENTIFIER_LENGTH_MAX = 256
 
@@ -54,6 +61,16 @@ def terms(text: str) -> list[str]:
     for word in _words(text):
         found += _cached(word) if len(word) <= _CACHED_LENGTH_MAX else _of_word(word)
     return found
+
+
+def query_terms(text: str) -> list[str]:
+    """The terms of a question that tell what is looked for; all of them when it has no others.
+
+    A passage's own terms are all kept, so that a phrase such as "how to" is found by itself.
+    """
+    found = terms(text)
+    empty = _asking_terms()
+    return [term for term in found if term not in empty] or found
 
 
 def idf(passages: int, containing: int) -> float:
@@ -82,6 +99,11 @@ def _words(text: str) -> list[str]:
 
 class _Stemmer(Protocol):
     def stemWord(self, word: str) -> str: ...  # noqa: N802 - the library's name
+
+
+@cache
+def _asking_terms() -> frozenset[str]:
+    return frozenset(terms(_ASKING))
 
 
 @lru_cache(maxsize=65_536)
