@@ -9,7 +9,7 @@ Format: WHATWG HTML, "Server-sent events".
 """
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from starlette.responses import StreamingResponse
 
 from penstock.app import Running
 from penstock.core.events.cloudevents import to_cloudevent
-from penstock.errors import Unavailable
+from penstock.errors import PenstockError, Unavailable
 from penstock.gateway.callers import OpenVisits, RunningApp, Tenant
 from penstock.gateway.limits import ALIVE, CLOSING, Visits
 from penstock.gateway.problems import documented, problem_response
@@ -95,6 +95,9 @@ async def _lines(told: _Told, visits: Visits) -> AsyncGenerator[bytes]:
     releases = told.running.engine.services.releases
     with releases.listening(told.correlation_id) as listener, visits.stream(listener):
         yield b": penstock\n\n"
+        with suppress(PenstockError):  # an engine that cannot commit says so to its listeners
+            # What was recorded while nobody listened is not told when it becomes durable: look after that.
+            await told.running.engine.services.committer.durable()
         async for line in told.news():
             yield line
         if told.is_over:
