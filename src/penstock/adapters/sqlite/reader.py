@@ -22,10 +22,12 @@ def open_sqlite_reader(path: Path) -> Generator["SqliteReader"]:
     if not path.is_file():
         raise Missing(f"the store {path}", "run the app once, or give the path of its store")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+        # Not mode=ro: who may not write leaves two empty files behind when nobody else has the store open.
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=5.0)
     except sqlite3.Error as error:
         raise translated(error, f"opening {path.name}") from error
     try:
+        connection.execute("PRAGMA query_only = ON")
         reader = SqliteReader(connection)
         version = reader.format()
         if version != FORMAT:
