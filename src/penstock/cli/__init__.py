@@ -1,0 +1,190 @@
+"""The command line. Its head is light: each command imports what it needs when it runs, so that `--help` is quick."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.cli.reporting import Reporting
+
+app = typer.Typer(
+    cls=Reporting,
+    help="Durable, event-driven agents.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+runs_app = typer.Typer(help="Look at runs, also beside the app that is running.", no_args_is_help=True)
+events_app = typer.Typer(help="Look at events.", no_args_is_help=True)
+dead_app = typer.Typer(help="Look at events that agents gave up on.", no_args_is_help=True)
+bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
+app.add_typer(runs_app, name="runs")
+app.add_typer(events_app, name="events")
+app.add_typer(dead_app, name="dead")
+app.add_typer(bench_app, name="bench")
+
+AppFile = Annotated[Path, typer.Argument(metavar="APP.PY", help="The Python file that defines the app.")]
+MaybeAppFile = Annotated[Path | None, typer.Argument(metavar="APP.PY", help="The app whose store to look at.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as EVENT:AGENT.")]
+EventId = Annotated[str, typer.Argument(metavar="EVENT", help="The event's id.")]
+Host = Annotated[str, typer.Option(help="The address to listen at.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")]
+Store = Annotated[str | None, typer.Option(help="sqlite:PATH or memory: (default: .penstock/NAME.db).")]
+Model = Annotated[
+    str | None, typer.Option(help="offline:extractive, openai:NAME, ollama:NAME, http://HOST/v1#NAME, ...")
+]
+Embedder = Annotated[str | None, typer.Option(help="static, minilm, openai:NAME or sentence-transformers:NAME.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many to show at most.")]
+Tenant = Annotated[str | None, typer.Option(help="Only this tenant's (default: all).")]
+
+
+def main() -> None:
+    """Run the command line: the entry point of `penstock`."""
+    app()
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="PENSTOCK_DEBUG", help="Show where errors come from.")
+    ] = False,
+) -> None:
+    """Durable, event-driven agents."""
+    _ = debug  # read by `Reporting`
+
+
+@app.command()
+def serve(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    file: AppFile,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    store: Store = None,
+    model: Model = None,
+    embedder: Embedder = None,
+    as_json: Json = False,
+    while_stdin_open: Annotated[bool, typer.Option("--while-stdin-open", hidden=True)] = False,
+) -> None:
+    """Run an app, and serve it over HTTP.
+
+    Ctrl-C stops it; a second one does not wait for what is under way, which goes on at the next start.
+    """
+    from penstock.cli.serving import Door, serve_app
+
+    door = Door(host, port, as_json=as_json, while_stdin_open=while_stdin_open)
+    serve_app(file, door, {"store": store, "model": model, "embedder": embedder})
+
+
+@app.command()
+def dev(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    file: AppFile,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    store: Store = None,
+    model: Model = None,
+    embedder: Embedder = None,
+    as_json: Json = False,
+) -> None:
+    """Serve an app, and start it again when a file changes.
+
+    All files in the app's folder count, prompts too. Its state is kept.
+    """
+    from penstock.cli.reloading import reload_app
+
+    given = {"--host": host, "--port": str(port), "--store": store, "--model": model, "--embedder": embedder}
+    arguments = [part for name, value in given.items() if value is not None for part in (name, value)]
+    reload_app(file, [*arguments, "--json"] if as_json else arguments)
+
+
+@runs_app.command("list")
+def list_runs(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    file: MaybeAppFile = None,
+    store: Store = None,
+    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    status: Annotated[str | None, typer.Option(help="succeeded, failed or retrying.")] = None,
+    tenant: Tenant = None,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """List the newest runs that have ended, or wait for another attempt."""
+    from penstock.cli import looking
+
+    which = looking.filter_of(agent, status, tenant, limit)
+    looking.show_runs(looking.place(file, store), which, as_json=as_json)
+
+
+@runs_app.command("show")
+def show_run(id: RunId, file: MaybeAppFile = None, store: Store = None, as_json: Json = False) -> None:
+    """Show a run: its status, its steps, what it returned, or why it failed."""
+    from penstock.cli import looking
+
+    looking.show_run(looking.place(file, store), id, as_json=as_json)
+
+
+@events_app.command("show")
+def show_event(id: EventId, file: MaybeAppFile = None, store: Store = None, as_json: Json = False) -> None:
+    """Show an event, and the events that followed from handling it."""
+    from penstock.cli import looking
+
+    looking.show_event(looking.place(file, store), id, as_json=as_json)
+
+
+@dead_app.command("list")
+def list_dead(
+    file: MaybeAppFile = None, store: Store = None, tenant: Tenant = None, limit: Limit = 50, as_json: Json = False
+) -> None:
+    """List the newest events that agents gave up on, and why."""
+    from penstock.cli import looking
+
+    looking.show_dead(looking.place(file, store), tenant, limit, as_json=as_json)
+
+
+@app.command()
+def version(as_json: Json = False) -> None:
+    """Print the version."""
+    import json
+
+    from penstock import __version__
+
+    print(json.dumps({"version": __version__}) if as_json else f"penstock {__version__}")
+
+
+@app.command()
+def demo(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    docs: Annotated[
+        Path | None, typer.Option(help="A folder of documents (default: what this Python documents).")
+    ] = None,
+    ask: Annotated[list[str] | None, typer.Option(help="A question; may be given several times.")] = None,
+    interactive: Annotated[bool, typer.Option("--interactive", help="Ask by yourself.")] = False,
+    crash: Annotated[bool, typer.Option("--crash", help="Kill the process on the way, and go on.")] = False,
+    as_json: Json = False,
+    store: Annotated[Path | None, typer.Option(help="The file that keeps everything.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin with an empty store.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many of the shipped questions to ask.")] = None,
+) -> None:
+    """Watch a team of agents answer questions over documents, offline."""
+    from penstock.demo.command import run
+    from penstock.demo.options import DemoOptions
+
+    raise typer.Exit(run(DemoOptions(docs, tuple(ask or ()), interactive, crash, as_json, store, fresh, limit)))
+
+
+@bench_app.callback()
+def bench() -> None:
+    """Measure this machine."""
+
+
+@bench_app.command("turns")
+def bench_turns(
+    in_flight: Annotated[int, typer.Option(help="How many turns are under way at once.")] = 64,
+    seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
+    warmup: Annotated[float, typer.Option(help="How long to run before that.")] = 2.0,
+    as_json: Json = False,
+    store: Annotated[str | None, typer.Option(help="sqlite:PATH (default: a new file in the working folder).")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Write what cProfile saw to this file.")] = None,
+) -> None:
+    """Measure durable turns of five journaled steps."""
+    from penstock.bench.turns import main as turns
+
+    raise typer.Exit(turns(in_flight, seconds, warmup, as_json, store, profile))

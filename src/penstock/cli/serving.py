@@ -1,0 +1,155 @@
+"""Running an app behind its web door until somebody stops it.
+
+- The port is taken before the store: who cannot serve leaves the store to who does.
+- The app outlives its server: requests end first, then handlers get their grace, then the store is closed.
+- The second signal ends the process at once. Nothing is lost by that: what was accepted goes on at the next start.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import msgspec
+import uvicorn
+from fastapi import FastAPI
+
+from penstock.app import App, load
+from penstock.cli.loop import run_async
+from penstock.cli.reporting import INTERRUPTED
+from penstock.errors import Refused
+from penstock.gateway import let_go, web_app
+from penstock.wiring import Settings, settings, store_url
+
+GRACE_S = 5  # what requests get to end, once they are let go
+BACKLOG = 2048
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where to serve. `while_stdin_open`: a supervisor ends it by closing its input, or by dying."""
+
+    host: str
+    port: int
+    as_json: bool = False
+    while_stdin_open: bool = False
+
+
+def serve_app(file: Path, door: Door, flags: Mapping[str, str | None]) -> None:
+    """Serve the app in a file. `Refused` when the port is taken, or the store is another process's."""
+    run_async(_serve(load(file), settings(flags), door))
+
+
+async def _serve(app: App, chosen: Settings, door: Door) -> None:
+    with _listening(door) as listening, _Signals() as signals:
+        async with app.running(chosen) as running:
+            api = web_app(running)
+            announcement = _announcement(app, chosen, door, listening)
+            server = _Server(api, lambda: print(announcement, flush=True))
+            stop = _stop(server, api)
+            signals.stop = stop
+            if door.while_stdin_open:
+                threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
+            await server.serve([listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us, and says when it is up."""
+
+    def __init__(self, api: FastAPI, on_started: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                api, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
+            )
+        )
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+class _Signals:
+    """Calls `stop` at each signal, once it is set; before that, signals do what they did."""
+
+    def __init__(self) -> None:
+        self.stop: Callable[[], None] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for each in SIGNALS:
+            self._before[each] = signal.signal(each, self._came)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+    def _came(self, number: int, _: FrameType | None) -> None:
+        if self.stop is not None:
+            self.stop()
+            return
+        signal.signal(number, self._before[number])
+        signal.raise_signal(number)
+
+
+def _stop(server: _Server, api: FastAPI) -> Callable[[], None]:
+    """Return what stops the server: gently at first, and at once the second time. It may be called from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if server.should_exit:
+            os._exit(INTERRUPTED)
+        server.should_exit = True
+        loop.call_soon_threadsafe(let_go, api)
+
+    return stop
+
+
+def _wait_for_end_of_stdin(stop: Callable[[], None]) -> None:
+    while os.read(0, 4096):  # not sys.stdin, whose lock a thread must not hold when the interpreter ends
+        pass
+    stop()
+
+
+@contextmanager
+def _listening(door: Door) -> Generator[socket.socket]:
+    family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
+    try:
+        listening = socket.create_server((door.host, door.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Refused(f"{door.host}:{door.port} cannot be listened at ({error})", "choose another --port") from error
+    with listening:
+        yield listening
+
+
+def _announcement(app: App, chosen: Settings, door: Door, listening: socket.socket) -> str:
+    port = listening.getsockname()[1]
+    url = f"http://{f'[{door.host}]' if ':' in door.host else door.host}:{port}"
+    if not _is_local(door.host):
+        print("penstock: others can reach this: put a proxy in front that asks who they are", file=sys.stderr)
+    if door.as_json:
+        known = {"app": app.name, "url": url, "pid": os.getpid(), "store": store_url(chosen, app.name)}
+        return msgspec.json.encode(known).decode()
+    return f"{app.name} is at {url} (what it offers: {url}/docs); Ctrl-C stops it"
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
