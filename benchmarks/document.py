@@ -22,16 +22,19 @@ INCLUDES = """\
 - **Durable** means for all sides: fsync is on, and the reply leaves after everything that it follows from is on the disk.
 - **What waits** differs, and is in the table. Restate and DBOS make every step wait until the one before is recorded.
   In penstock a handler says what needs that: `ctx.step`, for calls that change something outside, waits; `ctx.read`, for calls
-  that change nothing, does not. After a crash a `read` whose record was not written yet is executed again. All five steps of W1
-  are of the second kind, so both rows are shown: compare `ctx.step` with the peers to compare engines under the same rule.
+  that change nothing, does not. After a crash a `read` whose record was not written yet is executed again. The first four steps
+  of W1 change nothing, and the fifth is the end of the turn; so both rows are shown. Compare `ctx.step` with the peers to
+  compare engines under the same rule, and `ctx.read` to see what a user gains who says that a step changes nothing.
 - **Processes**: penstock, DBOS and the loop by hand run in the client's process, and their figures hold no network. Restate is
   a server and an endpoint, which the client reaches over HTTP on this machine: its figures hold that, and cannot be had
   without. Put HTTP in front of penstock (`penstock serve`) before you compare the two as servers.
-- **Processor time a turn** is that of all processes of a side, with the client. It suffers least from a busy machine.
+- **Processor time a turn** is that of all processes of a side, with the client. It suffers least from a busy machine, but it does suffer.
 - **Bytes a turn** are what the files grew by: SQLite's after a checkpoint, Restate's as its server left them.
 - **Not measured**: several machines, replication, models, recovery time, memory over hours.
-- **Restate**: one partition and granian, its best settings on two cores (24 partitions and hypercorn, as shipped, are slower).
-  **DBOS**: SQLite with a write-ahead log, its best setting here. Tell us of better ones.
+- **Settings of the peers**: the best that were found in earlier measurements on two cores. Restate: one partition (24 as
+  shipped) and granian. DBOS: SQLite with a write-ahead log and synchronous=FULL (a rollback journal as shipped). Other settings,
+  and DBOS on Postgres, are not measured here. Tell us of better ones.
+- **The spread** in brackets is from the slowest to the fastest round. Where it is wide, the figure says little.
 """
 
 
@@ -50,6 +53,11 @@ class Comparison:
         """The median of each figure over the rounds."""
         rounds = self.found[in_flight].get(side, [])
         return {name: _median([each.get(name) for each in rounds]) for name in FIGURES}
+
+    def spread(self, in_flight: int, side: str) -> str:
+        """The slowest and the fastest round's turns a second, as text; empty when there were fewer than two."""
+        rates = [each["turns_per_s"] for each in self.found[in_flight].get(side, [])]
+        return f" ({_shown(min(rates))} to {_shown(max(rates))})" if len(rates) > 1 else ""
 
     def ratio(self, in_flight: int, one: str, other: str, figure: str) -> float | None:
         """The median, over the rounds, of one side's figure divided by the other's in the same round."""
@@ -99,7 +107,16 @@ def markdown(comparison: Comparison) -> str:
 def table(comparison: Comparison, in_flight: int) -> list[str]:
     """Return the lines of one load's table. Its last columns say how many times as fast ours are, by either rule."""
     own = [side for side in comparison.sides if side.is_ours]
-    head = ["", "waits for the disk", "turns/s", "p50 ms", "p99 ms", "CPU ms a turn", "RSS MiB", "bytes a turn"]
+    head = [
+        "",
+        "waits for the disk",
+        "turns/s (rounds)",
+        "p50 ms",
+        "p99 ms",
+        "CPU ms a turn",
+        "RSS MiB",
+        "bytes a turn",
+    ]
     head += [f"{side.title}: times as fast" for side in own]
     lines = [_line(head), _line(["---"] * len(head))]
     for side in comparison.sides:
@@ -108,7 +125,9 @@ def table(comparison: Comparison, in_flight: int) -> list[str]:
             "" if side.is_ours else _shown(comparison.ratio(in_flight, each.name, side.name, "turns_per_s"))
             for each in own
         ]
-        lines.append(_line([side.title, side.steps, *(_shown(of[name]) for name in FIGURES), *ratios]))
+        rate, *others = (_shown(of[name]) for name in FIGURES)
+        spread = comparison.spread(in_flight, side.name)
+        lines.append(_line([side.title, side.steps, rate + spread, *others, *ratios]))
     return lines
 
 

@@ -65,11 +65,12 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios_and_not_that_of_the_medians(
 
 
 def test_a_side_that_was_not_measured_is_in_the_page_with_its_reason():
-    made = comparison(penstock=[100, 100, 100])
+    made = comparison(penstock=[100, 50, 200])
     made.missing = {"restate": "its setup failed: no network"}
     page = document.markdown(made)
     assert "**Not measured: restate.** its setup failed: no network" in page
     assert "| loop by hand (no engine) | the reply | - |" in page
+    assert "| penstock, `ctx.read` | the reply | 100 (50 to 200) |" in page
 
 
 def test_a_busy_machine_is_said():
