@@ -132,13 +132,16 @@ async def test_refused_writes_leave_nothing_of_their_batch(tmp_path, writes, err
 async def test_rows_of_an_older_analysis_are_analysed_again(tmp_path):
     path = tmp_path / "passages.db"
     async with open_sqlite_passages(path) as index:
-        await index.apply([put("a", EAST, text="turbines"), put("b", EAST, text="valves")])
+        titled = Passage("a", "turbines", {"title": "turbine hall"})
+        await index.apply([Upsert(SPACE, titled, None), put("b", EAST, text="valves")])
+        before = await index.matching(SPACE, ["turbine hall"], limit=5)
     old = sqlite3.connect(path)
     old.execute("UPDATE passage SET keys = x'', counts = x'', analysis = ? WHERE id = 'a'", (ANALYSIS - 1,))
     old.commit()
     old.close()
     async with open_sqlite_passages(path) as index:
-        assert [hit.id for hit in (await index.matching(SPACE, ["turbine"], limit=5))[0]] == ["a"]
+        assert [hit.id for hit in before[0]] == ["a"]
+        assert await index.matching(SPACE, ["turbine hall"], limit=5) == before
 
 
 async def test_writes_made_while_a_space_is_being_read_are_found_after_it(tmp_path):

@@ -186,3 +186,11 @@ def test_tiny_and_huge_vectors_have_a_direction():
     segment.put([row("tiny", "", (1e-40, 0.0)), row("huge", "", (0.0, 3e38))])
     hits = segment.nearest(np.array([[3e38, 0.0], [0.0, 1e-40]], np.float32), limit=1)
     assert [(hit.id, hit.score) for each in hits for hit in each] == [("tiny", 1.0), ("huge", 1.0)]
+
+
+def test_a_passage_called_by_a_word_comes_before_one_that_mentions_it():
+    segment = Segment()
+    segment.put([row("a", "a penstock of steel"), row("b", "a penstock of steel")])
+    assert [hit.id for hit in segment.matching(["penstock"], limit=2)[0]] == ["a", "b"]
+    segment.put([row("b", "a penstock of steel", metadata={"title": "penstock"})])
+    assert [hit.id for hit in segment.matching(["penstock"], limit=2)[0]] == ["b", "a"]

@@ -72,12 +72,12 @@ def page(connection: sqlite3.Connection, space: Space, *, after: str | None, lim
     if known is None:
         return []
     query = _FIRST_PAGE if after is None else _NEXT_PAGE
-    return [
-        Row(key, *((keys, counts) if text is None else packed_terms(text)), vector, _metadata.decode(metadata))
-        for key, keys, counts, vector, metadata, text in connection.execute(
-            query, (ANALYSIS, known[0], after or "", limit)
-        )
-    ]
+    rows: list[Row] = []
+    for key, keys, counts, vector, stored, text in connection.execute(query, (ANALYSIS, known[0], after or "", limit)):
+        metadata = _metadata.decode(stored)
+        packed = (keys, counts) if text is None else packed_terms(text, metadata)
+        rows.append(Row(key, *packed, vector, metadata))
+    return rows
 
 
 def passages(connection: sqlite3.Connection, space: Space, ids: Sequence[str]) -> dict[str, Passage]:

@@ -19,13 +19,20 @@ from numpy.typing import NDArray
 
 from penstock.core.knowledge.words import idf, query_terms, saturation, terms
 
+# As in BM25F with one saturation for all fields (Robertson, Zaragoza and Taylor, CIKM 2004). A text usually begins with
+# its title, so this is in addition to once.
+TITLE_WEIGHT = 2
+
 _PAIR_BYTES = 8
 _TERM_BYTES_MAX = 1_024
 
 
-def term_counts(text: str) -> dict[int, int]:
-    """How often each term of a text occurs, by the term's key."""
-    return {_key(term): count for term, count in Counter(terms(text)).items()}
+def term_counts(text: str, title: str = "") -> dict[int, int]:
+    """How often each term of a text occurs, by the term's key; those of its title count `TITLE_WEIGHT` more times."""
+    counts = Counter(terms(text))
+    for term in terms(title):
+        counts[term] += TITLE_WEIGHT
+    return {_key(term): count for term, count in counts.items()}
 
 
 def query_counts(text: str) -> dict[int, int]:

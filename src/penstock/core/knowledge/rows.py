@@ -39,14 +39,14 @@ def analysed(passage: Passage, vector: bytes | None) -> Row:
     except UnicodeEncodeError as error:
         finding = Finding(repr(passage.id), f"holds half a character ({error})", "decode the source again")
         raise Invalid("the passage", (finding,)) from error
-    keys, counts = packed_terms(passage.text)
+    keys, counts = packed_terms(passage.text, passage.metadata)
     unit = None if vector is None else _unit_bytes(passage.id, vector)
     return Row(passage.id, keys, counts, unit, passage.metadata)
 
 
-def packed_terms(text: str) -> tuple[bytes, bytes]:
-    """The keys of a text's terms, and their counts."""
-    found = term_counts(text)
+def packed_terms(text: str, metadata: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """The keys of a passage's terms, and their counts; what its metadata calls `title` counts more."""
+    found = term_counts(text, metadata.get("title", ""))
     keys = np.fromiter(found.keys(), KEY_TYPE, len(found))
     counts = np.fromiter(found.values(), COUNT_TYPE, len(found))
     return keys.tobytes(), counts.tobytes()

@@ -2,7 +2,8 @@
 
 - The same function analyses passages and queries, and gives the same terms in every process.
 - It never fails, and splits no character: NFKC, then case folding, for every script.
-- Who stores terms stores `ANALYSIS` with them. It is raised whenever `terms` would return something else.
+- Who stores terms stores `ANALYSIS` with them. It is raised whenever `terms` would return something else, or a passage
+  be counted otherwise (`rows.packed_terms`).
 """
 
 import math
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Amount = TypeVar("Amount", float, "NDArray[np.float64]")
 
-ANALYSIS = 1
+ANALYSIS = 2
 K1 = 1.2
 B = 0.75
 
