@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from penstock.app import Running as Running
     from penstock.core.agents.policy import Retry as Retry
     from penstock.core.events.event import Event as Event
+    from penstock.core.knowledge.passages import Passage as Passage
     from penstock.runtime.context import Context as Context
 
 __version__ = "0.1.0"
-__all__ = ["App", "Context", "Event", "Retry", "Running", "__version__"]
+__all__ = ["App", "Context", "Event", "Passage", "Retry", "Running", "__version__"]
 
 _HOME = {
     "App": "penstock.app",
     "Context": "penstock.runtime.context",
     "Event": "penstock.core.events.event",
+    "Passage": "penstock.core.knowledge.passages",
     "Retry": "penstock.core.agents.policy",
     "Running": "penstock.app",
 }

@@ -58,7 +58,7 @@ def _remove(store: Path) -> None:
         if path.is_dir():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _runner(main: Any) -> Any:

@@ -42,7 +42,8 @@ class StateStore(Protocol):
     Every implementation guarantees:
 
     S1 atomic     A commit is written whole or not at all, its events in the log included.
-    S2 fencing    `commit` raises `Fenced`, and writes nothing, unless the claim is the newest one.
+    S2 fencing    `commit` raises `Fenced`, and writes nothing, unless the claim is the newest one; likewise when it contradicts
+                  what is stored (an offset, an event id or a chunk that exists), since then somebody else wrote.
     S3 durable    What `commit` returned from survives a kill of every process.
     S4 retry      Repeating a commit with the same claim and number writes nothing: after `Unavailable`, just call again.
     S5 isolation  Tenants do not see each other's sessions and values.

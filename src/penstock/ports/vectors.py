@@ -24,6 +24,7 @@ class VectorIndex(Protocol):
     V4 filter     Every hit matches the filter, and up to `limit` passages that match are returned, best first.
     V5 order      Hits come by falling cosine; equal ones by id.
     V6 zero       A passage without vector, or with an all-zero one, is kept and readable but never a hit.
+    V7 cosines    `cosines` gives the cosines that `nearest` gives, for the ids that have a vector; none for a zero query.
     """
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
@@ -34,6 +35,12 @@ class VectorIndex(Protocol):
         self, space: Space, queries: NDArray[np.float32], *, limit: int, filter: Filter | None = None
     ) -> Sequence[Sequence[Hit]]:
         """Return the best hits for each row of `queries` (float32, shape (n, dims))."""
+        ...
+
+    async def cosines(
+        self, space: Space, queries: NDArray[np.float32], ids: Sequence[Sequence[str]]
+    ) -> Sequence[Mapping[str, float]]:
+        """Return id -> cosine for the query's own `ids`: those that another index found."""
         ...
 
     async def passages(self, space: Space, ids: Sequence[str]) -> Mapping[str, Passage]:

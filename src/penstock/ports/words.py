@@ -1,6 +1,6 @@
 """Where passages are found by their words. Its contract, as tests: `penstock.testing.words_contract`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from penstock.core.knowledge.filters import Filter
@@ -18,6 +18,7 @@ class WordIndex(Protocol):
     W4 filter     Every hit matches the filter, and up to `limit` passages that match are returned, best first.
     W5 order      Hits come by falling score, equal ones by id; scores are above 0.
     W6 any text   No query is refused for its content: what has no known word has no hits.
+    W7 relevances `relevances` gives the scores that `matching` gives, for the ids that exist; 0 without a word in common.
     """
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
@@ -28,4 +29,10 @@ class WordIndex(Protocol):
         self, space: Space, queries: Sequence[str], *, limit: int, filter: Filter | None = None
     ) -> Sequence[Sequence[Hit]]:
         """Return the best hits for each query."""
+        ...
+
+    async def relevances(
+        self, space: Space, queries: Sequence[str], ids: Sequence[Sequence[str]]
+    ) -> Sequence[Mapping[str, float]]:
+        """Return id -> score for the query's own `ids`: those that another index found."""
         ...

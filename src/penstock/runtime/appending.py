@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id, event_of
 from penstock.core.events.event import Event
-from penstock.errors import LimitReached
+from penstock.errors import LimitReached, Refused
 from penstock.runtime.topology import Topology
 
 DEPTH_MAX = 64
 EVENT_BYTES_MAX = 1024 * 1024
+KEY_BYTES_MAX = 1024
 PARTITION = 0
 
 
@@ -28,7 +29,7 @@ class Appender:
         """Return an event from outside with its place."""
         kind = self._topology.kind(type(event))
         data = _bounded(event)
-        key = kind.key_of(event) if key is None else key
+        key = _storable(kind.key_of(event) if key is None else key)
         envelope = Envelope(id, f"/{self._app}", event.type_, key, now_ms, data, tenant, correlation_id=id)
         return self._placed(kind.topic, envelope)
 
@@ -53,8 +54,9 @@ class Appender:
         )
         return self._placed(kind.topic, envelope)
 
-    def check(self, event: Event, cause: Envelope) -> None:
+    def check(self, event: Event, key: str | None, cause: Envelope) -> None:
         """Refuse what must not be emitted, before anything of the handling is written."""
+        _storable(self._topology.kind(type(event)).key_of(event) if key is None else key)
         if cause.depth >= DEPTH_MAX:
             raise LimitReached("the number of hops since the first event", cause.depth + 1, DEPTH_MAX)
         _bounded(event)
@@ -64,8 +66,22 @@ class Appender:
         return Recorded(Position(topic, PARTITION, offset), envelope)
 
 
+def _storable(text: str) -> str:
+    """Return a key that every store can hold; `Refused` for half a character (a lone surrogate) or an endless one."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise Refused(f"the key {text!r} is not text ({error.reason})", "mend the key") from error
+    if size > KEY_BYTES_MAX:
+        raise LimitReached("the length of a key, in bytes,", size, KEY_BYTES_MAX)
+    return text
+
+
 def _bounded(event: Event) -> bytes:
-    data = event.encoded()
+    try:
+        data = event.encoded()
+    except (ValueError, RecursionError) as error:  # pydantic's serialisation error is a ValueError
+        raise Refused(f"the data of {event.type_} cannot be written as JSON ({error})", "mend the event") from error
     if len(data) > EVENT_BYTES_MAX:
         raise LimitReached(f"the data of {event.type_}, in bytes,", len(data), EVENT_BYTES_MAX)
     return data

@@ -119,21 +119,37 @@ class Collection:
     async def _found(
         self, space: Space, texts: list[str], mode: Mode, filter_: Filter | None, limit: int
     ) -> list[list[Found]]:
-        candidates = limit if mode != "hybrid" else max(CANDIDATES, limit)
-        nothing: list[Sequence[Hit]] = [[] for _ in texts]
-        by_words: Sequence[Sequence[Hit]] = nothing
-        by_vectors: Sequence[Sequence[Hit]] = nothing
-        if mode != "words":
+        hits: Sequence[Sequence[Hit]]
+        if mode == "words":
+            hits = await self.index.words.matching(space, texts, limit=limit, filter=filter_)
+        else:
             vectors = await self.embedder.embed(texts, purpose="query")
-            by_vectors = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=filter_)
-        if mode != "vectors":
-            by_words = await self.index.words.matching(space, texts, limit=candidates, filter=filter_)
-        hits = [
-            list(words or near)[:limit] if mode != "hybrid" else fused(words, near, limit=limit)
-            for words, near in zip(by_words, by_vectors, strict=True)
-        ]
+            if mode == "vectors":
+                hits = await self.index.vectors.nearest(space, vectors, limit=limit, filter=filter_)
+            else:
+                hits = await self._hybrid(space, texts, vectors, filter_, limit)
         passages = await self.index.vectors.passages(space, list({hit.id for each in hits for hit in each}))
         return [[_found(hit, passages[hit.id]) for hit in each if hit.id in passages] for each in hits]
+
+    async def _hybrid(
+        self, space: Space, texts: list[str], vectors: NDArray[np.float32], filter_: Filter | None, limit: int
+    ) -> list[list[Hit]]:
+        """Take the best of both indexes, and have each score what only the other found."""
+        candidates = max(CANDIDATES, limit)
+        near = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=filter_)
+        matching = await self.index.words.matching(space, texts, limit=candidates, filter=filter_)
+        cosines = [{hit.id: hit.score for hit in each} for each in near]
+        relevances = [{hit.id: hit.score for hit in each} for each in matching]
+        only_words = [list(words.keys() - close.keys()) for words, close in zip(relevances, cosines, strict=True)]
+        only_vectors = [list(close.keys() - words.keys()) for words, close in zip(relevances, cosines, strict=True)]
+        more_cosines = await self.index.vectors.cosines(space, vectors, only_words)
+        more_relevances = await self.index.words.relevances(space, texts, only_vectors)
+        return [
+            fused({**words, **more_words}, {**close, **more_close}, limit=limit)
+            for words, more_words, close, more_close in zip(
+                relevances, more_relevances, cosines, more_cosines, strict=True
+            )
+        ]
 
 
 class VectorBatch:

@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from penstock.core.agents.journal import decode_value
 from penstock.core.agents.progress import Progress
 from penstock.core.events.envelope import Recorded, run_id
 from penstock.core.events.event import Event
-from penstock.errors import Missing, PenstockError, Refused, RunFailed, TimedOut
+from penstock.core.knowledge.passages import DEFAULT_TENANT
+from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, RunFailed, TimedOut
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
 from penstock.ports.state import StoredRun
@@ -23,6 +25,8 @@ from penstock.runtime.appending import PARTITION, Appender
 from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.handling import Handlings
+from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
+from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.lanes import BatchLane, KeyLanes
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
@@ -61,6 +65,7 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
     claim = await parts.store.claim(owner)
     ends = await parts.store.ends()
     done = await parts.store.progress()
+    await _require_same_embedder(parts)
     committer = Committer(parts.store, claim)
     memory = Memory(parts.store, committer, parts.clock)
     releases = Releases()
@@ -73,7 +78,7 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
             handlings = Handlings(services, parts.store, appender, tasks)
             engine = Engine(parts, services, appender, handlings)
             for name, index in parts.indexes.items():
-                assert parts.embedder is not None, f"collection {name!r} has no embedder"
+                assert parts.embedder is not None
                 services.collections[name] = Collection(name, index, parts.embedder, tasks)
             tasks.start(engine.commit())
             for subscription in engine.subscribed(done):
@@ -90,6 +95,17 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
         failure = group.exceptions[0]
     if failure is not None:
         raise failure
+
+
+async def _require_same_embedder(parts: Parts) -> None:
+    """Refuse to search a collection with vectors of another embedder than it was indexed with."""
+    known = await parts.store.values(DEFAULT_TENANT, INDEXER, "") if parts.indexes else {}
+    for name in parts.indexes:
+        assert parts.embedder is not None, f"collection {name!r} has no embedder"
+        first = known.get(embedder_of(name))
+        if first is not None and decode_value(first, str) != parts.embedder.name:
+            problem = f"{name!r} was indexed with {decode_value(first, str)}, not with {parts.embedder.name}"
+            raise Invalid("the embedder", (Finding("embedder", problem, CHANGED_EMBEDDER),))
 
 
 class _Stopped(Exception):

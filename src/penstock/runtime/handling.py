@@ -141,8 +141,8 @@ class Handlings:
         for each in returned:  # pyright: ignore[reportUnknownVariableType]
             if isinstance(each, Event):
                 context.emit(each)
-        for event, _ in context.emitted:
-            self._appender.check(event, context.event)
+        for event, key in context.emitted:
+            self._appender.check(event, key, context.event)
         if result is None:
             return b""
         try:

@@ -8,12 +8,13 @@ from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.core.agents.policy import Retry
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.passages import Delete, IndexWrite, Passage, Space, Upsert
-from penstock.errors import Finding, Invalid
+from penstock.errors import Finding, Invalid, Refused
 from penstock.runtime.collection import Collection
 from penstock.runtime.context import Context
 
 NAME = "indexer"
 BATCH = 256
+CHANGED_EMBEDDER = "use that embedder, or another store and index again"
 
 
 def indexer() -> Agent:
@@ -28,11 +29,26 @@ async def index(events: list[KnowledgeEvent], ctx: Context) -> None:
         by_collection.setdefault(event.collection, {})[event.passage_id] = event
     for name, changes in by_collection.items():
         into = ctx.collection(name)
+        await _require_one_embedder(into, ctx)
         writes = await _writes(into, list(changes.values()), ctx)
         if into.index.in_store:
             ctx.index.extend(writes)
         else:
             await into.apply(writes)
+
+
+def embedder_of(collection: str) -> str:
+    """Return the name of the value under which the indexer keeps which embedder a collection was indexed with."""
+    return f"embedder of {collection}"
+
+
+async def _require_one_embedder(into: Collection, ctx: Context) -> None:
+    """Vectors of two embedders cannot be compared: the first one that indexes into a collection stays."""
+    mine, first = into.embedder.name, await ctx.values.get(embedder_of(into.name))
+    if first is None:
+        await ctx.values.set(embedder_of(into.name), mine)
+    elif first != mine:
+        raise Refused(f"{into.name!r} was indexed with {first}, and {mine} gives other vectors", CHANGED_EMBEDDER)
 
 
 async def _writes(into: Collection, changes: list[KnowledgeEvent], ctx: Context) -> list[IndexWrite]:

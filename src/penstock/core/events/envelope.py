@@ -3,7 +3,7 @@
 An envelope never changes. Its stored form is `codec`'s business, its outside form `cloudevents`'.
 
 It is a msgspec Struct and not a dataclass because one is made, encoded and decoded for each hop: a frozen
-dataclass of eleven fields takes five times as long to make (see docs/decisions/0002).
+dataclass of eleven fields takes ten times as long to make (see docs/decisions/0002).
 """
 
 from hashlib import blake2b

@@ -1,0 +1,60 @@
+"""The documents tell the truth: links lead somewhere, the README's code is what runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "examples").rglob("*.md"),
+    *(ROOT / "benchmarks").glob("*.md"),
+]
+
+
+def code_in(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_repository_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    gone = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert not gone
+
+
+def test_the_first_example_of_the_readme_is_the_hello_app():
+    first = code_in(ROOT / "README.md")[0]
+    assert first == (ROOT / "examples" / "hello" / "app.py").read_text(encoding="utf-8")
+    assert len(first.splitlines()) <= 15
+
+
+def test_the_second_example_of_the_readme_runs_as_it_stands(tmp_path):
+    (tmp_path / "support.py").write_text(code_in(ROOT / "README.md")[1], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "support.py"], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "handbook, page 3" in done.stdout
+    assert "30 days" in done.stdout
+    assert "[" in done.stdout.splitlines()[0], "the effect is called with its idempotency key"
+
+
+def test_the_readme_says_only_commands_that_exist():
+    jobs = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert named <= jobs
+
+
+def test_the_guarantees_page_names_tests_that_exist():
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    contracts = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "src/penstock/testing").glob("*_contract.py")
+    )
+    prefixes = re.findall(r"`(test_[a-z]\d+_)\*`", page)
+    assert len(prefixes) >= 10
+    assert not [prefix for prefix in prefixes if f"def {prefix}" not in contracts]
