@@ -150,6 +150,18 @@ class VectorIndexContract:
         hits = await index.nearest(SPACE, rows((0.0, 0.0, 0.0), EAST), limit=5)
         assert [[hit.id for hit in each] for each in hits] == [[], ["a"]]
 
+    async def test_v7_cosines_are_the_scores_of_the_hits(self, index: VectorIndex) -> None:
+        await index.apply([put("a", EAST), put("b", NORTH_EAST), put("c", WEST), put("gone", EAST)])
+        await index.apply([Upsert(SPACE, passage("bare"), None), Delete(SPACE, "gone")])
+        scored = await index.cosines(
+            SPACE, rows(EAST, NORTH, (0.0, 0.0, 0.0)), [["c", "b", "bare", "gone", "never there"], ["b"], ["a"]]
+        )
+        assert [dict(each) for each in scored] == [
+            {"c": pytest.approx(-1), "b": pytest.approx(0.5**0.5)},
+            {"b": pytest.approx(0.5**0.5)},
+            {},
+        ]
+
     async def test_an_empty_space_answers_with_nothing(self, index: VectorIndex) -> None:
         assert [list(each) for each in await index.nearest(SPACE, rows(EAST, WEST), limit=5)] == [[], []]
         assert await index.passages(SPACE, ["a"]) == {}

@@ -157,8 +157,22 @@ class WordIndexContract:
         }.items():
             assert await found(index, query) == [expected], query
 
+    async def test_w7_relevances_are_the_scores_of_the_hits(self, index: WordIndex) -> None:
+        await index.apply(
+            [put("a", "turbine valve"), put("b", "turbine turbine"), put("c", "gate"), put("gone", "gate")]
+        )
+        await index.apply([Delete(SPACE, "gone")])
+        queries = ["turbine", "valve gate", "nothing known"]
+        ids = [["c", "a", "never there"], ["a", "b", "c", "gone"], ["a"]]
+        scored = await index.relevances(SPACE, queries, ids)
+        assert [set(each) for each in scored] == [{"a", "c"}, {"a", "b", "c"}, {"a"}]
+        for query, each in zip(queries, scored, strict=True):
+            expected = {hit.id: hit.score for hit in await hits(index, query)}
+            assert each == pytest.approx({key: expected.get(key, 0.0) for key in each}, rel=1e-6)
+
     async def test_an_empty_space_answers_with_nothing(self, index: WordIndex) -> None:
         assert [list(each) for each in await index.matching(SPACE, ["turbine", ""], limit=5)] == [[], []]
+        assert [dict(each) for each in await index.relevances(SPACE, ["turbine"], [["a"]])] == [{}]
         await index.apply([put("a", "turbine")])
         await index.apply([Delete(SPACE, "a")])
         assert await found(index, "turbine") == []

@@ -50,6 +50,16 @@ class MemoryPassages:
     ) -> Sequence[Sequence[Hit]]:
         return self._segment(space).matching(queries, limit=limit, filter=filter)
 
+    async def cosines(
+        self, space: Space, queries: NDArray[np.float32], ids: Sequence[Sequence[str]]
+    ) -> Sequence[Mapping[str, float]]:
+        return self._segment(space).cosines(queries, ids)
+
+    async def relevances(
+        self, space: Space, queries: Sequence[str], ids: Sequence[Sequence[str]]
+    ) -> Sequence[Mapping[str, float]]:
+        return self._segment(space).relevances(queries, ids)
+
     async def passages(self, space: Space, ids: Sequence[str]) -> Mapping[str, Passage]:
         known = self._passages.get(space, {})
         return {key: known[key] for key in ids if key in known}

@@ -101,6 +101,23 @@ class SqlitePassages:
             hits += segment.matching(part, limit=limit, filter=filter)
         return hits
 
+    async def cosines(
+        self, space: Space, queries: NDArray[np.float32], ids: Sequence[Sequence[str]]
+    ) -> Sequence[Mapping[str, float]]:
+        return (await self._segment(space)).cosines(queries, ids)
+
+    async def relevances(
+        self, space: Space, queries: Sequence[str], ids: Sequence[Sequence[str]]
+    ) -> Sequence[Mapping[str, float]]:
+        segment = await self._segment(space)
+        found: list[dict[str, float]] = []
+        start = 0
+        for part in _parts(queries, len(segment)):
+            await _turn(found)
+            found += segment.relevances(part, ids[start : start + len(part)])
+            start += len(part)
+        return found
+
     async def passages(self, space: Space, ids: Sequence[str]) -> Mapping[str, Passage]:
         return self._ask(lambda: passages(self._connection, space, ids), "reading passages")
 
@@ -194,7 +211,7 @@ def _parts(queries: Query, passages: int) -> Iterator[Query]:
         yield queries[start : start + step]
 
 
-async def _turn(hits: list[list[Hit]]) -> None:
+async def _turn(hits: Sequence[object]) -> None:
     # Not before the first part: a search of a small collection answers without waiting.
     if hits:
         await asyncio.sleep(0)

@@ -1,32 +1,37 @@
 """One list of hits out of two: what the words found, and what the vectors found.
 
-Both ways are pure and order equal scores by id. Weighted fusion is the default: with a static embedder as the
-second list, reciprocal ranks throw away how sure BM25 was (`docs/decisions/0004-the-embedded-index.md`).
+Both ways are pure and order equal scores by id. Standard scores are the default: with a static embedder as the second
+list, reciprocal ranks throw away how sure BM25 was (`docs/decisions/0004-the-embedded-index.md`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import fsum, sqrt
 
 from penstock.core.knowledge.passages import Hit
 
-WEIGHT = 0.3
+WEIGHT = 0.45
 RANK_OFFSET = 60
 
+_EQUAL = 1e-9
 
-def fused(words: Sequence[Hit], vectors: Sequence[Hit], *, weight: float = WEIGHT, limit: int) -> list[Hit]:
-    """Add the scores, each list scaled by its best: (1 - weight) * bm25 / max + weight * max(cosine, 0) / max.
 
-    `weight` (0 to 1) is the share of the vectors. A passage that a list lacks counts 0 there.
+def fused(
+    relevances: Mapping[str, float], cosines: Mapping[str, float], *, weight: float = WEIGHT, limit: int
+) -> list[Hit]:
+    """Add the two scores of each candidate as standard scores: (1 - weight) * z(bm25) + weight * z(cosine).
+
+    z(x) is (x - mean) / deviation over the candidates: cosines lie close together, and as shares of the best they would
+    hardly count. `weight` (0 to 1) is that of the vectors. A candidate without vector has the least cosine of all, one
+    without relevance 0. Scores are around 0, and comparable within one search only.
     """
     assert 0 <= weight <= 1, f"weight is {weight}"
-    scores: dict[str, float] = {}
-    for hits, share in ((words, 1 - weight), (vectors, weight)):
-        best = max((hit.score for hit in hits), default=0.0)
-        if best > 0:
-            for hit in hits:
-                scores[hit.id] = scores.get(hit.id, 0.0) + share * max(hit.score, 0.0) / best
-        else:
-            for hit in hits:
-                scores.setdefault(hit.id, 0.0)
+    ids = list(dict.fromkeys([*relevances, *cosines]))
+    least = min(cosines.values(), default=0.0)
+    words = _standard([relevances.get(each, 0.0) for each in ids])
+    vectors = _standard([cosines.get(each, least) for each in ids])
+    scores = {
+        each: (1 - weight) * word + weight * vector for each, word, vector in zip(ids, words, vectors, strict=True)
+    }
     return _best(scores, limit)
 
 
@@ -40,6 +45,16 @@ def fused_by_rank(lists: Sequence[Sequence[Hit]], *, limit: int, offset: int = R
         for rank, hit in enumerate(hits, start=1):
             scores[hit.id] = scores.get(hit.id, 0.0) + 1 / (offset + rank)
     return _best(scores, limit)
+
+
+def _standard(scores: Sequence[float]) -> list[float]:
+    """The scores as distances from their mean, in deviations; all 0 when they do not differ."""
+    if not scores:
+        return []
+    mean = fsum(scores) / len(scores)
+    deviation = sqrt(fsum((score - mean) ** 2 for score in scores) / len(scores))
+    # Equal scores can differ from their mean in the last bit, which is no reason to rank them.
+    return [(score - mean) / deviation if deviation > _EQUAL * abs(mean) else 0.0 for score in scores]
 
 
 def _best(scores: dict[str, float], limit: int) -> list[Hit]:

@@ -101,6 +101,13 @@ class Vectors:
         scores = self._scores(queries, query, place)
         return query, self._row_at.view[place], scores
 
+    def cosines(
+        self, query: NDArray[np.float32], rows: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The rows among `rows` that have a vector, and their cosines to a unit query: the numbers `nearest` gives."""
+        places = self._places(rows)
+        return self._row_at.view[places], self._scores(query[None], np.zeros(len(places), np.intp), places)
+
     def _places(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         places = self._place_of.view[rows[rows < len(self._place_of)]]
         return places[places != _NONE].astype(np.intp)

@@ -121,15 +121,40 @@ class Segment:
         if not self._row_of or limit < 1:
             return [[] for _ in queries]
         rows = None if filter is None else self._rows(filter)
-        dead = self._dead.view if len(self) < len(self._ids) else None
-        return [self._matching(query, limit, rows, dead) for query in queries]
+        return [self._matching(query, limit, rows) for query in queries]
 
-    def _matching(
-        self, query: str, limit: int, rows: NDArray[np.intp] | None, dead: NDArray[np.bool_] | None
-    ) -> list[Hit]:
-        scores = self._postings.scores(
+    def cosines(self, queries: NDArray[np.float32], ids: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+        """For each query the cosines of those of its `ids` that have a vector. Raises as `nearest` does."""
+        if self._vectors is None or not len(queries):
+            return [{} for _ in queries]
+        if queries.shape[1] != self._vectors.dims:
+            raise other_length(queries.shape[1], self._vectors.dims)
+        found: list[dict[str, float]] = []
+        for query, wanted in zip(units(queries), ids, strict=True):
+            rows, scores = self._vectors.cosines(query, self._known(wanted if query.any() else ()))
+            found.append({self._ids[row]: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True)})
+        return found
+
+    def relevances(self, queries: Sequence[str], ids: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+        """For each query the BM25 scores of those of its `ids` that are here; 0 without a word of it."""
+        found: list[dict[str, float]] = []
+        for query, wanted in zip(queries, ids, strict=True):
+            rows = self._known(wanted)
+            scores = self._scores(query)[rows] if len(rows) else np.zeros(0)
+            found.append({self._ids[row]: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True)})
+        return found
+
+    def _known(self, ids: Iterable[str]) -> NDArray[np.intp]:
+        return np.array([self._row_of[each] for each in ids if each in self._row_of], np.intp)
+
+    def _scores(self, query: str) -> NDArray[np.float64]:
+        dead = self._dead.view if len(self) < len(self._ids) else None
+        return self._postings.scores(
             query_counts(query), lengths=self._lengths.view, dead=dead, total_length=self._total_length
         )
+
+    def _matching(self, query: str, limit: int, rows: NDArray[np.intp] | None) -> list[Hit]:
+        scores = self._scores(query)
         if rows is not None:
             scores = scores[rows]
         query_of, column, _ = highest(scores[None], limit, at_least=_ABOVE_ZERO)
