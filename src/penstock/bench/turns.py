@@ -30,6 +30,7 @@ from penstock.errors import Finding, Invalid
 from penstock.ports.vectors import VectorIndex
 from penstock.runtime.collection import VectorBatch
 from penstock.runtime.context import Session
+from penstock.runtime.process import run_tuned
 from penstock.runtime.tasks import Tasks
 from penstock.wiring import Settings
 
@@ -104,8 +105,8 @@ def show(found: dict[str, Any], *, json: bool) -> int:
 def run(options: Options) -> dict[str, Any]:
     """Measure, and return the figures by name: `report` says what each means. Raises `Invalid`."""
     _check(options.plan)
-    with _store(options.store) as (url, file), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        found = runner.run(_measured(options, url, file))
+    with _store(options.store) as (url, file):
+        found = run_tuned(_measured(options, url, file))
     return found | {"import_ms": machine.import_ms(), "versions": machine.versions()}
 
 
@@ -241,11 +242,3 @@ def _check(plan: Plan) -> None:
     findings = tuple(Finding(name, f"is {value!r}", hint) for name, holds, value, hint in rules if not holds)
     if findings:
         raise Invalid("the benchmark", findings)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # it has no build for this platform
-        return None
-    return uvloop.new_event_loop

@@ -24,10 +24,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from penstock.app import App, load
-from penstock.cli.loop import run_async
 from penstock.cli.reporting import INTERRUPTED
 from penstock.errors import Refused
 from penstock.gateway import let_go, web_app
+from penstock.runtime.process import run_tuned
 from penstock.wiring import Settings, settings, store_url
 
 GRACE_S = 5  # what requests get to end, once they are let go
@@ -47,7 +47,7 @@ class Door:
 
 def serve_app(file: Path, door: Door, flags: Mapping[str, str | None]) -> None:
     """Serve the app in a file. `Refused` when the port is taken, or the store is another process's."""
-    run_async(_serve(load(file), settings(flags), door))
+    run_tuned(_serve(load(file), settings(flags), door))
 
 
 async def _serve(app: App, chosen: Settings, door: Door) -> None:

@@ -1,6 +1,5 @@
 """`penstock demo`: the answering team over a folder of documents, from the command line."""
 
-import asyncio
 import json
 import shutil
 import sys
@@ -16,6 +15,7 @@ from penstock.demo.ingestion import ingest
 from penstock.demo.options import DemoOptions, questions_of
 from penstock.demo.outside import Outside
 from penstock.demo.team import team
+from penstock.runtime.process import run_tuned
 from penstock.wiring import settings
 
 FOLDER = Path(".penstock")
@@ -24,10 +24,7 @@ FOLDER = Path(".penstock")
 def run(options: DemoOptions) -> int:
     """Run the demo, and return the exit code: 0 when every question was answered."""
     console = Console(stderr=options.json)
-    if options.crash:
-        report = asyncio.run(crash_and_recover(options, console))
-    else:
-        report = _runner(_demo(options, console))
+    report = run_tuned(crash_and_recover(options, console) if options.crash else _demo(options, console))
     if options.json:
         sys.stdout.write(json.dumps(report) + "\n")
     return 0 if report["answered"] == report["questions"] and not report.get("steps_executed_twice") else 1
@@ -59,11 +56,3 @@ def _remove(store: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _runner(main: Any) -> Any:
-    try:
-        import uvloop
-    except ImportError:  # not on Windows
-        return asyncio.run(main)
-    return uvloop.run(main)

@@ -1,6 +1,5 @@
 """One life of `penstock demo --crash`: a process that does the demo's work and kills itself where it is told to."""
 
-import asyncio
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ from penstock.demo.ingestion import ingest
 from penstock.demo.options import DemoOptions, questions_of
 from penstock.demo.outside import Outside
 from penstock.demo.team import team
+from penstock.runtime.process import run_tuned
 from penstock.wiring import settings
 
 
@@ -52,4 +52,4 @@ def _die() -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asyncio.run(live(json.loads(sys.argv[1])))) + "\n")
+    sys.stdout.write(json.dumps(run_tuned(live(json.loads(sys.argv[1])))) + "\n")

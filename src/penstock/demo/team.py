@@ -8,16 +8,20 @@ Every call of a model or of the index is a step of its run: after a crash it is 
 """
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from penstock.app import App
 from penstock.core.events.event import Event
+from penstock.runtime.collection import Found
 from penstock.runtime.context import Context
 
 PASSAGES = 5
+SEARCHED = 20
+PER_SOURCE_MAX = 2
 PARTS_MAX = 4
 REJECTIONS_MAX = 1
 COLLECTION = "documents"
@@ -125,7 +129,7 @@ def team(deliver: Deliver) -> App:
 
     @app.agent
     async def retriever(part: SubQuestion) -> Evidence:
-        found = await documents.search(part.text, limit=PASSAGES)
+        found = spread(await documents.search(part.text, limit=SEARCHED))
         return Evidence(
             question_id=part.question_id,
             session_id=part.session_id,
@@ -214,6 +218,17 @@ def parts_in(reply: str) -> list[str]:
     if not isinstance(parts, list):
         return []
     return [part.strip() for part in parts if isinstance(part, str) and part.strip()][:PARTS_MAX]  # pyright: ignore[reportUnknownVariableType]
+
+
+def spread(found: Sequence[Found], limit: int = PASSAGES) -> list[Found]:
+    """Return the best, at most two of one source as long as there are others: five pieces of one page tell less."""
+    taken: Counter[str] = Counter()
+    early: list[Found] = []
+    late: list[Found] = []
+    for each in found:
+        taken[each.source] += 1
+        (early if taken[each.source] <= PER_SOURCE_MAX else late).append(each)
+    return [*early, *late][:limit]
 
 
 def merged(lists: list[list[Quote]], limit: int = PASSAGES) -> list[Quote]:

@@ -99,7 +99,9 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
 
 async def _require_same_embedder(parts: Parts) -> None:
     """Refuse to search a collection with vectors of another embedder than it was indexed with."""
-    known = await parts.store.values(DEFAULT_TENANT, INDEXER, "") if parts.indexes else {}
+    if not parts.indexes:
+        return
+    known = await parts.store.values(DEFAULT_TENANT, INDEXER, "")
     for name in parts.indexes:
         assert parts.embedder is not None, f"collection {name!r} has no embedder"
         first = known.get(embedder_of(name))
@@ -199,7 +201,7 @@ class Engine:
         """
         event_id = id or self.services.clock.new_id()
         with self.services.releases.reply(event_id, reply.type_) as waiting:
-            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None)
+            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
             if not is_new:
                 for earlier in await self.parts.store.origin(event_id):
                     if earlier.event.type == reply.type_:
@@ -221,7 +223,7 @@ class Engine:
         event_id = id or self.services.clock.new_id()
         run = run_id(event_id, agent)
         with self.services.releases.run(run) as waiting:
-            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None)
+            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
             if not is_new:
                 stored = await self.parts.store.run(run)
                 if stored is not None and stored.change.status == "succeeded":
@@ -247,13 +249,16 @@ class Engine:
             stored.change.status = "running"
         return stored
 
-    async def _submit(self, event: Event, *, id: str | None, tenant: str, key: str | None) -> tuple[Recorded, bool]:
+    async def _submit(
+        self, event: Event, *, id: str | None, tenant: str, key: str | None, made_here: bool = False
+    ) -> tuple[Recorded, bool]:
+        """Append an event, and return it with whether it is new. An id that was `made_here` cannot be known already."""
         committer = self.services.committer
         if committer.failure is not None:
             raise committer.failure
         while committer.full:  # the disk does not keep up: whoever sends more waits
             await committer.durable()
-        if id is not None:
+        if id is not None and not made_here:
             known = self._unsure.get(id) or await self.parts.store.event(id) or self._unsure.get(id)
             if known is not None:
                 return known, False
@@ -261,7 +266,7 @@ class Engine:
         recorded = self._appender.submitted(
             event, id=id or self.services.clock.new_id(), tenant=tenant, key=key, now_ms=now_ms
         )
-        if id is not None:
+        if id is not None and not made_here:
             self._unsure[id] = recorded
             committer.add(lambda: self._sure(id)).events.append(recorded)
         else:

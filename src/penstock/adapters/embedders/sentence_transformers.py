@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,10 +38,10 @@ def open_sentence_transformers_embedder(
 ) -> "SentenceTransformersEmbedder":
     """Load `model`: a folder, or a name on the hub (which may download it). Raises `Missing` without the extra."""
     try:
-        from sentence_transformers import SentenceTransformer
+        library: Any = import_module("sentence_transformers")
     except ImportError as error:
         raise Missing("sentence-transformers", "pip install penstock[sentence-transformers]") from error
-    encoder: Any = SentenceTransformer(model, revision=revision, device=device)
+    encoder: Any = library.SentenceTransformer(model, revision=revision, device=device)
     if tokens_max is not None:
         encoder.max_seq_length = tokens_max
     folder = Path(model)
