@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from penstock.adapters.models.answering import NEAREST
 from penstock.demo.team import Answer
 
 FILE = Path(__file__).with_name("questions.jsonl")
@@ -39,8 +40,8 @@ class Tally:
 
     @property
     def answered(self) -> int:
-        """How many got an answer from the documents, with at least one source named."""
-        return sum(bool(each.answer.cited) for each in self.told)
+        """How many got an answer from the documents, with at least one source named; a mere nearest quote is none."""
+        return sum(bool(each.answer.cited) and not each.answer.text.startswith(NEAREST) for each in self.told)
 
     @property
     def hit_at_5(self) -> float | None:

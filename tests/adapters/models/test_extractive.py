@@ -93,7 +93,29 @@ async def test_what_no_passage_supports_is_said_to_be_missing():
 
 
 async def test_one_shared_word_is_a_coincidence():
-    assert (await answered("Who wrote this text in Paris?")).startswith("I found nothing")
+    answer = await answered("Who wrote this text in Paris?")
+    assert answer.startswith("I found no direct answer. The nearest in the documents is this: textwrap.dedent(text): ")
+    assert answer.endswith("[1]")
+    assert (await judged("Who wrote this text in Paris?", answer)).startswith("YES\n")
+
+
+@pytest.mark.parametrize(
+    ("question", "quote", "why"),
+    [
+        (QUESTION, "Remove any common leading whitespace from every line in `text`. [1]", "do answer it"),
+        ("Who wrote this text in Paris?", "It is by Victor Hugo. [1]", "does not say"),
+        (
+            "Who is Ada?",
+            "Wrap a single paragraph of text, returning a list of wrapped lines. [2]",
+            "nothing to do with",
+        ),
+        ("Who wrote this text in Paris?", "", "cites no passage"),
+    ],
+)
+async def test_a_nearest_quote_has_to_be_one_and_the_best_there_is(question, quote, why):
+    said = await judged(question, f"I found no direct answer. The nearest in the documents is this: {quote}")
+    assert said.startswith("NO\n")
+    assert why in said
 
 
 async def test_feedback_leads_to_another_answer():

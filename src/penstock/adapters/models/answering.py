@@ -1,7 +1,8 @@
 """Answers a question with sentences of the passages, and judges such answers, without a language model.
 
 - An answer holds quotes only, each followed by the number of its passage: `[1]` is the first one.
-- Where the passages support nothing, it says so and cites nothing.
+- Where the passages answer nothing, it quotes what comes nearest, and says that it is no more than that.
+- Where no passage shares a word with the question, it says so and cites nothing.
 - The same inputs give the same answer; with feedback on it, another one.
 """
 
@@ -11,7 +12,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from penstock.adapters.models.planning import topic_words
-from penstock.adapters.models.sentences import GivenPassage, Sentence, about, bare, is_quoted, label, sentences, weights
+from penstock.adapters.models.sentences import (
+    TEXT_CHARS_MAX,
+    GivenPassage,
+    Sentence,
+    about,
+    bare,
+    is_quoted,
+    label,
+    sentences,
+    weights,
+)
 from penstock.core.knowledge.words import terms
 
 SENTENCES_MAX = 4
@@ -21,6 +32,7 @@ SUPPORT_MIN = 0.25
 SHARED_MIN = 2
 COVERAGE_MIN = 0.5
 NOTHING = "I found nothing in the documents about"
+NEAREST = "I found no direct answer. The nearest in the documents is this:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +47,7 @@ class Verdict:
 
 
 def answer(question: str, passages: Sequence[GivenPassage], *, feedback: str | None = None) -> str:
-    """Return one to four quotes with citation marks, or an honest sentence without any."""
+    """Return one to four quotes with citation marks, or one that is called the nearest, or a sentence without any."""
     given = passages[:PASSAGES_MAX]
     chosen = _chosen(question, given, "", set())
     if feedback and chosen:
@@ -44,19 +56,20 @@ def answer(question: str, passages: Sequence[GivenPassage], *, feedback: str | N
         chosen = _chosen(question, given, feedback, blamed)
         if chosen == first:
             chosen = _chosen(question, given, feedback, {*blamed, first[0]})
-    if not chosen:
-        return f"{NOTHING} {' '.join(topic_words(question)) or 'that'}."
-    return _joined(chosen, given)
+    if chosen:
+        return _joined(chosen, given)
+    if nearest := _nearest(question, given):
+        return f"{NEAREST} {_joined([nearest], given)}"
+    return f"{NOTHING} {' '.join(topic_words(question)) or 'that'}."
 
 
 def verdict(question: str, given_answer: str, passages: Sequence[GivenPassage]) -> Verdict:
     """Judge an answer: every sentence must be quoted from the passage it cites, and together they must fit the question."""
     given = passages[:PASSAGES_MAX]
-    if given_answer.strip().startswith(NOTHING):
-        if _chosen(question, given, "", set()):
-            return Verdict(supported=False, why="The passages do speak of it: quote what they say.")
-        return Verdict(supported=True, why="The passages do not support an answer, and the answer says so.")
-    claims, rest = _claims(given_answer)
+    text = given_answer.strip()
+    if text.startswith(NOTHING):
+        return _verdict_on_nothing(question, given)
+    claims, rest = _claims(text.removeprefix(NEAREST).strip())
     if rest or not claims:
         return Verdict(supported=False, why=f"This cites no passage: {rest or '(the answer is empty)'}")
     for sentence, numbers in claims:
@@ -65,11 +78,30 @@ def verdict(question: str, given_answer: str, passages: Sequence[GivenPassage]) 
             marks = "".join(f"[{number}]" for number in numbers)
             return Verdict(supported=False, why=f"Passage {marks} does not say: {sentence}")
     cited = [given[number - 1] for _, numbers in claims for number in numbers if 1 <= number <= len(given)]
+    if text.startswith(NEAREST):
+        return _verdict_on_nearest(question, given, cited)
     left_out = _left_out(question, given_answer, given, cited)
     if left_out:
         return Verdict(supported=False, why=f"The answer says too little about: {', '.join(left_out)}")
     return Verdict(
         supported=True, why="Every sentence stands in the passage it cites, and they speak of what was asked."
+    )
+
+
+def _verdict_on_nothing(question: str, given: Sequence[GivenPassage]) -> Verdict:
+    if _nearest(question, given):
+        return Verdict(supported=False, why="The passages do speak of it: quote what they say.")
+    return Verdict(supported=True, why="The passages do not support an answer, and the answer says so.")
+
+
+def _verdict_on_nearest(question: str, given: Sequence[GivenPassage], cited: Sequence[GivenPassage]) -> Verdict:
+    direct = _chosen(question, given, "", set())
+    if direct and not _left_out(question, _joined(direct, given), given, [given[each.passage] for each in direct]):
+        return Verdict(supported=False, why="The passages do answer it: quote what they say.")
+    if not all(_shares(question, passage) for passage in cited):
+        return Verdict(supported=False, why="This has nothing to do with what was asked.")
+    return Verdict(
+        supported=True, why="It is quoted from the passage it cites, and is not called more than the nearest."
     )
 
 
@@ -115,6 +147,18 @@ def _chosen(
         said = bare(best.text)
         pool = [each for each in pool if bare(each.text) != said]
     return chosen
+
+
+def _nearest(question: str, passages: Sequence[GivenPassage]) -> Sentence | None:
+    """Return how the best passage that shares a word with the question begins: that is where a name is defined."""
+    for number, passage in enumerate(passages):
+        if _shares(question, passage) and (said := sentences(passage, number)):
+            return said[0]
+    return None
+
+
+def _shares(question: str, passage: GivenPassage) -> bool:
+    return bool(weights(question, [passage]).keys() & set(terms(passage.text[:TEXT_CHARS_MAX])))
 
 
 def _score(sentence: Sentence, name: AbstractSet[str], worth: dict[str, float], covered: AbstractSet[str]) -> float:
