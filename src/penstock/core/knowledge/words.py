@@ -125,9 +125,20 @@ def _of_word(word: str) -> list[str]:
 def _plain(word: str) -> list[str]:
     if word in STOP_WORDS or (len(word) == 1 and word.isalpha()):
         return []
+    if not word.isalpha():
+        return [word]
+    return [_cached_stem(word) if len(word) <= _CACHED_LENGTH_MAX else _stem(word)]
+
+
+@lru_cache(maxsize=32_768)
+def _cached_stem(word: str) -> str:
+    # Beside `_cached`: a word comes in several cases and as a part of names, and stemming takes 30 us.
+    return sys.intern(_stem(word))
+
+
+def _stem(word: str) -> str:
     # A stemmer holds the word it works on, and two threads may be here: each word has its own.
-    stemmer = cast("_Stemmer", EnglishStemmer())
-    return [stemmer.stemWord(word)] if word.isalpha() else [word]
+    return cast("_Stemmer", EnglishStemmer()).stemWord(word)
 
 
 def _of_identifier(word: str) -> list[str]:
