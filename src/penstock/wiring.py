@@ -22,6 +22,8 @@ from penstock.ports.embedder import Embedder
 from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.collection import Index
+from penstock.runtime.control import NAME as CONTROL
+from penstock.runtime.control import control
 from penstock.runtime.engine import Parts
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexer import indexer
@@ -91,6 +93,8 @@ async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = 
     agents = dict(declared.agents)
     if declared.collections:
         agents[INDEXER] = indexer()
+    if any(agent.options.workflow for agent in agents.values()):
+        agents[CONTROL] = control()
     topology = Topology(agents, declared.events)
     async with AsyncExitStack() as stack:
         store, index = await _store(store_url(chosen, declared.name), declared.collections, stack)

@@ -4,7 +4,6 @@ Nothing that a handler does here is written before it has ended well; then all o
 exception: what a step returned is written with the next commit, so that it is never executed again (C4).
 """
 
-import typing
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from inspect import isawaitable
@@ -12,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from penstock.core.agents.journal import decode_value, encode_value, shaped
+from penstock.core.agents.journal import encode_value, shaped
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
@@ -24,13 +23,13 @@ from penstock.runtime.lanes import Delivery
 from penstock.runtime.memory import Entry
 from penstock.runtime.models import BoundModel
 from penstock.runtime.releases import Piece
-from penstock.runtime.services import Services
+from penstock.runtime.services import RunControl, Services
+from penstock.runtime.steps import Steps, scope
 
 P = ParamSpec("P")
 R = TypeVar("R")
 EMITTED_MAX = 10_000
 _current: "ContextVar[Context | None]" = ContextVar("penstock_context", default=None)
-_returned: dict[Any, Any] = {}
 
 
 def current() -> "Context | None":
@@ -41,7 +40,7 @@ def current() -> "Context | None":
 class Context:
     """One attempt at handling one event (or one batch)."""
 
-    __slots__ = ("_delivery", "_messages", "_services", "_session", "_values", "emitted", "events", "index")
+    __slots__ = ("_delivery", "_messages", "_services", "_session", "_steps", "_values", "emitted", "events", "index")
 
     def __init__(self, delivery: Delivery, services: Services) -> None:
         self._delivery = delivery
@@ -51,6 +50,8 @@ class Context:
         self.emitted: list[tuple[Event, str | None]] = []
         self.index: list[IndexWrite] = []  # passages of an index that lies in the state store
         self.events = delivery.events
+        cause = delivery.events[0].event
+        self._steps = Steps(delivery.run_id, delivery.journal, cause.correlation_id, services)
 
     @property
     def run_id(self) -> str:
@@ -97,7 +98,7 @@ class Context:
 
     def idempotency_key(self, name: str) -> str:
         """Return the key of the *next* call of step `name`: the same each time the run is resumed."""
-        return f"{self.run_id}/{self._delivery.journal.upcoming_step(name)}"
+        return f"{self.run_id}/{self._delivery.journal.upcoming_step(scope.get() + name)}"
 
     def emit(self, event: Event, *, key: str | None = None) -> None:
         """Append an event to its topic when this handling is committed. `key` overrides the value of its key field."""
@@ -144,6 +145,13 @@ class Context:
         if self._values is not None and self._values.entry is not None:
             memory.values.let_go(self._values.entry)
 
+    @property
+    def runs(self) -> RunControl:
+        """What can be said to workflow runs; for penstock's own agents."""
+        if self._services.control is None:
+            raise Missing("a workflow", "declare one: @app.workflow")
+        return self._services.control
+
     def model(self, name: str = "default") -> BoundModel:
         """Return a model of the app, whose answers are steps of this run."""
         return self._services.models.bound(name, self)
@@ -163,23 +171,7 @@ class Context:
     ) -> Any:
         if self._delivery.agent.options.batch:
             return await self._step_of_batch(name, call, args, options, effects=effects)
-        journal = self._delivery.journal
-        step = journal.next_step(name)
-        found = journal.find(step)
-        if found is not None:
-            return decode_value(found, _type_returned(call))
-        if effects:
-            await self._services.committer.durable()
-        services = self._services
-        services.executing(self._delivery.run_id, step)
-        result = call(*args, **options)
-        if isawaitable(result):
-            result = await result
-        journal.record(step, encode_value(result, step), services.clock.now_ms())
-        services.committer.recorded(self._delivery.run_id, journal)
-        if services.releases.heard(self.event.correlation_id):
-            services.told_when_durable(self.event.correlation_id, Piece("step", self._delivery.run_id, step))
-        return result
+        return await self._steps.execute(name, call, args, options, effects=effects)
 
     async def _step_of_batch(
         self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
@@ -270,20 +262,6 @@ def _write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]]
         else:
             entry.content[name] = body
     services.memory.values.changed(entry)
-
-
-def _type_returned(call: Callable[..., Any]) -> Any:
-    """The type that a step's function is annotated to return; `Any` where it does not say."""
-    function = getattr(call, "__func__", call)
-    known = _returned.get(function)
-    if known is None:
-        try:
-            known = typing.get_type_hints(function).get("return", Any)
-        except (NameError, TypeError):
-            known = Any
-        if len(_returned) < EMITTED_MAX:  # lambdas made in a loop must not fill the memory
-            _returned[function] = known
-    return known
 
 
 def entered(context: Context) -> Any:

@@ -35,6 +35,7 @@ from penstock.runtime.services import Services, unobserved
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
+from penstock.runtime.workflows import Workflows
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
@@ -75,7 +76,9 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = Tasks(group)
-            handlings = Handlings(services, parts.store, appender, tasks)
+            workflows = Workflows(parts.topology, services, parts.store, appender, tasks)
+            services.control = workflows
+            handlings = Handlings(services, parts.store, appender, tasks, workflows)
             engine = Engine(parts, services, appender, handlings)
             for name, index in parts.indexes.items():
                 assert parts.embedder is not None
@@ -83,6 +86,8 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
             tasks.start(engine.commit())
             for subscription in engine.subscribed(done):
                 tasks.start(subscription.catch_up(parts.store, appender))
+            workflows.on_appended = engine.appended
+            await workflows.resume_all()
             try:
                 yield engine
                 await engine.drained(GRACE_S)
@@ -124,7 +129,7 @@ class Engine:
         self._handlings = handlings
         self._by_topic: dict[str, list[Subscription]] = {}
         self._unsure: dict[str, Recorded] = {}  # events with an id from outside that are not durable yet
-        handlings.on_appended = self._appended
+        handlings.on_appended = self.appended
 
     def subscribed(self, done: Mapping[tuple[str, str, int], Progress]) -> list[Subscription]:
         """Make a subscription for each agent and topic, from where the agent is."""
@@ -271,13 +276,14 @@ class Engine:
             committer.add(lambda: self._sure(id)).events.append(recorded)
         else:
             committer.add().events.append(recorded)
-        self._appended(recorded)
+        self.appended(recorded)
         return recorded, True
 
     def _sure(self, id: str) -> None:
         self._unsure.pop(id, None)
 
-    def _appended(self, recorded: Recorded) -> None:
+    def appended(self, recorded: Recorded) -> None:
+        """Deliver an event that was given its place just now."""
         for subscription in self._by_topic.get(recorded.position.topic, ()):
             subscription.offer(recorded)
 
