@@ -165,13 +165,15 @@ class Running:
         body = await self.engine.call(agent, event, id=id, tenant=tenant, within_s=within_s)
         return msgspec.json.decode(body) if body else None
 
-    async def signal(self, run_id: str, name: str, payload: Any = None, *, id: str | None = None) -> None:
-        """Send a signal to a workflow run, and return once it is durable. The same `id` twice is one signal."""
-        await self.engine.send(Signal(run_id=run_id, name=name, payload=payload), id=id)
+    async def signal(
+        self, run_id: str, name: str, payload: Any = None, *, id: str | None = None, tenant: str = "default"
+    ) -> str:
+        """Send a signal to a workflow run, and return its event's id once it is durable. The same `id` twice is one signal."""
+        return await self.engine.send(Signal(run_id=run_id, name=name, payload=payload), id=id, tenant=tenant)
 
-    async def cancel(self, run_id: str, reason: str = "cancelled") -> None:
-        """Have a workflow run end where it is, with the workflows that it waits for."""
-        await self.engine.send(Cancel(run_id=run_id, reason=reason))
+    async def cancel(self, run_id: str, reason: str = "cancelled", *, tenant: str = "default") -> str:
+        """Have a workflow run end where it is, with the workflows that it waits for; return the event's id."""
+        return await self.engine.send(Cancel(run_id=run_id, reason=reason), tenant=tenant)
 
     def knowledge(self, name: str, *, tenant: str = "default") -> OpenKnowledge:
         """Return a collection to search and to write to."""
