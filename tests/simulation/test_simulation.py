@@ -9,7 +9,7 @@ from contextlib import suppress
 from random import Random
 
 import pytest
-from world import KEYS, POISON, Chances, Order, World, live
+from world import KEYS, POISON, Chances, Order, Trip, World, live
 
 from penstock.testing.virtual_time import run_virtually
 
@@ -28,29 +28,34 @@ def orders_of(random: Random, chances: Chances) -> list[Order]:
     ]
 
 
-async def simulated(seed: int) -> tuple[World, list[Order]]:
+def trips_of(random: Random, chances: Chances) -> list[Trip]:
+    return [Trip(customer=f"c{random.randrange(KEYS)}", number=number) for number in range(chances.trips)]
+
+
+async def simulated(seed: int) -> tuple[World, list[Order], list[Trip]]:
     random = Random(seed)
     chances = Chances.of(random)
     world = World(random, chances)
     orders = orders_of(random, chances)
+    trips = trips_of(random, chances)
     for number in range(chances.lives):
-        lives = [asyncio.ensure_future(live(world, orders, f"w{number}a"))]
+        lives = [asyncio.ensure_future(live(world, orders, trips, f"w{number}a"))]
         if chances.rivals:
             await asyncio.sleep(random.random() * chances.life_s)
-            lives.append(asyncio.ensure_future(live(world, orders, f"w{number}b")))
+            lives.append(asyncio.ensure_future(live(world, orders, trips, f"w{number}b")))
         await asyncio.sleep(random.random() * chances.life_s * 2)
         for each in lives:
             each.cancel()  # a kill: nothing is written any more
             with suppress(asyncio.CancelledError):
                 await each
     world.healthy = True
-    await live(world, orders, "healed")
-    return world, orders
+    await live(world, orders, trips, "healed")
+    return world, orders, trips
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids="seed-{}".format)
 def test_every_guarantee_holds(seed: int) -> None:
-    world, orders = run_virtually(simulated(seed))
+    world, orders, trips = run_virtually(simulated(seed))
     disk = world.disk
     assert not world.faults
     good = {order.number for order in orders if order.text != POISON}
@@ -89,6 +94,14 @@ def test_every_guarantee_holds(seed: int) -> None:
                 if each.event.key == f"c{customer}" and each.event.id not in buried
             ]
             assert told == [part["number"] * 10 + part["piece"] for part in log]
+
+    # Workflows: every trip arrived, once, with all its legs, whatever died on the way.
+    for trip in trips:
+        events = [each.event for each in disk.ids.values() if each.event.correlation_id == f"trip-{trip.number}"]
+        assert sum(event.type == "Arrived.v1" for event in events) == 1
+        assert sum(event.type == "Leg.v1" for event in events) == 1 + trip.number % 3
+        assert world.arrived[trip.number] == 1 + trip.number % 3 if trip.number in world.arrived else True
+        assert disk.runs[f"trip-{trip.number}:travel"].status == "succeeded"
 
     # C4: an effect happened more than once only where a process died or lost its claim in the middle.
     if world.chances.lives == 0:

@@ -12,14 +12,15 @@ from random import Random
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.core.agents.journal import decode_chunk
-from penstock.core.agents.policy import Retry
+from penstock.core.agents.policy import NO_RETRY, Retry
 from penstock.core.events.event import Event
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, RunFailed
 from penstock.layers.retrying_store import RetryingStore
 from penstock.runtime.context import Context
 from penstock.runtime.engine import Engine, Parts, running
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.topology import Topology
+from penstock.runtime.workflow_context import WorkflowContext
 from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.virtual_time import VirtualClock
 
@@ -45,6 +46,27 @@ class Done(Event, key="customer"):
     total: int
 
 
+class Trip(Event, key="customer"):
+    customer: str
+    number: int
+
+
+class Leg(Event):
+    number: int
+    leg: int
+
+
+class Price(Event):
+    number: int
+    leg: int
+
+
+class Arrived(Event, key="customer"):
+    customer: str
+    number: int
+    total: int
+
+
 class Logged(Event):
     number: int
 
@@ -62,6 +84,7 @@ class Chances:
     life_s: float
     rivals: bool
     orders: int
+    trips: int
 
     @staticmethod
     def of(random: Random) -> "Chances":
@@ -75,6 +98,7 @@ class Chances:
             life_s=random.choice([0.05, 0.5, 5.0]),
             rivals=random.random() < 0.3,
             orders=random.randint(5, 40),
+            trips=random.randint(0, 6),
         )
 
 
@@ -87,7 +111,7 @@ class World:
     disk: Disk = field(default_factory=Disk)
     effects: Counter[str] = field(default_factory=Counter)  # idempotency key -> calls
     told: dict[int, int] = field(default_factory=dict)  # order -> total, as clients were told
-    accepted: set[int] = field(default_factory=set)
+    arrived: dict[int, int] = field(default_factory=dict)  # trip -> legs, as clients were told
     faults: list[str] = field(default_factory=list)
     healthy: bool = False
 
@@ -128,6 +152,8 @@ class Life:
             declare(self.split, "split", Options(retry=retry)),
             declare(self.join, "join", Options(retry=retry)),
             declare(self.audit, "audit", Options(retry=retry, batch=7)),
+            declare(self.price, "price", Options(retry=retry)),
+            declare(self.travel, "travel", Options(retry=NO_RETRY, workflow=True)),
         ]
 
     @property
@@ -166,6 +192,44 @@ class Life:
     async def audit(self, logged: list[Logged], ctx: Context) -> None:
         await self.trouble()
         assert len(logged) <= 7
+
+    async def price(self, leg: Leg, ctx: Context) -> Price:
+        await self.trouble()
+        key = ctx.idempotency_key("reserve")
+        await ctx.read("plan", self._planned, leg.number)
+        await ctx.step("reserve", self.effect, ctx, "reserve", key)
+        return Price(number=leg.number, leg=leg.leg)
+
+    async def travel(self, trip: Trip, ctx: WorkflowContext) -> Arrived:
+        """Wait for agents side by side, for time, and for one of two things; count what happens outside."""
+
+        async def leg(number: int) -> int:
+            try:
+                price = await ctx.call("price", Leg(number=trip.number, leg=number))
+            except RunFailed:
+                return -1  # an agent that gave up is no reason to
+            self.world.expect(price.leg == number, f"leg {number} of trip {trip.number} got the answer of {price.leg}")
+            await ctx.sleep(self.world.chances.life_s)
+            return number
+
+        legs = await ctx.map(leg, range(_planned(trip.number)), limit=2)
+        await ctx.first(ctx.sleep(0.1), ctx.wait_for("hurry"))
+        key = ctx.idempotency_key("settle")
+        await ctx.step("settle", self.settle, ctx.run_id, key)
+        return Arrived(customer=trip.customer, number=trip.number, total=len(legs))
+
+    async def settle(self, run_id: str, key: str) -> None:
+        if self.owns:
+            recorded = self.world.recorded_steps(run_id)
+            self.world.expect("settle#0" not in recorded, f"settle of {run_id} executed after it was recorded")
+            self.world.expect("first#0" in recorded, f"settle of {run_id} before what led to it was durable")
+        self.world.effects[key] += 1
+
+    async def travel_with(self, engine: Engine, trip: Trip) -> None:
+        """Ask for a trip until told."""
+        reply = await engine.ask(trip, Arrived, id=f"trip-{trip.number}", within_s=20)
+        before = self.world.arrived.setdefault(trip.number, reply.total)
+        self.world.expect(before == reply.total, f"trip {trip.number} was answered differently")
 
     async def trouble(self) -> None:
         chances = self.world.chances
@@ -230,25 +294,27 @@ def _no_model(name: str):
     raise AssertionError(name)
 
 
-async def live(world: World, orders: list[Order], name: str) -> None:
+async def live(world: World, orders: list[Order], trips: list[Trip], name: str) -> None:
     """Run one process until it ends or is killed."""
     life = Life(world, name)
     try:
         async with running(life.parts, owner=name) as engine:
             life.epoch = engine.services.committer.claim.epoch
 
-            async def client(order: Order) -> None:
+            async def client(asked: Order | Trip) -> None:
                 await asyncio.sleep(world.random.random() * world.chances.life_s)
                 try:
-                    await life.ask(engine, order)
+                    await (life.ask(engine, asked) if isinstance(asked, Order) else life.travel_with(engine, asked))
                 except PenstockError:
                     if engine.services.committer.failure is not None:
                         raise
 
             async with asyncio.TaskGroup() as clients:
-                for order in orders:
-                    clients.create_task(client(order))
+                for asked in [*orders, *trips]:
+                    clients.create_task(client(asked))
             if world.healthy:
+                for trip in trips:  # whatever became of the client's patience
+                    await engine.ask(trip, Arrived, id=f"trip-{trip.number}", within_s=100_000)
                 assert await engine.settled(within_s=100_000), "the healed world never came to rest"
     except* PenstockError:
         pass  # fenced by a rival, or the store stayed away: the next life goes on

@@ -264,9 +264,10 @@ def _write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]]
     services.memory.values.changed(entry)
 
 
-def entered(context: Context) -> Any:
-    """Make the context the current one of this task."""
-    return _current.set(context)
+def entered(context: Context) -> None:
+    """Make the context the current one of this task, which may have been started from within another run."""
+    _current.set(context)
+    scope.set("")
 
 
 def required() -> Context:

@@ -84,10 +84,11 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
                 assert parts.embedder is not None
                 services.collections[name] = Collection(name, index, parts.embedder, tasks)
             tasks.start(engine.commit())
-            for subscription in engine.subscribed(done):
-                tasks.start(subscription.catch_up(parts.store, appender))
+            subscriptions = engine.subscribed(done)
             workflows.on_appended = engine.appended
-            await workflows.resume_all()
+            await workflows.resume_all()  # before any backlog is handled: its answers must find the runs that wait for them
+            for subscription in subscriptions:
+                tasks.start(subscription.catch_up(parts.store, appender))
             try:
                 yield engine
                 await engine.drained(GRACE_S)

@@ -25,6 +25,7 @@ from penstock.runtime.appending import Appender
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
+from penstock.runtime.steps import scope
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 from penstock.runtime.workflow_context import WorkflowContext
@@ -143,6 +144,7 @@ class Workflows:
 
     async def _live(self, run: WorkflowRun) -> None:
         run.task = asyncio.current_task()
+        scope.set("")  # this task may have been started from within a branch of another run
         context = WorkflowContext(run, self, self._services)
         try:
             event = type_of(run.agent, run.cause.type).decoded(run.cause.data)
