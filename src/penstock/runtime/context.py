@@ -12,12 +12,21 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from penstock.core.agents.journal import decode_value, encode_value, shaped
+from penstock.core.agents.journal import STEP_BYTES_MAX, decode_value, encode_value, shaped
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
+from penstock.core.events.texts import storable
 from penstock.core.knowledge.passages import IndexWrite
-from penstock.core.sessions.history import TTL_MS, History, Role, SessionMessage, encode_messages
+from penstock.core.sessions.history import (
+    MESSAGE_BYTES_MAX,
+    ROLES,
+    TTL_MS,
+    History,
+    Role,
+    SessionMessage,
+    encode_messages,
+)
 from penstock.errors import LimitReached, Missing, Refused
 from penstock.runtime.collection import Collection
 from penstock.runtime.lanes import Delivery
@@ -29,6 +38,8 @@ from penstock.runtime.services import Services
 P = ParamSpec("P")
 R = TypeVar("R")
 EMITTED_MAX = 10_000
+NAME_BYTES_MAX = 4096  # of a step or a value
+VALUE_BYTES_MAX = STEP_BYTES_MAX
 _current: "ContextVar[Context | None]" = ContextVar("penstock_context", default=None)
 _returned: dict[Any, Any] = {}
 
@@ -77,7 +88,7 @@ class Context:
 
     @property
     def key(self) -> str:
-        return self._delivery.lane.partition("/")[2]
+        return self._delivery.lane[len(self.tenant) + 1 :]
 
     @overload
     async def step(self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **options: P.kwargs) -> R: ...
@@ -164,7 +175,7 @@ class Context:
         if self._delivery.agent.options.batch:
             return await self._step_of_batch(name, call, args, options, effects=effects)
         journal = self._delivery.journal
-        step = journal.next_step(name)
+        step = journal.next_step(storable("the name of a step", name, NAME_BYTES_MAX))
         found = journal.find(step)
         if found is not None:
             return decode_value(found, _type_returned(call))
@@ -212,7 +223,10 @@ class Session:
         return [*entry.content.messages, *self.added][-last:]
 
     async def add(self, role: Role, content: str) -> None:
-        """Add a message when this handling is committed."""
+        """Add a message when this handling is committed; `Refused` and `LimitReached` for what cannot be stored."""
+        if role not in ROLES:
+            raise Refused(f"the role of a message is {role!r}", f"one of {', '.join(ROLES)}")
+        storable("a message", content, MESSAGE_BYTES_MAX)
         if self.entry is None:
             await self._hold()
         self.added.append(SessionMessage(role, content, self._services.clock.now_ms()))
@@ -243,10 +257,15 @@ class Values:
         return plain if to is Any else shaped(plain, to)
 
     async def set(self, name: str, value: Any) -> None:
-        """Set a value when this handling is committed; None removes it."""
+        """Set a value when this handling is committed; None removes it. `LimitReached` beyond 4 MiB."""
+        if not storable("the name of a value", name, NAME_BYTES_MAX):
+            raise Refused("the name of a value is empty", "name it")
+        body = None if value is None else encode_value(value, name)
+        if body is not None and len(body) > VALUE_BYTES_MAX:
+            raise LimitReached(f"the value {name!r}, in bytes,", len(body), VALUE_BYTES_MAX)
         if self.entry is None:
             await self._hold()
-        self.changed[name] = None if value is None else encode_value(value, name)
+        self.changed[name] = body
 
     async def _hold(self) -> Entry[dict[str, bytes]]:
         self.entry = await self._services.memory.values.hold(self.key)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from penstock.core.agents.journal import decode_value
 from penstock.core.agents.progress import Progress
-from penstock.core.events.envelope import Recorded, run_id
+from penstock.core.events.envelope import Recorded, may_be_emitted, run_id
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import DEFAULT_TENANT
 from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, RunFailed, TimedOut
@@ -21,7 +21,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
 from penstock.ports.state import StoredRun
 from penstock.ports.store import Store
-from penstock.runtime.appending import PARTITION, Appender
+from penstock.runtime.appending import PARTITION, Appender, check_id
 from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.handling import Handlings
@@ -88,6 +88,7 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
                 await engine.drained(GRACE_S)
             except BaseException as error:  # noqa: BLE001 - the caller's own error leaves as it came, outside of any group
                 failure = error
+            tasks.ending = True
             raise _Stopped  # noqa: TRY301 - ends the tasks of the group
     except* _Stopped:
         pass
@@ -199,7 +200,7 @@ class Engine:
 
         Raises `RunFailed` when an agent on the way gave up, `TimedOut` when nothing came (the work goes on).
         """
-        event_id = id or self.services.clock.new_id()
+        event_id = self.services.clock.new_id() if id is None else id
         with self.services.releases.reply(event_id, reply.type_) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
             if not is_new:
@@ -220,7 +221,7 @@ class Engine:
     ) -> bytes:
         """Append an event and return what `agent` returns for it, as JSON, once that is durable."""
         self.require_taker(agent, event)
-        event_id = id or self.services.clock.new_id()
+        event_id = self.services.clock.new_id() if id is None else id
         run = run_id(event_id, agent)
         with self.services.releases.run(run) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
@@ -259,9 +260,13 @@ class Engine:
         while committer.full:  # the disk does not keep up: whoever sends more waits
             await committer.durable()
         if id is not None and not made_here:
-            known = self._unsure.get(id) or await self.parts.store.event(id) or self._unsure.get(id)
+            known = await self._known(id)
             if known is not None:
+                if known.event.tenant != tenant:
+                    raise Refused(f"the id {id!r} is taken", "use another id")
                 return known, False
+            if may_be_emitted(id):
+                raise Refused(f"the id {id!r} is one that the engine gives to emitted events", "use another id")
         now_ms = self.services.clock.now_ms()
         recorded = self._appender.submitted(
             event, id=id or self.services.clock.new_id(), tenant=tenant, key=key, now_ms=now_ms
@@ -273,6 +278,11 @@ class Engine:
             committer.add().events.append(recorded)
         self._appended(recorded)
         return recorded, True
+
+    async def _known(self, id: str) -> Recorded | None:
+        """Return the event with an id from outside, durable or not."""
+        check_id(id)
+        return self._unsure.get(id) or await self.parts.store.event(id) or self._unsure.get(id)
 
     def _sure(self, id: str) -> None:
         self._unsure.pop(id, None)

@@ -15,6 +15,7 @@ from penstock.core.agents.journal import Journal
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
+from penstock.core.events.texts import told
 from penstock.errors import Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
@@ -28,6 +29,7 @@ from penstock.runtime.tasks import Tasks
 
 IN_FLIGHT_MAX = 1024
 REASON_CHARS_MAX = 4000
+RESULT_BYTES_MAX = 16 * 1024 * 1024
 _FINAL = (Invalid, LimitReached, Missing, Refused)  # trying again gives the same answer
 _json = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json")).encode
 
@@ -100,11 +102,13 @@ class Handlings:
                 watched.task.uncancel()
                 limit_s = delivery.agent.options.timeout_s
                 self._failed(delivery, TimeoutError(f"no result within timeout_s={limit_s:g}"))
-            elif watched.task.cancelling():
+            elif self._tasks.ending:
                 raise
-            else:  # the handler cancelled itself
+            else:  # the handler cancelled itself, or had itself cancelled
                 self._failed(delivery, error)
-        except Exception as error:  # noqa: BLE001 - a handler is the user's code: it may raise anything
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a handler is the user's code, and modules in Rust panic so
             self._failed(delivery, error)
         else:
             duration_ms = (self._services.clock.monotonic_s() - started_s) * 1000
@@ -146,11 +150,14 @@ class Handlings:
         if result is None:
             return b""
         try:
-            return result.encoded() if isinstance(result, Event) else _json(result)
-        except (TypeError, AttributeError) as error:
+            body = result.encoded() if isinstance(result, Event) else _json(result)
+        except (TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             raise Refused(
                 f"what the handler returned cannot be stored ({error})", "return events or plain data"
             ) from error
+        if len(body) > RESULT_BYTES_MAX:
+            raise LimitReached("what the handler returned, in bytes of JSON,", len(body), RESULT_BYTES_MAX)
+        return body
 
     def _succeeded(self, delivery: Delivery, context: Context, body: bytes, duration_ms: float) -> None:
         services, cause = self._services, context.event
@@ -177,7 +184,7 @@ class Handlings:
 
     def _failed(self, delivery: Delivery, error: BaseException) -> None:
         retry = delivery.agent.options.retry
-        reason = f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX]
+        reason = told(error, REASON_CHARS_MAX)
         clock = self._services.clock
         del self._under_way[delivery.run_id]
         if not isinstance(error, _FINAL) and delivery.attempt < retry.attempts_max:

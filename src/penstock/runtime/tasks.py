@@ -10,6 +10,7 @@ class Tasks:
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
+        self.ending = False  # all are being cancelled, by us
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside everything else, unless the engine is ending: then the next start does it, from the log."""
