@@ -16,7 +16,7 @@ from penstock.core.agents.progress import Progress
 from penstock.core.events.envelope import Recorded, may_be_emitted, run_id
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import DEFAULT_TENANT
-from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, RunFailed, TimedOut
+from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, RunFailed, TimedOut, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
 from penstock.ports.state import StoredRun
@@ -40,6 +40,7 @@ E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 REPLY_WAIT_S = 60.0
 GRACE_S = 5.0
+FOLLOWED_MAX = 256  # events whose runs are asked for when an earlier event is asked about again
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,10 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
         pass
     except* PenstockError as group:
         failure = group.exceptions[0]
+    finally:
+        ended = failure if isinstance(failure, PenstockError) else Unavailable("the engine", "commit", "it was stopped")
+        committer.stop(ended)
+        releases.broken(ended)
     if failure is not None:
         raise failure
 
@@ -125,6 +130,8 @@ class Engine:
         self._handlings = handlings
         self._by_topic: dict[str, list[Subscription]] = {}
         self._unsure: dict[str, Recorded] = {}  # events with an id from outside that are not durable yet
+        self._asking: dict[str, int] = {}  # ids that the store is being asked about, and how often
+        self._late: set[str] = set()  # ids among them that became durable meanwhile
         handlings.on_appended = self._appended
 
     def subscribed(self, done: Mapping[tuple[str, str, int], Progress]) -> list[Subscription]:
@@ -137,6 +144,8 @@ class Engine:
                 progress = done.get((agent.name, topic, PARTITION), Progress())
                 subscription = Subscription(agent, topic, PARTITION, progress, lanes)
                 subscription.known_to = self._appender.end(topic)
+                subscription.on_skipped = self._skipped
+                subscription.on_caught_up = self.services.committer.add  # whoever waits for a commit looks again
                 for event in agent.accepts:
                     if event.topic_ == topic:
                         subscription.takes(self.parts.topology.kind(event))
@@ -204,9 +213,9 @@ class Engine:
         with self.services.releases.reply(event_id, reply.type_) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
             if not is_new:
-                for earlier in await self.parts.store.origin(event_id):
-                    if earlier.event.type == reply.type_:
-                        return reply.decoded(earlier.event.data)
+                earlier = await self._answer_to(event_id, reply)
+                if earlier is not None:
+                    return earlier
             recorded = await self._within(waiting, within_s, f"the answer to event {event_id}")
         return reply.decoded(recorded.event.data)
 
@@ -282,10 +291,45 @@ class Engine:
     async def _known(self, id: str) -> Recorded | None:
         """Return the event with an id from outside, durable or not."""
         check_id(id)
-        return self._unsure.get(id) or await self.parts.store.event(id) or self._unsure.get(id)
+        known = self._unsure.get(id)
+        if known is not None:
+            return known
+        # An event that becomes durable after the store has looked, and before it has answered, stays in `_unsure`.
+        self._asking[id] = self._asking.get(id, 0) + 1
+        try:
+            return await self.parts.store.event(id) or self._unsure.get(id)
+        finally:
+            self._asking[id] -= 1
+            if not self._asking[id]:
+                del self._asking[id]
+                if id in self._late:
+                    self._late.remove(id)
+                    self._unsure.pop(id, None)
 
     def _sure(self, id: str) -> None:
-        self._unsure.pop(id, None)
+        if id in self._asking:
+            self._late.add(id)
+        else:
+            self._unsure.pop(id, None)
+
+    async def _answer_to(self, event_id: str, reply: type[E]) -> E | None:
+        """Return the first `reply` that followed from an earlier event; `RunFailed` when an agent gave up instead."""
+        followed = await self.parts.store.origin(event_id)
+        replies = [each for each in followed if each.event.type == reply.type_ and each.event.id != event_id]
+        if replies:
+            first = min(replies, key=lambda each: each.position.offset)
+            return reply.decoded(first.event.data)
+        kinds = self.parts.topology.kinds
+        for each in followed[:FOLLOWED_MAX]:
+            for agent in self.parts.topology.takers(kinds[each.event.type].event) if each.event.type in kinds else ():
+                stored = await self.parts.store.run(run_id(each.event.id, agent.name))
+                if stored is not None and stored.change.status == "failed":
+                    raise RunFailed(stored.change.run_id, stored.change.reason)
+        return None
+
+    def _skipped(self, subscription: Subscription) -> None:
+        agent, topic, partition = subscription.agent.name, subscription.topic, subscription.partition
+        self.services.committer.done(agent, topic, partition, subscription.progress)
 
     def _appended(self, recorded: Recorded) -> None:
         for subscription in self._by_topic.get(recorded.position.topic, ()):
