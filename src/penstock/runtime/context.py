@@ -4,6 +4,7 @@ Nothing that a handler does here is written before it has ended well; then all o
 exception: what a step returned is written with the next commit, so that it is never executed again (C4).
 """
 
+import asyncio
 import typing
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -52,7 +53,7 @@ def current() -> "Context | None":
 class Context:
     """One attempt at handling one event (or one batch)."""
 
-    __slots__ = ("_delivery", "_messages", "_services", "_session", "_values", "emitted", "events", "index")
+    __slots__ = ("_delivery", "_messages", "_services", "_session", "_values", "emitted", "events", "index", "over")
 
     def __init__(self, delivery: Delivery, services: Services) -> None:
         self._delivery = delivery
@@ -62,6 +63,7 @@ class Context:
         self.emitted: list[tuple[Event, str | None]] = []
         self.index: list[IndexWrite] = []  # passages of an index that lies in the state store
         self.events = delivery.events
+        self.over = False  # whether the attempt has ended; tasks that it left behind may still run
 
     @property
     def run_id(self) -> str:
@@ -149,6 +151,7 @@ class Context:
 
     def let_go(self) -> None:
         """The handling is over: what it held may be dropped from memory."""
+        self.over = True
         memory = self._services.memory
         if self._session is not None and self._session.entry is not None:
             memory.sessions.let_go(self._session.entry)
@@ -174,20 +177,30 @@ class Context:
     ) -> Any:
         if self._delivery.agent.options.batch:
             return await self._step_of_batch(name, call, args, options, effects=effects)
-        journal = self._delivery.journal
+        if self.over:
+            raise Refused(f"step {name!r} comes after its handling has ended", "await in the handler what it starts")
+        journal, executing, services = self._delivery.journal, self._delivery.executing, self._services
         step = journal.next_step(storable("the name of a step", name, NAME_BYTES_MAX))
+        while step in executing:  # an earlier attempt failed beside it, and left it under way
+            ended = executing[step] = executing[step] or asyncio.get_running_loop().create_future()
+            await asyncio.shield(ended)
         found = journal.find(step)
         if found is not None:
             return decode_value(found, _type_returned(call))
-        if effects:
-            await self._services.committer.durable()
-        services = self._services
-        services.executing(self._delivery.run_id, step)
-        result = call(*args, **options)
-        if isawaitable(result):
-            result = await result
-        journal.record(step, encode_value(result, step), services.clock.now_ms())
-        services.committer.recorded(self._delivery.run_id, journal)
+        executing[step] = None
+        try:
+            if effects:
+                await services.committer.durable()
+            services.executing(self._delivery.run_id, step)
+            result = call(*args, **options)
+            if isawaitable(result):
+                result = await result
+            journal.record(step, encode_value(result, step), services.clock.now_ms())
+            services.committer.recorded(self._delivery.run_id, journal)
+        finally:
+            waiting = executing.pop(step)
+            if waiting is not None:
+                waiting.set_result(None)
         if services.releases.heard(self.event.correlation_id):
             services.told_when_durable(self.event.correlation_id, Piece("step", self._delivery.run_id, step))
         return result
@@ -220,7 +233,7 @@ class Session:
     async def history(self, last: int = 20) -> list[SessionMessage]:
         """Return the last messages (20 at most), oldest first, with those that this handling added."""
         entry = self.entry or await self._hold()
-        return [*entry.content.messages, *self.added][-last:]
+        return [*entry.content.messages, *self.added][-last:] if last > 0 else []
 
     async def add(self, role: Role, content: str) -> None:
         """Add a message when this handling is committed; `Refused` and `LimitReached` for what cannot be stored."""
@@ -298,7 +311,7 @@ def _type_returned(call: Callable[..., Any]) -> Any:
     if known is None:
         try:
             known = typing.get_type_hints(function).get("return", Any)
-        except (NameError, TypeError):
+        except (NameError, AttributeError, TypeError, SyntaxError):
             known = Any
         if len(_returned) < EMITTED_MAX:  # lambdas made in a loop must not fill the memory
             _returned[function] = known

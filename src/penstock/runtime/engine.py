@@ -337,7 +337,7 @@ class Engine:
 
     @property
     def _behind(self) -> bool:
-        return any(each.behind or each.lanes.waiting for topic in self._by_topic.values() for each in topic)
+        return any(each.behind or each.lanes.held for topic in self._by_topic.values() for each in topic)
 
     async def _until(self, holds: Callable[[], bool], within_s: float) -> bool:
         committer = self.services.committer

@@ -17,7 +17,7 @@ from penstock.runtime.appending import Appender
 from penstock.runtime.lanes import Delivery, Lanes
 from penstock.runtime.topology import Kind
 
-WAITING_MAX = 8192  # deliveries of one agent that wait in memory
+WAITING_MAX = 8192  # events of one agent in memory
 PAGE = 512
 
 
@@ -45,7 +45,7 @@ class Subscription:
     def offer(self, recorded: Recorded) -> bool:
         """Deliver an event that follows all that was read; False when the agent is behind and will read it later."""
         offset = recorded.position.offset
-        if self.behind or offset != self.read_to + 1 or self.lanes.waiting >= WAITING_MAX:
+        if self.behind or offset != self.read_to + 1 or self.lanes.held >= WAITING_MAX:
             self.behind = True
             self.turned.set()
             return False
@@ -68,7 +68,7 @@ class Subscription:
         while True:
             await self.turned.wait()
             self.turned.clear()
-            while self.behind and self.lanes.waiting < WAITING_MAX // 2:
+            while self.behind and self.lanes.held < WAITING_MAX // 2:
                 page = await log.read(self.topic, self.partition, after=self.read_to, limit=PAGE)
                 for recorded in page:
                     if recorded.position.offset in self.progress:
