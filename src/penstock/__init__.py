@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from penstock.core.events.event import Event as Event
     from penstock.core.knowledge.passages import Passage as Passage
     from penstock.runtime.context import Context as Context
+    from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
 
 __version__ = "0.1.0"
-__all__ = ["App", "Context", "Event", "Passage", "Retry", "Running", "__version__"]
+__all__ = ["App", "Context", "Event", "Passage", "Retry", "Running", "WorkflowContext", "__version__"]
 
 _HOME = {
     "App": "penstock.app",
@@ -26,6 +27,7 @@ _HOME = {
     "Passage": "penstock.core.knowledge.passages",
     "Retry": "penstock.core.agents.policy",
     "Running": "penstock.app",
+    "WorkflowContext": "penstock.runtime.workflow_context",
 }
 
 

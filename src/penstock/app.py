@@ -8,8 +8,9 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
+from penstock.core.agents.control import Cancel, Signal
 from penstock.core.agents.declaration import Agent, Handler, Options, declare
-from penstock.core.agents.policy import DEFAULT_RETRY, Retry
+from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
 from penstock.ports.chat_model import ChatModel
@@ -61,14 +62,33 @@ class App:
         """
 
         def declared(function: H) -> H:
-            agent = declare(function, name or function.__name__, Options(**options))
-            if agent.name in self.agents:
-                finding = Finding("name", f"{agent.name!r} is taken by another agent", "give name=...")
-                raise Invalid(f"app {self.name!r}", (finding,))
-            self.agents[agent.name] = agent
+            self._add(declare(function, name or function.__name__, Options(**options)))
             return function
 
         return declared if handler is None else declared(handler)
+
+    @overload
+    def workflow(self, handler: H, /) -> H: ...
+    @overload
+    def workflow(self, /, *, name: str = "", key: str | None = None) -> Callable[[H], H]: ...
+    def workflow(self, handler: H | None = None, /, *, name: str = "", key: str | None = None) -> H | Callable[[H], H]:
+        """Declare an async function of an event and a `WorkflowContext` as a workflow.
+
+        A run begins with the event and may wait for days: for agents that it calls, timers, signals. It survives restarts.
+        """
+
+        def declared(function: H) -> H:
+            options = Options(key=key, retry=NO_RETRY, workflow=True)
+            self._add(declare(function, name or function.__name__, options))
+            return function
+
+        return declared if handler is None else declared(handler)
+
+    def _add(self, agent: Agent) -> None:
+        if agent.name in self.agents:
+            finding = Finding("name", f"{agent.name!r} is taken by another agent", "give name=...")
+            raise Invalid(f"app {self.name!r}", (finding,))
+        self.agents[agent.name] = agent
 
     def knowledge(self, name: str) -> Knowledge:
         """Declare a knowledge collection, and return it for handlers to search."""
@@ -144,6 +164,16 @@ class Running:
         """Append an event and return what `agent` returns for it, as plain data, once that is durable."""
         body = await self.engine.call(agent, event, id=id, tenant=tenant, within_s=within_s)
         return msgspec.json.decode(body) if body else None
+
+    async def signal(
+        self, run_id: str, name: str, payload: Any = None, *, id: str | None = None, tenant: str = "default"
+    ) -> str:
+        """Send a signal to a workflow run, and return its event's id once it is durable. The same `id` twice is one signal."""
+        return await self.engine.send(Signal(run_id=run_id, name=name, payload=payload), id=id, tenant=tenant)
+
+    async def cancel(self, run_id: str, reason: str = "cancelled", *, tenant: str = "default") -> str:
+        """Have a workflow run end where it is, with the workflows that it waits for; return the event's id."""
+        return await self.engine.send(Cancel(run_id=run_id, reason=reason), tenant=tenant)
 
     def knowledge(self, name: str, *, tenant: str = "default") -> OpenKnowledge:
         """Return a collection to search and to write to."""

@@ -4,6 +4,7 @@ Settings come from `penstock.toml`, then the environment (PENSTOCK_STORE, ...), 
 """
 
 import os
+import re
 import tomllib
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -22,6 +23,8 @@ from penstock.ports.embedder import Embedder
 from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.collection import Index
+from penstock.runtime.control import NAME as CONTROL
+from penstock.runtime.control import control
 from penstock.runtime.engine import Parts
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexer import indexer
@@ -30,13 +33,15 @@ from penstock.runtime.topology import Topology
 
 FILE = "penstock.toml"
 PREFIX = "PENSTOCK_"
+POSTGRES = ("postgresql", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where an app's data lies, and which models it uses.
 
-    `store`: "sqlite:PATH" or "memory:"; empty: `.penstock/APP.db` in the working folder.
+    `store`: "sqlite:PATH", "postgresql://USER@HOST/DATABASE?schema=NAME" or "memory:"; empty: `.penstock/APP.db` in the
+    working folder.
     `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
     `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
     """
@@ -91,6 +96,8 @@ async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = 
     agents = dict(declared.agents)
     if declared.collections:
         agents[INDEXER] = indexer()
+    if any(agent.options.workflow for agent in agents.values()):
+        agents[CONTROL] = control()
     topology = Topology(agents, declared.events)
     async with AsyncExitStack() as stack:
         store, index = await _store(store_url(chosen, declared.name), declared.collections, stack)
@@ -105,13 +112,23 @@ def store_url(chosen: Settings, app: str) -> str:
     return chosen.store or f"sqlite:.penstock/{app}.db"
 
 
+def shown_url(url: str) -> str:
+    """Return a store's address as people and logs may see it: without its password."""
+    return re.sub(r"(?<=password=)[^&]*", "***", re.sub(r"(?<=//)([^/@?:]*):.*@", r"\1:***@", url))
+
+
 @contextmanager
 def opened_catalog(url: str) -> Generator[Catalog]:
     """Open a store to look at it, beside the app that may be running on it; it is not claimed."""
     scheme, _, rest = url.partition(":")
+    if scheme in POSTGRES:
+        from penstock.adapters.postgres.reader import open_postgres_reader
+
+        yield open_postgres_reader(url)
+        return
     if scheme != "sqlite" or not rest:
         hint = "ask the running app over HTTP instead: GET /v1/runs"
-        raise Invalid("the settings", (Finding("store", f"{url!r} cannot be read from outside", hint),))
+        raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be read from outside", hint),))
     from penstock.adapters.sqlite.reader import open_sqlite_reader
 
     with open_sqlite_reader(_path(rest)) as reader:
@@ -142,8 +159,16 @@ async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) ->
         rows = SqlitePassages(sqlite.reader, sqlite.transact)
         sqlite.attach(rows)
         return sqlite, Index(rows, rows, in_store=True)
-    hint = "use sqlite:PATH or memory: (Postgres, Kafka and the rest come with later versions)"
-    raise Invalid("the settings", (Finding("store", f"{url!r} is not known", hint),))
+    if scheme in POSTGRES:
+        if collections:
+            # An index in memory would be empty after a restart, while the indexer's progress says that all is in it.
+            problem = f"Postgres keeps no passages yet, and the app has knowledge: {', '.join(collections)}"
+            raise Invalid("the settings", (Finding("store", problem, "use sqlite:PATH for this app"),))
+        from penstock.adapters.postgres.store import open_postgres_store
+
+        return await stack.enter_async_context(open_postgres_store(url)), None
+    hint = "use sqlite:PATH, postgresql://... or memory: (Kafka and the rest come with later versions)"
+    raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} is not known", hint),))
 
 
 def _path(rest: str) -> Path:

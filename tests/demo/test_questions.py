@@ -8,8 +8,13 @@ from penstock.adapters.documents.python_docs import open_python_docs
 from penstock.runtime.models import Prompts
 
 DEMO = Path(penstock.__file__).parent / "demo"
-# The riddles were the demo's first questions. Most describe a thing without its usual names: kept to measure search.
-SETS = {"questions": DEMO / "questions.jsonl", "riddles": Path(__file__).with_name("riddles.jsonl")}
+# Kept to measure search, and harder: topics are asked for without looking at how they are documented, riddles also
+# avoid the usual names. See docs/demo.md.
+SETS = {
+    "questions": DEMO / "questions.jsonl",
+    "topics": Path(__file__).with_name("topics.jsonl"),
+    "riddles": Path(__file__).with_name("riddles.jsonl"),
+}
 
 
 @pytest.fixture(params=SETS)

@@ -30,7 +30,9 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as EVEN
 EventId = Annotated[str, typer.Argument(metavar="EVENT", help="The event's id.")]
 Host = Annotated[str, typer.Option(help="The address to listen at.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")]
-Store = Annotated[str | None, typer.Option(help="sqlite:PATH or memory: (default: .penstock/NAME.db).")]
+Store = Annotated[
+    str | None, typer.Option(help="sqlite:PATH, postgresql://... or memory: (default: .penstock/NAME.db).")
+]
 Model = Annotated[
     str | None, typer.Option(help="offline:extractive, openai:NAME, ollama:NAME, http://HOST/v1#NAME, ...")
 ]
@@ -181,7 +183,9 @@ def bench_turns(
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
     warmup: Annotated[float, typer.Option(help="How long to run before that.")] = 2.0,
     as_json: Json = False,
-    store: Annotated[str | None, typer.Option(help="sqlite:PATH (default: a new file in the working folder).")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="sqlite:PATH or postgresql://... (default: a new file in the working folder).")
+    ] = None,
     profile: Annotated[Path | None, typer.Option(help="Write what cProfile saw to this file.")] = None,
 ) -> None:
     """Measure durable turns of five journaled steps."""

@@ -28,7 +28,7 @@ from penstock.cli.reporting import INTERRUPTED
 from penstock.errors import Refused
 from penstock.gateway import let_go, web_app
 from penstock.runtime.process import run_tuned
-from penstock.wiring import Settings, settings, store_url
+from penstock.wiring import Settings, settings, shown_url, store_url
 
 GRACE_S = 5  # what requests get to end, once they are let go
 BACKLOG = 2048
@@ -143,7 +143,7 @@ def _announcement(app: App, chosen: Settings, door: Door, listening: socket.sock
     if not _is_local(door.host):
         print("penstock: others can reach this: put a proxy in front that asks who they are", file=sys.stderr)
     if door.as_json:
-        known = {"app": app.name, "url": url, "pid": os.getpid(), "store": store_url(chosen, app.name)}
+        known = {"app": app.name, "url": url, "pid": os.getpid(), "store": shown_url(store_url(chosen, app.name))}
         return msgspec.json.encode(known).decode()
     return f"{app.name} is at {url} (what it offers: {url}/docs); Ctrl-C stops it"
 

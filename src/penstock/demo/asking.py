@@ -45,6 +45,7 @@ def report_of(tally: Tally, ingestion: Ingestion, store: Path) -> dict[str, Any]
     return {
         "questions": len(tally.told),
         "answered": tally.answered,
+        "only_nearest": tally.only_nearest,
         "supported": sum(each.answer.supported for each in tally.told),
         "hit_at_5": tally.hit_at_5,
         "turns_per_s": tally.turns_per_s,

@@ -74,7 +74,8 @@ def show(console: Console, tally: Tally, ingestion: Ingestion, *, store: Path, m
         console.print(f"[yellow]left out[/] {escape(str(finding))}")
     hit = "-" if tally.hit_at_5 is None else f"{tally.hit_at_5:.2f}"
     console.print(
-        f"{tally.answered} of {len(tally.told)} questions answered, expected source among the first five: {hit}\n"
+        f"{tally.answered} of {len(tally.told)} questions answered ({tally.only_nearest} with no more than the nearest passage), "
+        f"expected source among the first five: {hit}\n"
         f"{tally.turns_per_s:g} turns/s, p50 {tally.percentile_ms(0.5):g} ms, p99 {tally.percentile_ms(0.99):g} ms\n"
         f"{ingestion.passages:,} passages: {ingestion.put:,} indexed now ({ingestion.passages_per_s:,.0f}/s), "
         f"{ingestion.deleted:,} removed\n"

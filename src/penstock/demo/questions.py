@@ -40,8 +40,13 @@ class Tally:
 
     @property
     def answered(self) -> int:
-        """How many got an answer from the documents, with at least one source named; a mere nearest quote is none."""
-        return sum(bool(each.answer.cited) and not each.answer.text.startswith(NEAREST) for each in self.told)
+        """How many got an answer from the documents, with at least one source named."""
+        return sum(bool(each.answer.cited) for each in self.told)
+
+    @property
+    def only_nearest(self) -> int:
+        """How many of these answers say themselves that they are no more than the nearest that was found."""
+        return sum(bool(each.answer.cited) and each.answer.text.startswith(NEAREST) for each in self.told)
 
     @property
     def hit_at_5(self) -> float | None:

@@ -1,14 +1,15 @@
 """Runs and dead letters, as facts to look at."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
+from pydantic import BaseModel
 
 from penstock.app import Running
 from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import event_of
-from penstock.errors import Missing
-from penstock.gateway.callers import RunningApp, Tenant
+from penstock.errors import Missing, Refused
+from penstock.gateway.callers import IdempotencyKey, RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
 from penstock.gateway.shapes import (
     DeadEvents,
@@ -24,7 +25,15 @@ from penstock.ports.state import RunFilter, StoredRun
 LISTED = 50
 LISTED_MAX = 1000
 Limit = Annotated[int, Query(ge=1, le=LISTED_MAX)]
+Payload = Annotated[Any, Body(description="What the workflow gets: any JSON.")]
+Reason = Annotated[str, Query(max_length=1000)]
 routes = APIRouter(prefix="/v1", tags=["runs"])
+
+
+class Said(BaseModel):
+    """What was said to a run is accepted, and durable."""
+
+    event_id: str
 
 
 @routes.get("/runs", summary="List runs", responses=documented(422, 503))
@@ -47,11 +56,43 @@ async def show_run(id: str, running: RunningApp, tenant: Tenant) -> RunWithSteps
     return run_with_steps(stored, await running.engine.parts.store.event(first_event_id(id)))
 
 
+@routes.post("/runs/{id}/signals/{name}", status_code=202, responses=documented(404, 409, 422, 503))
+async def signal_run(
+    id: str,
+    name: str,
+    running: RunningApp,
+    tenant: Tenant,
+    idempotency_key: IdempotencyKey = None,
+    payload: Payload = None,
+) -> Said:
+    """Send a signal to a workflow run, which takes it with `ctx.wait_for(name)`, now or later."""
+    await _require_under_way(running, id, tenant)
+    chosen = None if idempotency_key is None else event_id(tenant, idempotency_key, source=f"signal {id}")
+    return Said(event_id=await running.signal(id, name, payload, id=chosen, tenant=tenant))
+
+
+@routes.post("/runs/{id}/cancel", status_code=202, responses=documented(404, 409, 422, 503))
+async def cancel_run(id: str, running: RunningApp, tenant: Tenant, reason: Reason = "cancelled over HTTP") -> Said:
+    """Have a workflow run end where it is, with the workflows that it waits for."""
+    await _require_under_way(running, id, tenant)
+    return Said(event_id=await running.cancel(id, reason, tenant=tenant))
+
+
 @routes.get("/dead-letters", summary="List dead letters", responses=documented(422, 503))
 async def list_dead_letters(running: RunningApp, tenant: Tenant, limit: Limit = LISTED) -> DeadEvents:
     """Return the tenant's newest events that an agent gave up on."""
     letters = await running.engine.parts.store.dead_letters(tenant=tenant, limit=limit)
     return DeadEvents(dead_letters=[dead_shape(letter) for letter in letters])
+
+
+async def _require_under_way(running: Running, id: str, tenant: str) -> None:
+    """Refuse to talk to what is no workflow run, or has ended."""
+    change = (await run_of(running, id, tenant)).change
+    agent = running.engine.parts.topology.agents.get(change.agent)
+    if agent is None or not agent.options.workflow:
+        raise Refused(f"run {id!r} is not one of a workflow", "only workflows take signals and can be cancelled")
+    if change.status not in ("queued", "running"):
+        raise Refused(f"run {id!r} has ended ({change.status})", "begin another one")
 
 
 async def run_of(running: Running, id: str, tenant: str) -> StoredRun:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id, event_of
 from penstock.core.events.event import Event
 from penstock.core.events.texts import storable
@@ -42,12 +44,23 @@ class Appender:
     ) -> Recorded:
         """Return the `number`-th event that a run emits, with its place."""
         kind = self._topology.kind(type(event))
+        return self._placed(kind.topic, self._envelope(event, key, run=run, cause=cause, number=number, now_ms=now_ms))
+
+    def called(self, event: Event, *, run: str, cause: Envelope, number: int, now_ms: int, reply_step: str) -> Recorded:
+        """Return an event whose handling the run waits for, with its place."""
+        kind = self._topology.kind(type(event))
+        envelope = self._envelope(event, None, run=run, cause=cause, number=number, now_ms=now_ms)
+        return self._placed(kind.topic, replace(envelope, reply_run=run, reply_step=reply_step))
+
+    def _envelope(
+        self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
+    ) -> Envelope:
         correlation = cause.correlation_id or cause.id
-        envelope = Envelope(
+        return Envelope(
             emitted_id(run, correlation, number),
             f"/{self._app}/{event_of(run)[1]}",
             event.type_,
-            kind.key_of(event) if key is None else key,
+            self._topology.kind(type(event)).key_of(event) if key is None else key,
             now_ms,
             event.encoded(),
             cause.tenant,
@@ -56,7 +69,6 @@ class Appender:
             cause.depth + 1,
             cause.traceparent,
         )
-        return self._placed(kind.topic, envelope)
 
     def check(self, event: Event, key: str | None, cause: Envelope) -> None:
         """Refuse what must not be emitted, before anything of the handling is written."""

@@ -4,8 +4,6 @@ Nothing that a handler does here is written before it has ended well; then all o
 exception: what a step returned is written with the next commit, so that it is never executed again (C4).
 """
 
-import asyncio
-import typing
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from inspect import isawaitable
@@ -13,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from penstock.core.agents.journal import STEP_BYTES_MAX, decode_value, encode_value, shaped
+from penstock.core.agents.journal import STEP_BYTES_MAX, encode_value, shaped
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
@@ -34,15 +32,15 @@ from penstock.runtime.lanes import Delivery
 from penstock.runtime.memory import Entry
 from penstock.runtime.models import BoundModel
 from penstock.runtime.releases import Piece
-from penstock.runtime.services import Services
+from penstock.runtime.services import RunControl, Services
+from penstock.runtime.steps import Steps, scope
 
 P = ParamSpec("P")
 R = TypeVar("R")
 EMITTED_MAX = 10_000
-NAME_BYTES_MAX = 4096  # of a step or a value
+NAME_BYTES_MAX = 4096  # of a value
 VALUE_BYTES_MAX = STEP_BYTES_MAX
 _current: "ContextVar[Context | None]" = ContextVar("penstock_context", default=None)
-_returned: dict[Any, Any] = {}
 
 
 def current() -> "Context | None":
@@ -53,7 +51,17 @@ def current() -> "Context | None":
 class Context:
     """One attempt at handling one event (or one batch)."""
 
-    __slots__ = ("_delivery", "_messages", "_services", "_session", "_values", "emitted", "events", "index", "over")
+    __slots__ = (
+        "_delivery",
+        "_services",
+        "_session",
+        "_steps",
+        "_values",
+        "emitted",
+        "events",
+        "index",
+        "over",
+    )
 
     def __init__(self, delivery: Delivery, services: Services) -> None:
         self._delivery = delivery
@@ -64,6 +72,8 @@ class Context:
         self.index: list[IndexWrite] = []  # passages of an index that lies in the state store
         self.events = delivery.events
         self.over = False  # whether the attempt has ended; tasks that it left behind may still run
+        cause = delivery.events[0].event
+        self._steps = Steps(delivery.run_id, delivery.journal, cause.correlation_id, services, delivery.executing)
 
     @property
     def run_id(self) -> str:
@@ -110,7 +120,7 @@ class Context:
 
     def idempotency_key(self, name: str) -> str:
         """Return the key of the *next* call of step `name`: the same each time the run is resumed."""
-        return f"{self.run_id}/{self._delivery.journal.upcoming_step(name)}"
+        return f"{self.run_id}/{self._delivery.journal.upcoming_step(scope.get() + name)}"
 
     def emit(self, event: Event, *, key: str | None = None) -> None:
         """Append an event to its topic when this handling is committed. `key` overrides the value of its key field."""
@@ -158,6 +168,13 @@ class Context:
         if self._values is not None and self._values.entry is not None:
             memory.values.let_go(self._values.entry)
 
+    @property
+    def runs(self) -> RunControl:
+        """What can be said to workflow runs; for penstock's own agents."""
+        if self._services.control is None:
+            raise Missing("a workflow", "declare one: @app.workflow")
+        return self._services.control
+
     def model(self, name: str = "default") -> BoundModel:
         """Return a model of the app, whose answers are steps of this run."""
         return self._services.models.bound(name, self)
@@ -179,31 +196,7 @@ class Context:
             return await self._step_of_batch(name, call, args, options, effects=effects)
         if self.over:
             raise Refused(f"step {name!r} comes after its handling has ended", "await in the handler what it starts")
-        journal, executing, services = self._delivery.journal, self._delivery.executing, self._services
-        step = journal.next_step(storable("the name of a step", name, NAME_BYTES_MAX))
-        while step in executing:  # an earlier attempt failed beside it, and left it under way
-            ended = executing[step] = executing[step] or asyncio.get_running_loop().create_future()
-            await asyncio.shield(ended)
-        found = journal.find(step)
-        if found is not None:
-            return decode_value(found, _type_returned(call))
-        executing[step] = None
-        try:
-            if effects:
-                await services.committer.durable()
-            services.executing(self._delivery.run_id, step)
-            result = call(*args, **options)
-            if isawaitable(result):
-                result = await result
-            journal.record(step, encode_value(result, step), services.clock.now_ms())
-            services.committer.recorded(self._delivery.run_id, journal)
-        finally:
-            waiting = executing.pop(step)
-            if waiting is not None:
-                waiting.set_result(None)
-        if services.releases.heard(self.event.correlation_id):
-            services.told_when_durable(self.event.correlation_id, Piece("step", self._delivery.run_id, step))
-        return result
+        return await self._steps.execute(name, call, args, options, effects=effects)
 
     async def _step_of_batch(
         self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
@@ -302,20 +295,6 @@ def _write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]]
         else:
             entry.content[name] = body
     services.memory.values.changed(entry)
-
-
-def _type_returned(call: Callable[..., Any]) -> Any:
-    """The type that a step's function is annotated to return; `Any` where it does not say."""
-    function = getattr(call, "__func__", call)
-    known = _returned.get(function)
-    if known is None:
-        try:
-            known = typing.get_type_hints(function).get("return", Any)
-        except (NameError, AttributeError, TypeError, SyntaxError):
-            known = Any
-        if len(_returned) < EMITTED_MAX:  # lambdas made in a loop must not fill the memory
-            _returned[function] = known
-    return known
 
 
 def entered(context: Context) -> Any:

@@ -35,6 +35,7 @@ from penstock.runtime.services import Services, unobserved
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
+from penstock.runtime.workflows import Workflows
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
@@ -76,7 +77,9 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = Tasks(group)
-            handlings = Handlings(services, parts.store, appender, tasks)
+            workflows = Workflows(parts.topology, services, parts.store, appender, tasks)
+            services.control = workflows
+            handlings = Handlings(services, parts.store, appender, tasks, workflows)
             engine = Engine(parts, services, appender, handlings)
             for name, index in parts.indexes.items():
                 assert parts.embedder is not None
@@ -84,6 +87,8 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
             tasks.start(engine.commit())
             for subscription in engine.subscribed(done):
                 tasks.start(subscription.catch_up(parts.store, appender))
+            workflows.on_appended = engine.appended
+            await workflows.resume_all()
             try:
                 yield engine
                 await engine.drained(GRACE_S)
@@ -132,7 +137,7 @@ class Engine:
         self._unsure: dict[str, Recorded] = {}  # events with an id from outside that are not durable yet
         self._asking: dict[str, int] = {}  # ids that the store is being asked about, and how often
         self._late: set[str] = set()  # ids among them that became durable meanwhile
-        handlings.on_appended = self._appended
+        handlings.on_appended = self.appended
 
     def subscribed(self, done: Mapping[tuple[str, str, int], Progress]) -> list[Subscription]:
         """Make a subscription for each agent and topic, from where the agent is."""
@@ -285,7 +290,7 @@ class Engine:
             committer.add(lambda: self._sure(id)).events.append(recorded)
         else:
             committer.add().events.append(recorded)
-        self._appended(recorded)
+        self.appended(recorded)
         return recorded, True
 
     async def _known(self, id: str) -> Recorded | None:
@@ -331,7 +336,8 @@ class Engine:
         agent, topic, partition = subscription.agent.name, subscription.topic, subscription.partition
         self.services.committer.done(agent, topic, partition, subscription.progress)
 
-    def _appended(self, recorded: Recorded) -> None:
+    def appended(self, recorded: Recorded) -> None:
+        """Deliver an event that was given its place just now."""
         for subscription in self._by_topic.get(recorded.position.topic, ()):
             subscription.offer(recorded)
 

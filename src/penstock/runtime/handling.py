@@ -9,39 +9,38 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from penstock.core.agents.journal import Journal
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
-from penstock.core.events.texts import told
 from penstock.errors import Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, entered
 from penstock.runtime.deadlines import Deadlines
 from penstock.runtime.lanes import BatchLane, Delivery
+from penstock.runtime.outcomes import body_of, events_of, reason_of
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.workflows import Workflows
 
 IN_FLIGHT_MAX = 1024
-REASON_CHARS_MAX = 4000
-RESULT_BYTES_MAX = 16 * 1024 * 1024
 _FINAL = (Invalid, LimitReached, Missing, Refused)  # trying again gives the same answer
-_json = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json")).encode
 
 
 class Handlings:
     """The handlings under way, and the deliveries that wait for a free place among them."""
 
-    def __init__(self, services: Services, store: StateStore, appender: Appender, tasks: Tasks) -> None:
+    def __init__(
+        self, services: Services, store: StateStore, appender: Appender, tasks: Tasks, workflows: Workflows
+    ) -> None:
         self._services = services
         self._store = store
         self._appender = appender
         self._tasks = tasks
+        self._workflows = workflows
         self._ready: deque[Delivery] = deque()
         self._under_way: dict[str, Delivery] = {}
         self._resting = 0  # deliveries that wait for another attempt
@@ -78,6 +77,11 @@ class Handlings:
         return self.quiet and not self._resting
 
     def _begin(self, delivery: Delivery) -> None:
+        if delivery.agent.options.workflow:
+            self._workflows.begin(delivery.agent, delivery.events[0])
+            self._done(delivery)
+            self._subscription(delivery).lanes.finished(delivery)
+            return
         self._under_way[delivery.run_id] = delivery
         self._tasks.start(self._handle(delivery))
 
@@ -155,23 +159,11 @@ class Handlings:
 
     def _outcome(self, context: Context, result: Any) -> bytes:
         """Take the events in what a handler returned, and return it as JSON."""
-        returned = result if isinstance(result, list | tuple) else (result,)  # pyright: ignore[reportUnknownVariableType]
-        for each in returned:  # pyright: ignore[reportUnknownVariableType]
-            if isinstance(each, Event):
-                context.emit(each)
+        for each in events_of(result):
+            context.emit(each)
         for event, key in context.emitted:
             self._appender.check(event, key, context.event)
-        if result is None:
-            return b""
-        try:
-            body = result.encoded() if isinstance(result, Event) else _json(result)
-        except (TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-            raise Refused(
-                f"what the handler returned cannot be stored ({error})", "return events or plain data"
-            ) from error
-        if len(body) > RESULT_BYTES_MAX:
-            raise LimitReached("what the handler returned, in bytes of JSON,", len(body), RESULT_BYTES_MAX)
-        return body
+        return body_of(result)
 
     def _succeeded(self, delivery: Delivery, context: Context, body: bytes, duration_ms: float) -> None:
         services, cause = self._services, context.event
@@ -192,13 +184,15 @@ class Handlings:
         change.records = services.committer.ended(run_id, delivery.journal)
         writes.runs.append(change)
         self._done(delivery)
+        if cause.reply_run:
+            self._workflows.answer(delivery.agent.name, cause, run_id, body)
         for recorded in emitted:
             self.on_appended(recorded)
         self._subscription(delivery).lanes.finished(delivery)
 
     def _failed(self, delivery: Delivery, error: BaseException) -> None:
         retry = delivery.agent.options.retry
-        reason = told(error, REASON_CHARS_MAX)
+        reason = reason_of(error)
         clock = self._services.clock
         del self._under_way[delivery.run_id]
         if not isinstance(error, _FINAL) and delivery.attempt < retry.attempts_max:
@@ -248,6 +242,8 @@ class Handlings:
         writes.runs.append(change)
         writes.dead.append(DeadLetter(run_id, delivery.agent.name, recorded, reason, delivery.attempt, now_ms))
         self._done(delivery)
+        if recorded.event.reply_run:
+            self._workflows.answer(delivery.agent.name, recorded.event, run_id, b"", reason)
 
     def _done(self, delivery: Delivery) -> None:
         self._under_way.pop(delivery.run_id, None)

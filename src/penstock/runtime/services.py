@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from penstock.errors import Missing
 from penstock.ports.clock import Clock
@@ -16,7 +17,14 @@ def unobserved(run_id: str, step: str) -> None:
     """Stand in for nobody who watches steps being executed."""
 
 
-@dataclass(frozen=True, slots=True)
+class RunControl(Protocol):
+    """What can be said to workflow runs."""
+
+    def signal(self, run_id: str, name: str, payload: Any) -> None: ...
+    def cancel(self, run_id: str, reason: str) -> None: ...
+
+
+@dataclass(slots=True)
 class Services:
     """Handed to every context."""
 
@@ -27,6 +35,7 @@ class Services:
     models: Models
     executing: Callable[[str, str], None] = unobserved
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
+    control: RunControl | None = None
 
     def collection(self, name: str) -> Collection:
         """Return a collection of the app; `Missing` when it declares none of that name."""

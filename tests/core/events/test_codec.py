@@ -71,7 +71,11 @@ def test_what_a_release_stored_is_read_by_this_one(path):
     for line in path.read_text(encoding="utf-8").splitlines():
         case = json.loads(line)
         kinds.add(case["kind"])
-        assert READERS[case["kind"]](base64.b64decode(case["body"])) == revived(case["meaning"])
+        read, meant = READERS[case["kind"]](base64.b64decode(case["body"])), revived(case["meaning"])
+        if isinstance(read, dict):  # what later releases added is empty
+            assert not any(value for name, value in read.items() if name not in meant)
+            read = {name: value for name, value in read.items() if name in meant}
+        assert read == meant
     assert kinds == set(READERS)
 
 

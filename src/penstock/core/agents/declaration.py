@@ -20,12 +20,16 @@ BATCH_MAX = 4096
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an agent is run. `key`: the field that orders its events; `batch`: how many events it takes at once."""
+    """How an agent is run. `key`: the field that orders its events; `batch`: how many events it takes at once.
+
+    `workflow`: its runs wait, over restarts too, and do not hold their key meanwhile.
+    """
 
     key: str | None = None
     retry: Retry = DEFAULT_RETRY
     timeout_s: float = 300.0
     batch: int = 0
+    workflow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from penstock.core.agents.progress import Ranges
 from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.passages import IndexWrite
 
-Status = Literal["queued", "running", "retrying", "succeeded", "failed"]
+Status = Literal["queued", "running", "retrying", "succeeded", "failed", "cancelled"]
 
 
 class RunChange(Struct):

@@ -30,6 +30,8 @@ class Envelope(Struct, frozen=True, array_like=True):
     causation_id: str = ""  # the id of the event whose handling emitted this one
     depth: int = 0  # hops since the beginning
     traceparent: str = ""  # W3C trace context
+    reply_run: str = ""  # the workflow run that waits for the answer of whoever handles this
+    reply_step: str = ""  # the agent that is to answer, and the step that the answer is for, with a blank between
 
 
 class Position(Struct, frozen=True, array_like=True):

@@ -1,0 +1,176 @@
+"""Log and state in one Postgres database: durable, as available as the server, for one worker at a time.
+
+- A commit is one statement, in one round trip, so an event is in the log exactly if the handling that emitted it is done (S1).
+- The row in `owner` fences: a commit that does not find its epoch there writes nothing (S2), and one whose number is not
+  new was written before (S4).
+- Numbers of topics are given out before a commit and never taken back; a topic without events is seen by nobody.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from penstock.adapters.postgres import reading
+from penstock.adapters.postgres.address import address_of
+from penstock.adapters.postgres.database import Connection, Database, open_database
+from penstock.adapters.postgres.listening import Watchers, open_watchers
+from penstock.adapters.postgres.schema import TOPICS_MAX, make_tables
+from penstock.adapters.postgres.texts import stored
+from penstock.adapters.postgres.writing import append_statement, commit_statement, topics_of
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.sessions.history import History
+from penstock.errors import Fenced, LimitReached
+from penstock.ports.state import Claim, RunFilter, StoredRun
+
+PARTITION = 0
+_CLAIM = "UPDATE owner SET owner = $1, epoch = epoch + 1, number = 0 RETURNING epoch"
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_postgres_store(dsn: str, *, schema: str | None = None) -> AsyncGenerator["PostgresStore"]:
+    """Open the store in a database, at `postgresql://...[?schema=NAME]`; its schema and tables are made where they are missing.
+
+    Raises `Missing` without the extra or the database, `Unavailable` when no server answers, `Refused` when it does not let us
+    in, `Invalid` for an address or a schema that is not ours.
+    """
+    address = address_of(dsn, schema)
+    async with open_database(address) as database:
+        await database.transact("making the tables", lambda connection: make_tables(connection, address.schema))
+        async with open_watchers(address) as watchers:
+            yield PostgresStore(database, watchers)
+
+
+class PostgresStore:
+    """An `EventLog`, `StateStore` and `RunCatalog` in one schema of one database."""
+
+    def __init__(self, database: Database, watchers: Watchers) -> None:
+        self._database = database
+        self._watchers = watchers
+        self._topics: dict[str, int] = {}
+
+    # the log
+
+    async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
+        async def insert(connection: Connection) -> list[Position]:
+            await connection.fetchval(_CLAIM, "append")
+            known = await reading.events_by_id(connection, [event.id for event in events])
+            offset = await reading.last_offset(connection, self._topics[topic], PARTITION)
+            new: list[Recorded] = []
+            for event in events:
+                if event.id not in known:
+                    offset += 1
+                    known[event.id] = Recorded(Position(topic, PARTITION, offset), event)
+                    new.append(known[event.id])
+            if new:
+                query, arguments = append_statement(new, self._topics)
+                await connection.execute(query, *arguments)
+                await connection.execute("SELECT pg_notify($1, $2)", *self._watchers.notice)
+            return [known[event.id].position for event in events]
+
+        async def insert_and_wake() -> list[Position]:
+            await self._number({topic})
+            places = await self._database.transact("append", insert)
+            self._watchers.wake()
+            return places
+
+        return await _to_the_end(insert_and_wake())
+
+    async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
+        return await self._database.ask("read", lambda each: reading.events(each, topic, partition, after, limit))
+
+    async def ends(self) -> Mapping[tuple[str, int], int]:
+        return await self._database.ask("ends", reading.ends)
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._watchers.watch(wake)
+
+    # the state
+
+    async def claim(self, owner: str) -> Claim:
+        return Claim(owner, await self._database.ask("claim", lambda each: each.fetchval(_CLAIM, stored(owner))))
+
+    async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
+        assert not writes.index, "passages in a commit, and no tables for them"
+
+        async def write(connection: Connection) -> None:
+            query, arguments = commit_statement(claim, number, writes, self._topics, self._watchers.notice)
+            try:
+                written = await connection.fetchrow(query, *arguments)
+            except self._database.taken as error:
+                # An offset, an event id or a chunk is there already: somebody else wrote, our picture of the log is old.
+                raise Fenced(claim.owner, claim.epoch) from error
+            if written is None:
+                owner, epoch = await _newest(connection)
+                if (owner, epoch) != (stored(claim.owner), claim.epoch):
+                    raise Fenced(claim.owner, claim.epoch)
+
+        async def write_and_wake() -> None:
+            await self._number(topics_of(writes))
+            await self._database.ask("commit", write)
+            if writes.events:
+                self._watchers.wake()
+
+        await _to_the_end(write_and_wake())
+
+    async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
+        return await self._database.ask("progress", reading.progress)
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        return await self._database.ask("run", lambda each: reading.run(each, run_id))
+
+    async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
+        return await self._database.ask("history", lambda each: reading.history(each, tenant, session, now_ms))
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        return await self._database.ask("values", lambda each: reading.values(each, tenant, agent, key))
+
+    # the catalogue
+
+    async def runs(self, which: RunFilter) -> Sequence[RunChange]:
+        return await self._database.ask("runs", lambda each: reading.runs(each, which))
+
+    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
+        return await self._database.ask("dead letters", lambda each: reading.dead_letters(each, tenant, limit))
+
+    async def event(self, event_id: str) -> Recorded | None:
+        return await self._database.ask("event", lambda each: reading.event_by_id(each, event_id))
+
+    async def origin(self, correlation_id: str) -> Sequence[Recorded]:
+        return await self._database.ask("origin", lambda each: reading.origin(each, correlation_id))
+
+    async def _number(self, names: set[str]) -> None:
+        """Learn the numbers of topics, and give one to each that is new."""
+        new = [name for name in names if name not in self._topics]
+        if not new:
+            return
+
+        async def numbers(connection: Connection) -> dict[str, int]:
+            columns = [stored(name) for name in new]
+            await connection.execute(
+                """INSERT INTO topic (name) SELECT name FROM unnest($1::text[]) AS new (name)
+                WHERE NOT EXISTS (SELECT FROM topic WHERE topic.name = new.name) ON CONFLICT DO NOTHING""",
+                columns,
+            )
+            rows = await connection.fetch("SELECT name, id FROM topic WHERE name = ANY($1::text[])", columns)
+            total = await connection.fetchval("SELECT count(*) FROM topic")
+            if total > TOPICS_MAX:
+                raise LimitReached("the number of topics", total, TOPICS_MAX)
+            found = {name: number for name, number in rows}  # noqa: C416 - rows are no pairs to a type checker
+            return {name: found[column] for name, column in zip(new, columns, strict=True)}
+
+        self._topics |= await self._database.transact("numbering topics", numbers)
+
+
+async def _newest(connection: Connection) -> tuple[str, int]:
+    row = await connection.fetchrow("SELECT owner, epoch FROM owner")
+    assert row is not None, "the row of the owner is gone"
+    return row[0], row[1]
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do the work, and go on with it when the caller is cancelled: what is written must also be told to those who wait."""
+    return await asyncio.shield(asyncio.ensure_future(work))

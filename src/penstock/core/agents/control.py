@@ -1,0 +1,22 @@
+"""What is said to a run from outside: events on a topic of their own, in order per run."""
+
+from typing import Any
+
+from penstock.core.events.event import Event
+
+TOPIC = "penstock-runs"
+
+
+class Signal(Event, topic=TOPIC, key="run_id"):
+    """A message to a workflow run, which takes it with `ctx.wait_for(name)`, now or later."""
+
+    run_id: str
+    name: str
+    payload: Any = None
+
+
+class Cancel(Event, topic=TOPIC, key="run_id"):
+    """A workflow run is to end where it is."""
+
+    run_id: str
+    reason: str = "cancelled"

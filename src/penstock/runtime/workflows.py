@@ -1,0 +1,237 @@
+"""The workflow runs of an engine: they begin with an event, live through restarts, and end.
+
+- The delivery that begins a run is done with as soon as the run is recorded as running; from then on the run is found by its
+  record, not by the progress of its agent.
+- Everything that reaches a run (the answer of a call, a signal) is recorded in its journal by the same commit that is done
+  with the cause, and only then does the run go on: nothing reaches it twice.
+"""
+
+import asyncio
+from collections import deque
+from hashlib import blake2b
+from typing import Any
+
+from penstock.core.agents.declaration import Agent
+from penstock.core.agents.journal import Journal, encode_value
+from penstock.core.agents.unit import DeadLetter, RunChange, Status
+from penstock.core.events.envelope import Envelope, Recorded
+from penstock.core.events.envelope import run_id as run_id_of
+from penstock.core.events.event import Event
+from penstock.errors import Missing, Refused
+from penstock.ports.state import RunFilter
+from penstock.ports.store import Store
+from penstock.runtime.appending import Appender
+from penstock.runtime.outcomes import body_of, events_of, reason_of
+from penstock.runtime.releases import Piece
+from penstock.runtime.services import Services
+from penstock.runtime.tasks import Tasks
+from penstock.runtime.topology import Topology
+from penstock.runtime.workflow_context import WorkflowContext
+from penstock.runtime.workflow_run import WorkflowRun
+
+LIVE_MAX = 20_000
+OPEN_MAX = 1_000_000
+
+
+class Workflows:
+    """The runs under way."""
+
+    def __init__(self, topology: Topology, services: Services, store: Store, appender: Appender, tasks: Tasks) -> None:
+        self._topology = topology
+        self._services = services
+        self._store = store
+        self._appender = appender
+        self._tasks = tasks
+        self._runs: dict[str, WorkflowRun] = {}
+        self._places: dict[str, Recorded] = {}  # the event of each run, for its dead letter
+        self._parked: deque[WorkflowRun] = deque()  # begun, and waiting for a place among the living
+        self._living = 0
+        self.on_appended = _nowhere
+
+    async def resume_all(self) -> None:
+        """Go on with the runs that the store knows as running."""
+        for agent in self._topology.agents.values():
+            if agent.options.workflow:
+                for change in await self._store.runs(RunFilter(agent=agent.name, status="running", limit=OPEN_MAX)):
+                    await self._resume(agent, change.run_id)
+
+    def begin(self, agent: Agent, recorded: Recorded) -> None:
+        """Begin a run for an event, together with the commit that is being collected."""
+        run = WorkflowRun(run_id_of(recorded.event.id, agent.name), agent, recorded.event, Journal())
+        self._services.committer.add().runs.append(self._change(run, "running"))
+        self._start(run, recorded)
+
+    def is_under_way(self, run_id: str) -> bool:
+        return run_id in self._runs
+
+    def signal(self, run_id: str, name: str, payload: Any) -> None:
+        """Record a signal in the run's journal, together with the commit that is done with it."""
+        run = self._require(run_id)
+        self._arrives(run, run.next_signal(name), {"payload": payload})
+
+    def cancel(self, run_id: str, reason: str) -> None:
+        """End a run where it is, and the workflows that it waits for."""
+        run = self._require(run_id)
+        run.cancelled = reason or "cancelled"
+        if run.task is not None:
+            run.task.cancel()
+
+    def answer(self, agent: str, cause: Envelope, run_id: str, body: bytes, failed: str = "") -> None:
+        """Tell the run that waits for this handling how it ended, if one does, together with the commit of that end."""
+        wanted, _, step = cause.reply_step.partition(" ")
+        run = self._runs.get(cause.reply_run)
+        if wanted == agent and run is not None and run.journal.find(step) is None:
+            self._arrives(run, step, {"failed": failed, "run_id": run_id} if failed else {"result": body})
+
+    # Calls
+
+    def taker(self, agent: str, event: Event) -> Agent:
+        found = self._topology.agents.get(agent)
+        if found is None:
+            raise Missing(f"the agent {agent!r}", f"this app has {', '.join(self._topology.agents)}")
+        if type(event) not in found.accepts or found.options.batch:
+            raise Refused(f"{agent!r} does not take {event.type_} one by one", "emit the event instead")
+        return found
+
+    def send(self, run: WorkflowRun, step: str, agent: str, event: Event) -> None:
+        self._appender.check(event, None, run.cause)
+        recorded = self._appender.called(
+            event,
+            run=run.run_id,
+            cause=run.cause,
+            number=_number_of(step),
+            now_ms=self._services.clock.now_ms(),
+            reply_step=f"{agent} {step}",
+        )
+        self._append(run, f"{step}/sent", recorded)
+
+    def emit(self, run: WorkflowRun, step: str, event: Event, key: str | None) -> None:
+        self._appender.check(event, key, run.cause)
+        recorded = self._appender.emitted(
+            event, key, run=run.run_id, cause=run.cause, number=_number_of(step), now_ms=self._services.clock.now_ms()
+        )
+        self._append(run, step, recorded)
+
+    def _append(self, run: WorkflowRun, step: str, recorded: Recorded) -> None:
+        """Append an event together with the record that it was."""
+        self._services.committer.add().events.append(recorded)
+        run.journal.record(step, encode_value(True, step), recorded.event.time_ms)
+        self._services.committer.recorded(run.run_id, run.journal)
+        self.on_appended(recorded)
+
+    # one run
+
+    async def _resume(self, agent: Agent, run_id: str) -> None:
+        stored = await self._store.run(run_id)
+        event_id = run_id.rpartition(":")[0]
+        recorded = await self._store.event(event_id)
+        if stored is None or recorded is None:
+            raise Missing(f"the event of run {run_id}", "the store is damaged: restore a backup")
+        run = WorkflowRun(run_id, agent, recorded.event, Journal(stored.records, stored.chunks))
+        self._start(run, recorded)
+
+    def _start(self, run: WorkflowRun, recorded: Recorded) -> None:
+        self._runs[run.run_id] = run
+        self._places[run.run_id] = recorded
+        if self._living < LIVE_MAX:
+            self._living += 1
+            self._tasks.start(self._live(run))
+        else:
+            self._parked.append(run)
+
+    async def _live(self, run: WorkflowRun) -> None:
+        run.task = asyncio.current_task()
+        context = WorkflowContext(run, self, self._services)
+        try:
+            event = type_of(run.agent, run.cause.type).decoded(run.cause.data)
+            result = await run.agent.handler(event, context)
+            body, emitted = body_of(result), events_of(result)
+            for each in emitted:
+                self._appender.check(each, None, run.cause)
+        except asyncio.CancelledError as error:
+            if not run.cancelled:
+                raise  # the engine ends: the run goes on at the next start
+            assert run.task is not None
+            run.task.uncancel()
+            self._ends(run, "cancelled", reason=run.cancelled or str(error))
+        except Exception as error:  # noqa: BLE001 - a workflow is the user's code: it may raise anything
+            self._ends(run, "failed", reason=reason_of(error))
+        else:
+            self._ends(run, "succeeded", body=body, emitted=emitted)
+
+    def _ends(
+        self,
+        run: WorkflowRun,
+        status: Status,
+        *,
+        reason: str = "",
+        body: bytes = b"",
+        emitted: list[Event] | None = None,
+    ) -> None:
+        services, cause = self._services, run.cause
+        del self._runs[run.run_id]
+        self._living -= 1
+        if self._parked:
+            self._living += 1
+            self._tasks.start(self._live(self._parked.popleft()))
+        place = self._places.pop(run.run_id)
+        now_ms = services.clock.now_ms()
+        told: list[Recorded] = [
+            self._appender.emitted(each, None, run=run.run_id, cause=cause, number=number, now_ms=now_ms)
+            for number, each in enumerate(emitted or ())
+        ]
+        correlation = cause.correlation_id or cause.id
+        if status == "succeeded":
+            writes = services.committer.add(lambda: services.releases.succeeded(run.run_id, correlation, body, told))
+        else:
+            writes = services.committer.add(lambda: services.releases.failed(run.run_id, correlation, reason))
+        writes.events.extend(told)
+        change = self._change(run, status)
+        change.reason, change.result = reason, body
+        change.records = services.committer.ended(run.run_id, run.journal)
+        writes.runs.append(change)
+        if status == "failed":
+            writes.dead.append(DeadLetter(run.run_id, run.agent.name, place, reason, run.attempt, now_ms))
+        self.answer(run.agent.name, cause, run.run_id, body, reason)
+        for recorded in told:
+            self.on_appended(recorded)
+        self._cancel_children(run)
+
+    def _cancel_children(self, run: WorkflowRun) -> None:
+        """Nobody waits for the workflows any more that this run had called."""
+        for child in [each for each in self._runs.values() if each.cause.reply_run == run.run_id]:
+            self.cancel(child.run_id, f"{run.run_id}, which called it, has ended")
+
+    def _arrives(self, run: WorkflowRun, step: str, value: dict[str, Any]) -> None:
+        run.journal.record(step, encode_value(value, step), self._services.clock.now_ms())
+        self._services.committer.recorded(run.run_id, run.journal)
+        correlation = run.cause.correlation_id
+        if self._services.releases.heard(correlation):
+            self._services.told_when_durable(correlation, Piece("step", run.run_id, step))
+        run.arrived(step)
+
+    def _require(self, run_id: str) -> WorkflowRun:
+        run = self._runs.get(run_id)
+        if run is None:
+            raise Missing(
+                f"a workflow run {run_id!r} under way", "it has ended, or never began: see `penstock runs show`"
+            )
+        return run
+
+    def _change(self, run: WorkflowRun, status: Status) -> RunChange:
+        cause, now_ms = run.cause, self._services.clock.now_ms()
+        return RunChange(run.run_id, run.agent.name, cause.tenant, cause.key, status, run.attempt, now_ms)
+
+
+def type_of(agent: Agent, type: str) -> type[Event]:
+    """Return the class of an event type that the agent takes."""
+    return next(event for event in agent.accepts if event.type_ == type)
+
+
+def _number_of(step: str) -> int:
+    """Return a number for a step, so that a run that is resumed gives its event the same id again."""
+    return int.from_bytes(blake2b(step.encode(), digest_size=6).digest(), "big")
+
+
+def _nowhere(recorded: Recorded) -> None:
+    """Stand in for an engine that is not running yet."""

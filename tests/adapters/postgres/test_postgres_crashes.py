@@ -1,0 +1,286 @@
+"""What only a server and its clients can do: be killed, restarted, cut off, cancelled."""
+
+import asyncio
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+from postgres_server import ask, schema_of
+
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.postgres.store import open_postgres_store
+from penstock.core.agents.unit import Writes
+from penstock.errors import Fenced, Unavailable
+from penstock.layers.retrying_store import RetryingStore
+from penstock.runtime.context import Context
+from penstock.testing.commits import (
+    change,
+    expect_nothing_of_each,
+    expect_one_of_each,
+    ids_in_log,
+    one_of_each,
+    recorded,
+    steps,
+)
+from penstock.testing.engine_trial import Order, Receipt, engine_of
+from penstock.testing.log_contract import made
+
+pytestmark = pytest.mark.timeout(60, func_only=True)
+COMMIT_LOOP = Path(__file__).parent / "commit_loop.py"
+
+
+@pytest.fixture
+async def store(url):
+    async with open_postgres_store(url) as opened:
+        yield opened
+
+
+# killed clients
+
+
+@pytest.mark.parametrize("commits", [1, 25, 300])
+async def test_what_a_killed_process_acknowledged_is_there(url, server, commits):
+    acknowledged = await killed_in_a_loop(url, server, after=commits)
+    assert acknowledged >= commits
+    async with open_postgres_store(url) as store:
+        await expect_whole(store, at_least=acknowledged)
+
+
+async def test_a_process_killed_between_commits_leaves_exactly_what_it_acknowledged(url):
+    with worker(url, pause="pause") as process:
+        for number in range(1, 6):
+            assert int(process.stdout.readline()) == number
+            process.stdin.write("\n" if number < 5 else "")
+            process.stdin.flush()
+        process.kill()
+    async with open_postgres_store(url) as store:
+        await expect_whole(store, at_least=5)
+        assert await store.ends() == {("t", 0): 5}
+
+
+async def test_a_store_survives_many_kills(url, server):
+    acknowledged = 0
+    for _ in range(4):
+        acknowledged = await killed_in_a_loop(url, server, after=20)
+    async with open_postgres_store(url) as store:
+        await expect_whole(store, at_least=acknowledged)
+        claim = await store.claim("w")
+        assert claim.epoch == 5
+        await store.commit(claim, 1, one_of_each(offset=(await store.ends())["t", 0] + 1))
+
+
+@contextmanager
+def worker(url, *, pause=""):
+    command = [sys.executable, COMMIT_LOOP, url, pause]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def killed_in_a_loop(url, server, *, after):
+    """Let a process commit, kill it after some commits, and return the last number that it acknowledged."""
+    with worker(url) as process:
+        for _ in range(after):
+            assert process.stdout.readline(), "the worker ended by itself"
+        process.kill()
+        rest = process.stdout.read().split("\n")[:-1]  # what follows the last line break is half a number
+        assert process.wait(timeout=30) == -9
+    query = f"SELECT convert_from(body, 'UTF8') FROM {schema_of(url)}.value WHERE name = 'last'"
+    ((last,),) = await ask(server.dsn, query)
+    acknowledged = max([int(number) for number in rest if number], default=int(last))
+    assert int(last) >= acknowledged
+    return acknowledged
+
+
+async def expect_whole(store, *, at_least):
+    """Check that all commits of the loop up to the last one are there, each with all its parts, and nothing of another."""
+    last = (await store.ends())["t", 0]
+    assert last >= at_least
+    assert await ids_in_log(store) == [f"e{number}" for number in range(1, last + 1)]
+    for number in range(1, last + 1):
+        assert await steps(store, f"e{number}:a") == ["s#0"]
+        assert (await store.run(f"e{number}:a")).change.status == "succeeded"
+    assert dict(await store.values("t", "a", "k")) == {"last": str(last).encode()}
+    assert await store.run(f"e{last + 1}:a") is None
+
+
+# a server that goes away
+
+
+async def test_while_the_server_is_away_a_commit_is_unavailable_and_written_once_it_is_back(own_server, url):
+    async with open_postgres_store(url) as store:
+        claim = await store.claim("w")
+        await store.commit(claim, 1, Writes(runs=[change("before:a")]))
+        own_server.crash()
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await store.commit(claim, 2, one_of_each())
+        own_server.start()
+        await RetryingStore(store, SystemClock()).commit(claim, 2, one_of_each())
+        await store.commit(claim, 2, one_of_each())
+        await expect_one_of_each(store)
+        assert await store.run("before:a") is not None
+
+
+async def test_an_engine_carries_on_through_crashes_of_the_server_and_loses_and_doubles_nothing(own_server, url):
+    orders, customers = 600, 20
+    calls = 0
+
+    @asynccontextmanager
+    async def disk():
+        async with open_postgres_store(url) as store:
+            yield RetryingStore(store, SystemClock())
+
+    async def serve(order: Order, ctx: Context) -> Receipt:
+        nonlocal calls
+        calls += 1
+        await ctx.values.set("count", (await ctx.values.get("count", 0)) + 1)
+        return Receipt(customer=order.customer, number=await ctx.step("number", int, order.number))
+
+    async def flood(engine, customer):
+        for number in range(customer, orders, customers):
+            receipt = await engine.ask(Order(customer=f"c{customer}", number=number), Receipt, id=f"o{number}")
+            assert receipt.number == number
+
+    async with engine_of(disk, serve, timeout_s=60) as (engine, store):
+        async with asyncio.TaskGroup() as tasks:
+            for customer in range(customers):
+                tasks.create_task(flood(engine, customer))
+            for third in (1, 2):
+                while calls < third * orders // 3:
+                    await engine.services.committer.next_commit()
+                await asyncio.to_thread(own_server.crash)
+                await asyncio.to_thread(own_server.start)
+        assert await engine.settled(20)
+        receipts = await store.read("receipt", 0, after=0, limit=10 * orders)
+        counts = [await store.values("default", "serve", f"c{each}") for each in range(customers)]
+        assert (await store.progress())["serve", "order", 0].low == orders
+    assert sorted(each.event.causation_id for each in receipts) == sorted(f"o{number}" for number in range(orders))
+    assert [int.from_bytes(each["count"]) for each in counts] == [orders // customers] * customers  # MessagePack
+    assert calls == orders
+
+
+async def test_connections_that_the_server_ends_are_made_again(own_server, store):
+    claim = await store.claim("w")
+    await store.ends()
+    ended = await ask(
+        own_server.dsn,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'penstock' AND query NOT LIKE 'LISTEN%'",
+    )
+    assert ended
+    await RetryingStore(store, SystemClock()).commit(claim, 1, one_of_each())
+    await expect_one_of_each(store)
+
+
+# wake-ups from other processes
+
+
+async def test_l6_watchers_are_woken_by_what_another_process_commits_and_appends(store, url):
+    async with open_postgres_store(url) as other:
+        woken = asyncio.Event()
+        store.watch(woken.set)
+        await asyncio.wait_for(woken.wait(), 10)  # once, when it has begun to listen
+        woken.clear()
+        await other.commit(await other.claim("w"), 1, Writes(events=[recorded("e")]))
+        await asyncio.wait_for(woken.wait(), 10)
+        woken.clear()
+        await other.append("u", [made("a")])
+        await asyncio.wait_for(woken.wait(), 10)
+
+
+async def test_l6_who_listens_is_woken_after_the_connection_was_lost_and_goes_on_listening(store, server, url):
+    woken = asyncio.Event()
+    store.watch(woken.set)
+    await asyncio.wait_for(woken.wait(), 10)
+    woken.clear()
+    ended = await ask(
+        server.dsn,
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%{schema_of(url)}%'",
+    )
+    assert ended == [(True,)]
+    await asyncio.wait_for(woken.wait(), 10)
+    woken.clear()
+    async with open_postgres_store(url) as other:
+        await other.append("t", [made("a")])
+    await asyncio.wait_for(woken.wait(), 10)
+
+
+# rivals and repeats
+
+
+async def test_who_opens_the_same_store_later_fences_who_has_it_open(url, store):
+    claim = await store.claim("first")
+    async with open_postgres_store(url) as other:
+        later = await other.claim("second")
+        with pytest.raises(Fenced):
+            await store.commit(claim, 1, one_of_each())
+        await expect_nothing_of_each(store)
+        await other.commit(later, 1, one_of_each())
+    await expect_one_of_each(store)
+
+
+async def test_s4_a_commit_that_is_repeated_while_it_is_still_under_way_is_written_once(url, store):
+    claim = await store.claim("w")
+    async with open_postgres_store(url) as other, asyncio.TaskGroup() as tasks:
+        for each in (store, other) * 5:
+            tasks.create_task(each.commit(claim, 1, one_of_each()))
+    await expect_one_of_each(store)
+
+
+async def test_s2_a_claim_waits_for_a_commit_under_way_and_fences_the_next(url, store):
+    old = await store.claim("old")
+    outcomes = []
+
+    async def commits():
+        try:
+            for number in range(1, 1000):
+                await store.commit(old, number, Writes(runs=[change(f"{number}:a")]))
+                outcomes.append(number)
+        except Fenced:
+            outcomes.append("fenced")
+
+    async with open_postgres_store(url) as other, asyncio.TaskGroup() as tasks:
+        tasks.create_task(commits())
+        while len(outcomes) < 20:
+            await store.ends()
+        await other.claim("new")
+    assert outcomes[-1] == "fenced"
+    written = len(outcomes) - 1
+    assert await store.run(f"{written}:a") is not None
+    assert await store.run(f"{written + 1}:a") is None
+
+
+# cancellation
+
+
+async def test_a_commit_whose_caller_is_cancelled_is_written_and_told(store):
+    claim = await store.claim("w")
+    woken = asyncio.Event()
+    store.watch(woken.set)
+    async with asyncio.TaskGroup() as tasks:
+        commit = tasks.create_task(store.commit(claim, 1, one_of_each()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        commit.cancel()
+        await asyncio.wait_for(woken.wait(), 10)
+    assert commit.cancelled()
+    await store.commit(claim, 1, one_of_each())  # the same number again: at the latest now it is there, once
+    await expect_one_of_each(store)
+
+
+async def test_a_run_is_read_whole_while_commits_are_under_way(store):
+    claim = await store.claim("w")
+    seen = set()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(1, 31):
+            writes = Writes(events=[recorded(f"e{number}", offset=number)], runs=[change(f"e{number}:a")])
+            commit = tasks.create_task(store.commit(claim, number, writes))
+            while not commit.done():
+                run = await store.run(f"e{number}:a")
+                seen.add(None if run is None else run.change.status)
+    assert seen <= {None, "succeeded"}  # "queued" would be the event without its run, which came in the same commit

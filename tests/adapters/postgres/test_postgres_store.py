@@ -1,0 +1,65 @@
+"""The store in Postgres keeps all contracts, on a real server."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.postgres.store import open_postgres_store
+from penstock.layers.retrying_store import RetryingStore
+from penstock.testing.catalog_contract import RunCatalogContract
+from penstock.testing.engine_contract import EngineContract
+from penstock.testing.log_contract import EventLogContract
+from penstock.testing.state_contract import StateStoreContract
+
+pytestmark = pytest.mark.timeout(60, func_only=True)  # the server's installation has limits of its own
+
+
+@pytest.fixture
+async def store(url):
+    async with open_postgres_store(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def reopened(url):
+    """Open the store once more, while the first one is open: what is not committed is seen by nobody else."""
+    async with AsyncExitStack() as stack:
+        yield lambda: stack.enter_async_context(open_postgres_store(url))
+
+
+class TestPostgresStore(EventLogContract, StateStoreContract, RunCatalogContract):
+    @pytest.fixture
+    def store(self, store):
+        return store
+
+    @pytest.fixture
+    def log(self, store):
+        return store
+
+    @pytest.fixture
+    def reopened(self, reopened):
+        return reopened
+
+
+class TestRetryingPostgresStore(EventLogContract, StateStoreContract):
+    @pytest.fixture
+    def store(self, store):
+        return RetryingStore(store, SystemClock())
+
+    @pytest.fixture
+    def log(self, store):
+        return store
+
+    @pytest.fixture
+    def reopened(self, reopened):
+        async def another():
+            return RetryingStore(await reopened(), SystemClock())
+
+        return another
+
+
+class TestOnPostgres(EngineContract):
+    @pytest.fixture
+    def disk(self, url):
+        return lambda: open_postgres_store(url)
