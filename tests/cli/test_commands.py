@@ -124,7 +124,8 @@ def test_an_event_is_shown_with_what_it_led_to(done):
 
 def test_dead_letters_are_listed_with_the_reason(done):
     (letter,) = told("dead", "list")
-    assert (letter["run_id"], letter["reason"]) == ("bad:worker", "ValueError: cannot do it")
+    assert letter["run_id"] == "bad:worker"
+    assert letter["reason"].startswith("ValueError: cannot do it")
     assert "bad:worker" in said("dead", "list")
 
 

@@ -27,7 +27,7 @@ async def test_a_run_that_failed_is_a_fact_and_no_error_of_http(client):
     assert response.status_code == 200
     answer = response.json()
     assert answer["status"] == "failed"
-    assert answer["reason"] == "ValueError: no mood for that"
+    assert answer["reason"].startswith("ValueError: no mood for that")
     assert answer["result"] is None
 
 
@@ -149,7 +149,9 @@ async def test_a_header_that_is_too_long_is_refused(client, name):
 
 @pytest.mark.parametrize("tenant", ["a/b", "a b", "a~b", ""])
 async def test_a_tenant_has_a_plain_name(client, tenant):
-    problem(await client.post("/v1/agents/answer", json=ASK, headers={"X-Tenant": tenant}), 422, "invalid")
+    document = problem(await client.post("/v1/agents/answer", json=ASK, headers={"X-Tenant": tenant}), 422, "invalid")
+    assert document["findings"][0]["path"] == "header.x-tenant"
+    assert "letters, digits" in document["findings"][0]["hint"]
 
 
 async def test_a_body_above_the_limit_is_refused_whatever_it_announces(client):

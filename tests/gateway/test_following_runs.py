@@ -49,7 +49,8 @@ async def test_a_run_that_has_ended_is_told_from_the_store(client):
 
 async def test_a_failed_run_ends_with_its_reason(client):
     response = await client.post("/v1/agents/grumpy", json={"session_id": "s1", "text": "boom"})
-    assert (await followed(client, response.json()["run_id"]))[-1][1]["reason"] == "ValueError: no mood for that"
+    reason = (await followed(client, response.json()["run_id"]))[-1][1]["reason"]
+    assert reason.startswith("ValueError: no mood for that")
 
 
 async def test_a_run_under_way_is_told_from_its_beginning_and_then_live(client, desk, running):
@@ -75,7 +76,7 @@ async def test_a_run_that_is_tried_again_says_so_once_and_tells_its_steps_once(c
         desk.gate.set()
     kinds = [kind for kind, _ in following.result()]
     assert kinds == ["step", "retrying", "succeeded"]
-    assert following.result()[1][1]["reason"] == "RuntimeError: dropped it"
+    assert following.result()[1][1]["reason"].startswith("RuntimeError: dropped it")
 
 
 async def test_what_other_runs_of_the_same_event_do_is_not_told(client, desk, running):

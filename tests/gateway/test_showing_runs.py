@@ -77,7 +77,7 @@ async def test_dead_letters_hold_the_event_and_the_reason_and_stay_with_their_te
     run = await run_id_of(client, "grumpy", {**ASK, "text": "boom"}, **ACME)
     (letter,) = (await client.get("/v1/dead-letters", headers=ACME)).json()["dead_letters"]
     assert (letter["run_id"], letter["agent"], letter["attempts"]) == (run, "grumpy", 1)
-    assert letter["reason"] == "ValueError: no mood for that"
+    assert letter["reason"].startswith("ValueError: no mood for that")
     assert letter["event"]["type"] == "Question.v1"
     assert letter["event"]["data"]["text"] == "boom"
     assert (await client.get("/v1/dead-letters")).json() == {"dead_letters": []}

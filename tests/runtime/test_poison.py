@@ -49,7 +49,7 @@ async def test_c6_an_error_whose_message_is_half_a_character_is_a_reason_like_an
     async def trouble(ctx: Context) -> None:
         raise ValueError(HALF)
 
-    assert await reason_of(disk, trouble) == "ValueError: half \\ud800"
+    assert (await reason_of(disk, trouble)).startswith("ValueError: half \\ud800")
 
 
 async def test_c6_an_error_that_cannot_be_told_is_known_by_its_name(disk):
@@ -63,7 +63,7 @@ async def test_c6_a_panic_of_an_extension_module_fails_the_attempt_only(disk):
     async def trouble(ctx: Context) -> None:
         raise Panic("index out of bounds")
 
-    assert await reason_of(disk, trouble) == "Panic: index out of bounds"
+    assert (await reason_of(disk, trouble)).startswith("Panic: index out of bounds")
 
 
 async def test_c6_a_handler_that_cancels_its_own_task_fails_the_attempt_only(disk):

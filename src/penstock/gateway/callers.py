@@ -12,17 +12,19 @@ from fastapi import Depends, Header, Request
 
 from penstock.app import Running
 from penstock.core.events.envelope import DEFAULT_TENANT
+from penstock.core.events.tenant import TENANT_PATTERN, require_tenant
 from penstock.gateway.limits import Visits
 
-_TENANT = r"^[A-Za-z0-9_-]{1,64}$"
 _KEY_CHARS_MAX = 256
 _OTHER = re.compile(rb"[^A-Za-z0-9_-]")
 
 
 async def _tenant(
-    x_tenant: Annotated[str, Header(pattern=_TENANT, description="Whom the data belongs to.")] = DEFAULT_TENANT,
+    x_tenant: Annotated[
+        str, Header(description="Whom the data belongs to.", json_schema_extra={"pattern": TENANT_PATTERN})
+    ] = DEFAULT_TENANT,
 ) -> str:
-    return x_tenant
+    return require_tenant(x_tenant, "header.x-tenant")
 
 
 async def _running(request: Request) -> Running:

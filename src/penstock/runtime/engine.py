@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from penstock.core.agents.journal import decode_value
 from penstock.core.agents.progress import Progress
@@ -214,6 +214,7 @@ class Engine:
 
         Raises `RunFailed` when an agent on the way gave up, `TimedOut` when nothing came (the work goes on).
         """
+        self._require_answerable(event, reply)
         event_id = self.services.clock.new_id() if id is None else id
         with self.services.releases.reply(event_id, reply.type_) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
@@ -247,6 +248,15 @@ class Engine:
                     raise RunFailed(run, stored.change.reason)
             return await self._within(waiting, within_s, f"run {run}")
 
+    def _require_answerable(self, event: Event, reply: Any) -> None:
+        """Refuse at once what could only end in a time-out."""
+        if not (isinstance(reply, type) and issubclass(reply, Event)):
+            raise Refused(
+                f"the reply {reply!r} is no event class", "for what an agent returns otherwise, use call(agent, event)"
+            )
+        if not self.parts.topology.takers(type(event)):
+            raise Refused(f"no agent of this app takes {event.type_}", "declare one, or send the event without asking")
+
     def require_taker(self, agent: str, event: Event) -> None:
         """Raise `Missing` unless the agent exists and takes this event."""
         found = self.parts.topology.agents.get(agent)
@@ -268,6 +278,8 @@ class Engine:
         self, event: Event, *, id: str | None, tenant: str, key: str | None, made_here: bool = False
     ) -> tuple[Recorded, bool]:
         """Append an event, and return it with whether it is new. An id that was `made_here` cannot be known already."""
+        if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance] - users without a type checker
+            raise Refused(f"{type(event).__name__} is no event", "give an instance of a subclass of penstock.Event")
         committer = self.services.committer
         if committer.failure is not None:
             raise committer.failure

@@ -5,6 +5,7 @@ see all of it or nothing.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, entered
 from penstock.runtime.deadlines import Deadlines
 from penstock.runtime.lanes import BatchLane, Delivery
-from penstock.runtime.outcomes import body_of, events_of, reason_of
+from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
@@ -27,6 +28,7 @@ from penstock.runtime.tasks import Tasks
 from penstock.runtime.workflows import Workflows
 
 IN_FLIGHT_MAX = 1024
+_log = logging.getLogger("penstock")
 _FINAL = (Invalid, LimitReached, Missing, Refused)  # trying again gives the same answer
 
 
@@ -159,6 +161,7 @@ class Handlings:
 
     def _outcome(self, context: Context, result: Any) -> bytes:
         """Take the events in what a handler returned, and return it as JSON."""
+        require_annotated(self._under_way[context.run_id].agent, result)
         for each in events_of(result):
             context.emit(each)
         for event, key in context.emitted:
@@ -193,6 +196,9 @@ class Handlings:
     def _failed(self, delivery: Delivery, error: BaseException) -> None:
         retry = delivery.agent.options.retry
         reason = reason_of(error)
+        _log.warning(
+            "run %s failed (attempt %d of %d): %s", delivery.run_id, delivery.attempt, retry.attempts_max, reason
+        )
         clock = self._services.clock
         del self._under_way[delivery.run_id]
         if not isinstance(error, _FINAL) and delivery.attempt < retry.attempts_max:

@@ -1,12 +1,12 @@
 """Knowledge in the hands of users: inside a handler, where a search is a step, and outside."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.filters import Filter, parse_filter
 from penstock.core.knowledge.passages import Passage
-from penstock.errors import LimitReached
+from penstock.errors import Finding, Invalid, LimitReached
 from penstock.runtime.collection import LIMIT_MAX, Found, Mode, Search
 from penstock.runtime.context import required
 from penstock.runtime.engine import Engine
@@ -75,20 +75,27 @@ def search_of(text: str, *, limit: int, mode: Mode, filter: Filter | Mapping[str
     """Return a search; `LimitReached` and `Invalid` say what is wrong with it."""
     if not 1 <= limit <= LIMIT_MAX:
         raise LimitReached("the number of passages asked for", limit, LIMIT_MAX)
+    if mode not in get_args(Mode):
+        raise Invalid("the search", (Finding("mode", f"is {mode!r}", f"one of {', '.join(get_args(Mode))}"),))
     if len(text) > QUERY_CHARS_MAX:
         raise LimitReached("the length of the query, in characters,", len(text), QUERY_CHARS_MAX)
     return Search(text, limit, mode, parse_filter(filter) if isinstance(filter, Mapping) else filter)
 
 
 def put_event(collection: str, passage: Passage, *, agent: str) -> KnowledgeEvent:
-    return KnowledgeEvent(
-        collection=collection,
-        passage_id=passage.id,
-        agent_id=agent,
-        action="UPDATE",
-        payload=passage.text,
-        metadata=passage.metadata,
-    )
+    """Return the event that puts a passage; `Invalid` with all findings when it is none, or has other metadata than texts."""
+    if not isinstance(passage, Passage):  # pyright: ignore[reportUnnecessaryIsInstance] - users without a type checker
+        hint = 'give Passage("id", "text", {"source": "where it is from"})'
+        raise Invalid("the passage", (Finding("(whole)", f"is a {type(passage).__name__}", hint),))
+    values = {
+        "collection": collection,
+        "passage_id": passage.id,
+        "agent_id": agent,
+        "action": "UPDATE",
+        "payload": passage.text,
+        "metadata": passage.metadata,
+    }
+    return KnowledgeEvent.checked(values)
 
 
 def delete_event(collection: str, passage_id: str, *, agent: str) -> KnowledgeEvent:

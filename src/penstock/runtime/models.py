@@ -5,6 +5,7 @@ can be traced to the words that led to it.
 """
 
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from hashlib import blake2b
@@ -14,6 +15,7 @@ from typing import Any, Protocol, cast
 import msgspec
 from msgspec import Struct
 
+from penstock.core.sessions.history import SessionMessage
 from penstock.errors import Missing
 from penstock.ports.chat_model import ChatEnd, ChatModel, ChatRequest, Message, TextDelta
 
@@ -105,7 +107,7 @@ class BoundModel:
         """
         content = self._prompts.rendered(prompt, inputs) if prompt else text
         messages = (Message("system", system), Message("user", content)) if system else (Message("user", content),)
-        plain: dict[str, Any] = {name: msgspec.to_builtins(value) for name, value in inputs.items()}
+        plain: dict[str, Any] = {name: _plain(value) for name, value in inputs.items()}
         request = ChatRequest(messages, prompt=prompt, inputs=plain)
         version = self._prompts.version(prompt) if prompt else ""
         return await self._asker.read(f"ask:{prompt or 'text'}", self._answer, request, version)
@@ -136,9 +138,18 @@ async def _closable(stream: Any) -> AsyncGenerator[TextDelta | ChatEnd]:
             await close()
 
 
+def _plain(value: Any) -> Any:
+    """Return an input as plain data. Messages are stored without the names of their fields, and get them here."""
+    if isinstance(value, SessionMessage):
+        return {"role": value.role, "content": value.content}
+    if isinstance(value, list | tuple | deque):
+        return [_plain(each) for each in cast("list[Any]", value)]
+    return msgspec.to_builtins(value)
+
+
 def _shown(value: Any) -> str:
     """Return an input as a model reads it: passages numbered, messages by role, lists as lines."""
-    plain = msgspec.to_builtins(value)
+    plain = _plain(value)
     if plain is None:
         return "(none)"
     if isinstance(plain, str):

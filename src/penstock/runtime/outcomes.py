@@ -1,15 +1,20 @@
 """What handlers return and raise, as it is stored."""
 
+import asyncio
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
+from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
 from penstock.core.events.texts import told
 from penstock.errors import LimitReached, Refused
 
 REASON_CHARS_MAX = 4000
 RESULT_BYTES_MAX = 16 * 1024 * 1024
+_OURS = Path(__file__).parents[1]
+_PYTHONS = Path(asyncio.__file__).parents[1]
 _json = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json")).encode
 
 
@@ -32,6 +37,33 @@ def events_of(result: Any) -> list[Event]:
     return [each for each in returned if isinstance(each, Event)]
 
 
+def require_annotated(agent: Agent, result: Any) -> None:
+    """Refuse a result that is not what the handler is annotated to return: nobody would get what he waits for."""
+    if not agent.emits or result is None:
+        return
+    returned = cast("list[Any]", result) if isinstance(result, list | tuple) else [result]
+    others = sorted({type(each).__name__ for each in returned if type(each) not in agent.emits})
+    if others:
+        names = ", ".join(event.__name__ for event in agent.emits)
+        raise Refused(
+            f"{agent.name!r} returned {', '.join(others)}, and is annotated to return {names}", "mend one of them"
+        )
+
+
 def reason_of(error: BaseException) -> str:
-    """Return why a handler failed, in at most `REASON_CHARS_MAX` characters."""
-    return told(error, REASON_CHARS_MAX)
+    """Return why a handler failed and where in the user's code, in at most `REASON_CHARS_MAX` characters."""
+    said = told(error, REASON_CHARS_MAX)
+    place = _place_of(error)
+    return f"{said} [{place}]" if place else said
+
+
+def _place_of(error: BaseException) -> str:
+    """Return file and line of the innermost frame that is not ours or a library's."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        file = Path(trace.tb_frame.f_code.co_filename)
+        if not (file.is_relative_to(_OURS) or "site-packages" in file.parts or file.is_relative_to(_PYTHONS)):
+            place = f"{file.name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

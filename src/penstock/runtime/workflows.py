@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import logging
 from collections import deque
 from hashlib import blake2b
 from typing import Any
@@ -21,7 +22,7 @@ from penstock.errors import Missing, Refused
 from penstock.ports.state import RunFilter
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
-from penstock.runtime.outcomes import body_of, events_of, reason_of
+from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
 from penstock.runtime.tasks import Tasks
@@ -29,6 +30,7 @@ from penstock.runtime.topology import Topology
 from penstock.runtime.workflow_context import WorkflowContext
 from penstock.runtime.workflow_run import WorkflowRun
 
+_log = logging.getLogger("penstock")
 LIVE_MAX = 20_000
 OPEN_MAX = 1_000_000
 
@@ -145,6 +147,7 @@ class Workflows:
         try:
             event = type_of(run.agent, run.cause.type).decoded(run.cause.data)
             result = await run.agent.handler(event, context)
+            require_annotated(run.agent, result)
             body, emitted = body_of(result), events_of(result)
             for each in emitted:
                 self._appender.check(each, None, run.cause)
@@ -155,7 +158,9 @@ class Workflows:
             run.task.uncancel()
             self._ends(run, "cancelled", reason=run.cancelled or str(error))
         except Exception as error:  # noqa: BLE001 - a workflow is the user's code: it may raise anything
-            self._ends(run, "failed", reason=reason_of(error))
+            reason = reason_of(error)
+            _log.warning("workflow run %s failed: %s", run.run_id, reason)
+            self._ends(run, "failed", reason=reason)
         else:
             self._ends(run, "succeeded", body=body, emitted=emitted)
 

@@ -4,7 +4,7 @@ import pytest
 
 from penstock.adapters.documents.folder import open_folder
 from penstock.core.knowledge.chunking import Document
-from penstock.errors import Finding, Missing
+from penstock.errors import Finding, Missing, Refused
 
 
 @pytest.fixture
@@ -46,9 +46,33 @@ def test_the_total_is_known_before_anything_is_read(root):
 
 
 def test_hidden_and_made_folders_and_unknown_kinds_are_left_out(root):
-    for name in (".git/a.md", ".hidden.md", "node_modules/a.md", "x/__pycache__/a.py", "a.png", "b.exe"):
+    for name in (".git/a.md", ".hidden.md", "node_modules/a.md", "x/__pycache__/a.py", "a.png", "b.exe", "sub/c.png"):
         put(root, name)
-    assert read(root) == ({}, {})
+    put(root, "a.md")
+    documents, findings = read(root)
+    assert list(documents) == ["a.md"]
+    assert [str(finding) for finding in findings.values()] == ["3 files of other kinds: left out: .exe, .png"]
+
+
+def test_a_folder_without_documents_is_refused_and_told_what_is_read(root):
+    with pytest.raises(Refused, match=r"no documents found in .* \(\.md, \.markdown, \.txt"):
+        open_folder(root)
+    put(root, "a.csv")
+    with pytest.raises(Refused, match="only 1 file of another kind"):
+        open_folder(root)
+
+
+def test_a_single_file_is_read_and_nothing_beside_it(root):
+    put(root, "a.md", "# Title")
+    put(root, "b.md")
+    documents, findings = read(root / "a.md")
+    assert [(each.id, each.title) for each in documents.values()] == [("a.md", "Title")]
+    assert findings == {}
+
+
+def test_a_single_file_of_another_kind_is_refused(root):
+    with pytest.raises(Refused, match=r"give a file of these: \.md"):
+        open_folder(put(root, "a.csv"))
 
 
 def test_a_title_is_taken_from_the_file_or_else_its_name(root):
@@ -106,6 +130,13 @@ def test_any_encoding_is_read(root, body, text):
     [
         ("a.md", b"x" * 2000, "larger than"),
         ("a.txt", b"PK\x03\x04\0\0\0", "binary data"),
+        ("a.txt", b"text first " * 80 + b"\0", "binary data"),
+        ("a.md", bytes(range(1, 256)), "mostly bytes that are no UTF-8 text"),
+        (
+            "a.html",
+            "<p>\u043f\u0440\u0438\u0432\u0435\u0442</p>".encode("cp1251"),
+            "mostly bytes that are no UTF-8 text",
+        ),
         ("a.py", "def broken(:", "not Python source"),
         ("a.py", "'\\d'\nx = 1" + "(" * 500, "not Python source"),
     ],
@@ -123,6 +154,14 @@ def test_a_broken_pdf_is_a_finding(root):
     pytest.importorskip("pypdf", reason="the extra penstock[documents] is not installed: PDF files are not tested")
     put(root, "a.pdf", b"%PDF-1.7\nnothing of the kind")
     assert "not a readable PDF" in read(root)[1]["a.pdf"].problem
+
+
+def test_what_is_wrong_with_a_pdf_is_said_by_its_finding_alone(root, caplog):
+    pytest.importorskip("pypdf", reason="the extra penstock[documents] is not installed: PDF files are not tested")
+    put(root, "a.pdf", pdf("Water drives it").replace(b"%%EOF", b""))
+    put(root, "b.pdf", b"%PDF-1.7\nnothing of the kind")
+    read(root)
+    assert caplog.records == []
 
 
 def test_a_pdf_gives_its_pages(root):

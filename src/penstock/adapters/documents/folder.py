@@ -2,10 +2,12 @@
 
 - One bad file never ends the reading: it comes out as a finding in its place.
 - No file outside the folder is read, whatever links lead there; a loop of links is walked once.
+- Files of other kinds are not read; one finding at the end counts them.
 - Order and ids depend on the names in the folder only: an id is the path below the folder, with `/`.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,14 +60,25 @@ class Folder:
 
 
 def open_folder(root: Path, *, file_bytes_max: int = FILE_BYTES_MAX, files_max: int = FILES_MAX) -> Folder:
-    """Walk through a folder (names only). Hidden files and folders, node_modules and __pycache__ are left out.
+    """Walk through a folder (names only), or take a single file.
 
-    Raises `Missing` when there is no such folder.
+    Hidden files and folders, node_modules and __pycache__ are left out.
+    Raises `Missing` when there is no such folder or file, and `Refused` when there is nothing of a known kind in it.
     """
+    if root.is_file():
+        if root.suffix.lower() not in READERS:
+            raise Refused(f"{root} is of a kind that is not read", f"give a file of these: {', '.join(READERS)}")
+        return Folder(root.parent, (root,), file_bytes_max=file_bytes_max)
     if not root.is_dir():
-        raise Missing(f"the folder {root}", "give the path of a folder with documents")
+        raise Missing(f"the folder or file {root}", "give the path of a folder with documents, or of a document")
     walk = _Walk(root.resolve(), files_max)
     walk.enter(root)
+    if not walk.entries:
+        others = f", only {walk.others()}" if walk.kinds else ""
+        reason = f"no documents found in {root} ({', '.join(READERS)}){others}"
+        raise Refused(reason, "give a folder that has such files")
+    if walk.kinds:
+        walk.entries.append(Finding(walk.others(), f"left out: {', '.join(sorted(walk.kinds))}"))
     return Folder(root, tuple(walk.entries), file_bytes_max=file_bytes_max)
 
 
@@ -80,6 +93,7 @@ class _Place:
 class _Walk:
     def __init__(self, root: Path, files_max: int) -> None:
         self.entries: list[Path | Finding] = []
+        self.kinds: Counter[str] = Counter()  # of the files that are not read
         self._root = root
         self._files_max = files_max
         self._files = 0
@@ -110,6 +124,11 @@ class _Walk:
                 self.entries.append(Finding(_id(top, folder), problem, "give a smaller folder"))
                 return
 
+    def others(self) -> str:
+        """Return how many files are not read, in words."""
+        count = self.kinds.total()
+        return f"{count:,} files of other kinds" if count > 1 else "1 file of another kind"
+
     def _belongs(self, top: Path, path: Path) -> bool:
         if path.name.startswith(".") or path.name in _SKIPPED_FOLDERS:
             return False
@@ -132,11 +151,15 @@ class _Walk:
         try:
             if path.is_dir():
                 return True
-            if path.suffix.lower() in READERS and path.is_file():
-                self._full = self._files == self._files_max
-                if not self._full:
-                    self.entries.append(path)
-                    self._files += 1
+            if not path.is_file():
+                return False
+            if path.suffix.lower() not in READERS:
+                self.kinds[path.suffix.lower() or "(none)"] += 1
+                return False
+            self._full = self._files == self._files_max
+            if not self._full:
+                self.entries.append(path)
+                self._files += 1
         except OSError:
             # Gone since it was listed, or a name too long: nothing to read either way.
             return False

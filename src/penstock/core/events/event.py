@@ -36,6 +36,13 @@ class Event(BaseModel):
         cls.topic_ = topic or _kebab(cls.__name__)
         cls.key_ = key if key is not None else cls.key_
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.key_ is not None and cls.key_ not in cls.model_fields:
+            hint = f"one of its fields: {', '.join(cls.model_fields) or 'it has none'}"
+            raise Invalid(f"the event {cls.__name__}", (Finding("key", f"{cls.key_!r} is not a field", hint),))
+
     def encoded(self) -> bytes:
         """Return the event's data as JSON; `Invalid` when it cannot be written (half a character, bytes that are no text)."""
         try:
