@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from penstock.core.agents.control import Cancel, Signal
-from penstock.core.agents.declaration import Agent, Handler, Options, declare
+from penstock.core.agents.declaration import Agent, Handler, Options, declare, declared
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
@@ -61,11 +61,12 @@ class App:
         `batch`: take up to so many events at once, as a list. Raises `Invalid` with all findings.
         """
 
-        def declared(function: H) -> H:
-            self._add(declare(function, name or function.__name__, Options(**options)))
+        def added(function: H) -> H:
+            # What is no function has no name: it is said what is wrong with it.
+            self._add(declared(function, name or getattr(function, "__name__", ""), options))
             return function
 
-        return declared if handler is None else declared(handler)
+        return added if handler is None else added(handler)
 
     @overload
     def workflow(self, handler: H, /) -> H: ...
@@ -77,12 +78,12 @@ class App:
         A run begins with the event and may wait for days: for agents that it calls, timers, signals. It survives restarts.
         """
 
-        def declared(function: H) -> H:
+        def added(function: H) -> H:
             options = Options(key=key, retry=NO_RETRY, workflow=True)
             self._add(declare(function, name or function.__name__, options))
             return function
 
-        return declared if handler is None else declared(handler)
+        return added if handler is None else added(handler)
 
     def _add(self, agent: Agent) -> None:
         if agent.name in self.agents:
@@ -181,17 +182,20 @@ class Running:
 
 
 def load(path: Path) -> App:
-    """Return the app that a Python file defines; `Invalid` when there is none, or more than one."""
+    """Return the app that a Python file defines; `Invalid` when there is none, or more than one.
+
+    The file is executed: what it raises leaves as it is.
+    """
     import importlib.util
     import sys
 
+    hint = "give the path of a Python file with an App in it"
     if not path.is_file():
-        raise Invalid(
-            str(path), (Finding("file", "does not exist", "give the path of a Python file with an App in it"),)
-        )
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise Invalid(str(path), (Finding("file", problem, hint),))
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise Invalid(str(path), (Finding("file", "is not a Python file", hint),))
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # annotations are looked up there
     sys.path.insert(0, str(path.parent))

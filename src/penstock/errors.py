@@ -70,7 +70,7 @@ class Invalid(PenstockError):
         self.findings = findings
 
     def __str__(self) -> str:
-        return "\n  ".join([f"{self.what} is not valid:", *(str(f) for f in self.findings)])
+        return "\n  ".join([f"cannot accept {self.what}:", *(str(f) for f in self.findings)])
 
 
 class Missing(PenstockError):

@@ -157,6 +157,20 @@ def test_a_file_without_an_app_is_not_valid(folder):
     (folder / "empty.py").write_text("")
     assert "define exactly one" in said("serve", "empty.py", code=2)
     assert "does not exist" in said("dev", "nothing.py", code=2)
+    (folder / "README.md").write_text("# An app")
+    assert "is not a Python file" in said("serve", "README.md", code=2)
+    assert "is a folder" in said("serve", ".", code=2)
+
+
+@pytest.mark.parametrize("wrong", ['"worker"', "retires=3", 'batch="10"', "retry=3"])
+def test_an_agent_that_is_declared_wrongly_is_said_to_be(folder, wrong):
+    (folder / "wrong.py").write_text(PLAN.replace("retry=Retry(attempts_max=1)", wrong))
+    message = said("serve", "wrong.py", code=2)
+    assert message.startswith(
+        "penstock: cannot accept agent 'worker':" if "=" in wrong else "penstock: cannot accept agent"
+    )
+    assert wrong.partition("=")[0].strip('"') in message
+    assert "Traceback" not in message
 
 
 def test_reading_needs_no_web_framework(done, folder):

@@ -68,6 +68,17 @@ async def test_a_wait_out_of_bounds_is_refused(client, wait_s):
 async def test_all_that_is_wrong_with_an_event_is_said_at_once(client):
     document = problem(await client.post("/v1/agents/answer", json={"text": 3, "mood": "bad"}), 422, "invalid")
     assert {each["path"] for each in document["findings"]} == {"session_id", "text", "mood"}
+    assert document["detail"].startswith("cannot accept the data of Question.v1:")
+
+
+async def test_what_is_said_of_an_unknown_field_names_the_known_ones(client):
+    document = problem(await client.post("/v1/agents/answer", json={**ASK, "mood": "bad"}), 422, "invalid")
+    (finding,) = document["findings"]
+    assert (finding["path"], finding["hint"]) == ("mood", "the fields are session_id, text")
+    document = problem(await client.post("/search", json={"query": "x", "topk": 3}), 422, "invalid")
+    (finding,) = document["findings"]
+    assert finding["path"] == "body.topk"
+    assert finding["hint"].startswith("the fields are query, top_k, collection,")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'"x"', b"\xff", b"[" * 100_000])

@@ -15,6 +15,7 @@ from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import run_id
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid, Missing, Refused
+from penstock.gateway.bodies import taken
 from penstock.gateway.callers import IdempotencyKey, OpenVisits, RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
 from penstock.gateway.runs import run_of
@@ -95,7 +96,7 @@ def _add(router: APIRouter, agent: Agent) -> None:
     async def call(request: Request, running: RunningApp, visits: OpenVisits, asked: _Asked) -> Response:
         if agent.options.batch:
             raise Refused(f"{agent.name!r} takes batches, which have no run of their own", "send it to /v1/events")
-        event = _chosen(types, asked.type).decoded(await json_body(request))
+        event = taken(_chosen(types, asked.type), await json_body(request))
         sent = await running.send(event, id=asked.event_id, tenant=asked.tenant)
         if asked.event_id is not None:
             await _require_same(running, event, sent, asked.tenant)

@@ -19,6 +19,7 @@ from penstock.app import Running
 from penstock.core.events.cloudevents import from_cloudevent
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid, LimitReached, Missing
+from penstock.gateway.bodies import taken
 from penstock.gateway.callers import RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
 
@@ -116,7 +117,7 @@ def _sent(running: Running, document: Mapping[str, Any], tenant: str) -> _Sent:
         findings.append(Finding("tenant", f"is {document['tenant']!r}", "the tenant is given by the header X-Tenant"))
     if findings:
         raise Invalid("the CloudEvent", tuple(findings))
-    event = engine.parts.topology.named(envelope.type).event.decoded(envelope.data)
+    event = taken(engine.parts.topology.named(envelope.type).event, envelope.data)
     return _Sent(event, event_id(tenant, envelope.id, envelope.source), envelope.key or None)
 
 

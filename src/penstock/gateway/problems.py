@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from penstock.errors import Fenced, Finding, Invalid, LimitReached, Missing, PenstockError, Refused, Unavailable
+from penstock.gateway.bodies import known_fields
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -94,10 +95,25 @@ async def _ours(_: Request, error: Exception) -> Response:
     return problem_response(error)
 
 
-async def _not_valid(_: Request, error: Exception) -> Response:
+async def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), error
-    found = [(".".join(str(part) for part in each["loc"]), str(each["msg"])) for each in error.errors()]
-    return problem_response(Invalid("the request", tuple(Finding(path, message) for path, message in found)))
+    model = _body_of(request)
+    findings = [
+        Finding(
+            ".".join(str(part) for part in each["loc"]),
+            str(each["msg"]),
+            "" if model is None or each["loc"][0] != "body" else known_fields(model, each["type"], each["loc"][1:]),
+        )
+        for each in error.errors()
+    ]
+    return problem_response(Invalid("the request", tuple(findings)))
+
+
+def _body_of(request: Request) -> type[BaseModel] | None:
+    """Return the model of the body that the request's route takes, if it has one."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    model = None if body is None else body.field_info.annotation
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
 async def _http(_: Request, error: Exception) -> Response:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from penstock.core.agents.declaration import BATCH_MAX, Options, declare, event_key
+from penstock.core.agents.declaration import BATCH_MAX, Options, declare, declared, event_key
 from penstock.core.agents.policy import Retry
 from penstock.core.events.event import Event
 from penstock.errors import Invalid
@@ -132,6 +132,16 @@ def not_async(event: Asked) -> None: ...
         (plain, Options(retry=Retry(attempts_max=0, factor=0.5)), ["retry.attempts_max", "retry.factor"]),
         (not_async, Options(key="nowhere", timeout_s=-1, batch=3), ["timeout_s", "handler", "batch", "key"]),
         (unknown_name, Options(timeout_s=-1), ["timeout_s", "annotations"]),
+        (many, Options(batch="10"), ["batch"]),
+        (many, Options(batch=2.0), ["batch"]),
+        (many, Options(batch=True), ["batch"]),
+        (plain, Options(timeout_s="5"), ["timeout_s"]),
+        (plain, Options(timeout_s=None), ["timeout_s"]),
+        (plain, Options(retry=3), ["retry"]),
+        (plain, Options(retry=Retry(attempts_max="3", delay_s=None)), ["retry.attempts_max", "retry.delay_s"]),
+        (plain, Options(key=3), ["key"]),
+        (plain, Options(key=["session_id"]), ["key"]),
+        ("plain", Options(), ["handler", "annotations"]),
     ],
 )
 def test_each_thing_that_is_wrong_is_found(handler, options, paths):
@@ -141,10 +151,24 @@ def test_each_thing_that_is_wrong_is_found(handler, options, paths):
     assert all(finding.hint for finding in refusal.value.findings)
 
 
-@pytest.mark.parametrize("name", ["", "a:b", ":"])
+@pytest.mark.parametrize("name", ["", "a:b", ":", 5])
 def test_a_name_must_be_one_that_a_run_id_can_end_with(name):
     with pytest.raises(Invalid, match="name: is"):
         declare(plain, name, Options())
+
+
+def test_an_option_that_there_is_not_is_found_with_all_else():
+    with pytest.raises(Invalid) as refusal:
+        declared(plain, "a", {"retires": 3, "timeout_s": 0, "workflow": True})
+    found = {finding.path: finding.hint for finding in refusal.value.findings}
+    assert list(found) == ["retires", "workflow", "timeout_s"]
+    assert found["retires"] == "the options are name, key, retry, timeout_s, batch"
+    with pytest.raises(Invalid, match="retires: is not an option"):
+        declared(plain, "a", {"retires": 3})
+
+
+def test_options_are_given_by_name():
+    assert declared(plain, "a", {"timeout_s": 5}).options == Options(timeout_s=5)
 
 
 def taken_and_given(handler, **options):

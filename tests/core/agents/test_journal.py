@@ -209,7 +209,7 @@ def test_a_number_of_numpy_comes_back_as_its_kind(value):
     ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_stored_is_said_of_the_step(value):
-    with pytest.raises(Invalid, match="the result of step search#0 is not valid"):
+    with pytest.raises(Invalid, match="cannot accept the result of step search#0"):
         encode_value(value, "search#0")
 
 

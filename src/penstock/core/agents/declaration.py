@@ -7,7 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from penstock.core.agents.policy import DEFAULT_RETRY, Retry
@@ -16,6 +16,7 @@ from penstock.errors import Finding, Invalid
 
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 BATCH_MAX = 4096
+OPTIONS = ("key", "retry", "timeout_s", "batch")  # those that `@app.agent` takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,27 @@ class Agent:
         return self.options.key if self.options.key is not None else event.key_
 
 
+def declared(handler: Handler, name: str, given: Mapping[str, Any]) -> Agent:
+    """Read an agent from a function, and options by their names; `Invalid` with all findings."""
+    unknown = [
+        Finding(each, "is not an option of an agent", f"the options are name, {', '.join(OPTIONS)}")
+        for each in given
+        if each not in OPTIONS
+    ]
+    known = Options(**{each: value for each, value in given.items() if each in OPTIONS})
+    try:
+        agent = declare(handler, name, known)
+    except Invalid as error:
+        raise Invalid(error.what, (*unknown, *error.findings)) from error
+    if unknown:
+        raise Invalid(f"agent {name!r}", tuple(unknown))
+    return agent
+
+
 def declare(handler: Handler, name: str, options: Options) -> Agent:
     """Read an agent from a function; `Invalid` with all findings."""
     findings = _option_findings(options)
-    if not name or ":" in name:  # it ends the id of a run, after a colon
+    if not _is_text(name) or not name or ":" in name:  # it ends the id of a run, after a colon
         findings.append(Finding("name", f"is {name!r}", "a name without a colon"))
     if not inspect.iscoroutinefunction(handler):
         findings.append(Finding("handler", "is not an async function", "write `async def`"))
@@ -70,7 +88,7 @@ def declare(handler: Handler, name: str, options: Options) -> Agent:
     accepts = _accepted(taken, batch=options.batch, findings=findings)
     for event in accepts:
         key = options.key
-        if key is not None and key not in event.model_fields:
+        if _is_text(key) and key not in event.model_fields:
             findings.append(
                 Finding("key", f"{key!r} is not a field of {event.__name__}", f"one of {', '.join(event.model_fields)}")
             )
@@ -90,12 +108,36 @@ def event_key(event: type[Event], agents: Mapping[str, Agent]) -> str | None:
 
 
 def _option_findings(options: Options) -> list[Finding]:
-    findings = options.retry.findings("retry")
-    if not options.timeout_s > 0:  # not a number is not either
-        findings.append(Finding("timeout_s", f"is {options.timeout_s!r}", "more than 0"))
-    if not 0 <= options.batch <= BATCH_MAX:
-        findings.append(Finding("batch", f"is {options.batch!r}", f"0 (one event at a time) to {BATCH_MAX}"))
+    """Return what is wrong with the options. No type checker has seen many of them: they may be anything."""
+    findings = _retry_findings(options.retry)
+    if not (_is_number(options.timeout_s) and options.timeout_s > 0):  # not a number is not either
+        findings.append(Finding("timeout_s", f"is {options.timeout_s!r}", "a number of seconds, more than 0"))
+    if not (_is_number(options.batch, int) and 0 <= options.batch <= BATCH_MAX):
+        findings.append(
+            Finding("batch", f"is {options.batch!r}", f"a whole number, 0 (one event at a time) to {BATCH_MAX}")
+        )
+    if not (options.key is None or _is_text(options.key)):
+        findings.append(Finding("key", f"is {options.key!r}", "the name of a field, as text"))
     return findings
+
+
+def _retry_findings(retry: object) -> list[Finding]:
+    if not isinstance(retry, Retry):
+        return [Finding("retry", f"is {retry!r}", "give a Retry: Retry(attempts_max=3)")]
+    findings = [
+        Finding(f"retry.{each.name}", f"is {getattr(retry, each.name)!r}", "a number")
+        for each in fields(Retry)
+        if not _is_number(getattr(retry, each.name))
+    ]
+    return findings or retry.findings("retry")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object, kind: Any = int | float) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _accepted(taken: Any, *, batch: int, findings: list[Finding]) -> tuple[type[Event], ...]:
