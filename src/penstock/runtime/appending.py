@@ -6,12 +6,15 @@ from msgspec.structs import replace
 
 from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id, event_of
 from penstock.core.events.event import Event
+from penstock.core.events.texts import storable
 from penstock.errors import LimitReached, Refused
 from penstock.runtime.topology import Topology
 
 DEPTH_MAX = 64
 EVENT_BYTES_MAX = 1024 * 1024
 KEY_BYTES_MAX = 1024
+ID_BYTES_MAX = 16 * 1024
+TENANT_BYTES_MAX = 1024
 PARTITION = 0
 
 
@@ -31,7 +34,8 @@ class Appender:
         """Return an event from outside with its place."""
         kind = self._topology.kind(type(event))
         data = _bounded(event)
-        key = _storable(kind.key_of(event) if key is None else key)
+        key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
+        storable("the tenant", tenant, TENANT_BYTES_MAX)
         envelope = Envelope(id, f"/{self._app}", event.type_, key, now_ms, data, tenant, correlation_id=id)
         return self._placed(kind.topic, envelope)
 
@@ -68,7 +72,7 @@ class Appender:
 
     def check(self, event: Event, key: str | None, cause: Envelope) -> None:
         """Refuse what must not be emitted, before anything of the handling is written."""
-        _storable(self._topology.kind(type(event)).key_of(event) if key is None else key)
+        storable("the key", self._topology.kind(type(event)).key_of(event) if key is None else key, KEY_BYTES_MAX)
         if cause.depth >= DEPTH_MAX:
             raise LimitReached("the number of hops since the first event", cause.depth + 1, DEPTH_MAX)
         _bounded(event)
@@ -78,15 +82,10 @@ class Appender:
         return Recorded(Position(topic, PARTITION, offset), envelope)
 
 
-def _storable(text: str) -> str:
-    """Return a key that every store can hold; `Refused` for half a character (a lone surrogate) or an endless one."""
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError as error:
-        raise Refused(f"the key {text!r} is not text ({error.reason})", "mend the key") from error
-    if size > KEY_BYTES_MAX:
-        raise LimitReached("the length of a key, in bytes,", size, KEY_BYTES_MAX)
-    return text
+def check_id(event_id: str) -> None:
+    """Refuse an id from outside that cannot be stored, or that says nothing."""
+    if not storable("the id", event_id, ID_BYTES_MAX):
+        raise Refused("the id is empty", "give a text, or none at all")
 
 
 def _bounded(event: Event) -> bytes:

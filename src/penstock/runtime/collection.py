@@ -14,7 +14,7 @@ from msgspec import Struct
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.fusion import fused
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space
-from penstock.errors import PenstockError, Unavailable
+from penstock.errors import Unavailable
 from penstock.ports.embedder import Embedder
 from penstock.ports.vectors import VectorIndex
 from penstock.ports.words import WordIndex
@@ -76,8 +76,8 @@ class Collection:
     async def search(self, search: Search, tenant: str = DEFAULT_TENANT) -> list[Found]:
         """Return the best passages, best first."""
         future: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
-        if not self._asked:
-            self._tasks.start(self._answer())
+        if not self._asked and not self._tasks.start(self._answer()):
+            raise Unavailable("the engine", "search", "it was stopped")
         self._asked.append((tenant, search, future))
         return await future
 
@@ -103,7 +103,7 @@ class Collection:
             texts = [search.text for search, _ in members]
             try:
                 found = await self._found(self._space(tenant), texts, mode, filter_, limit)
-            except PenstockError as error:
+            except Exception as error:  # noqa: BLE001 - an embedder may raise anything, and only who asked is to blame
                 for _, future in members:
                     if not future.done():
                         future.set_exception(error)

@@ -35,7 +35,8 @@ class Committer:
         self._units = 0
         self._news = 0
         self._committing = False
-        self._durable: asyncio.Future[None] | None = None
+        self._durable: asyncio.Future[None] | None = None  # what was added since the last commit began
+        self._landing: asyncio.Future[None] | None = None  # what the commit under way takes
         self._next: asyncio.Future[None] | None = None
         self.number = 1  # of the commit that takes what is added now
         self.durable_number = 0
@@ -80,12 +81,13 @@ class Committer:
         """Return once everything added so far is durable."""
         if self.failure is not None:
             raise self.failure
-        if self.idle:
+        if self._wake.is_set():
+            waited = self._durable = self._durable or asyncio.get_running_loop().create_future()
+        elif self._committing:  # it takes all that was added: another one would be empty
+            waited = self._landing = self._landing or asyncio.get_running_loop().create_future()
+        else:
             return
-        if self._durable is None:
-            self._durable = asyncio.get_running_loop().create_future()
-        self._wake.set()
-        await asyncio.shield(self._durable)  # many wait for the same commit, and one that gives up must not end it
+        await asyncio.shield(waited)  # many wait for the same commit, and one that gives up must not end it
 
     async def next_commit(self) -> None:
         """Return after the next commit, whoever asks for it."""
@@ -104,26 +106,33 @@ class Committer:
 
     async def flush(self) -> None:
         """Commit what was added."""
-        durable, self._durable = self._durable, None
+        self._landing, self._durable = self._durable, None
         writes, releases, number = self._taken()
         self._committing = True
         try:
             await self._store.commit(self.claim, number, writes)
         except PenstockError as error:
-            self.failure = error
-            _fail([durable, self._durable, self._next], error)
+            self.stop(error)
             raise
         finally:
             self._committing = False
         self.durable_number = number
         for release in releases:
             release()
-        if durable is not None:
-            durable.set_result(None)
+        if self._landing is not None:
+            landed, self._landing = self._landing, None
+            landed.set_result(None)
         if self._next is not None:
             following, self._next = self._next, None
             following.set_result(None)
         self.on_room()
+
+    def stop(self, error: PenstockError) -> None:
+        """Tell all who wait, and whoever comes from now on, that nothing more is committed."""
+        if self.failure is None:
+            self.failure = error
+        _fail([self._landing, self._durable, self._next], self.failure)
+        self._landing = self._durable = self._next = None
 
     async def _gathered(self) -> None:
         """Wait while the handlings under way still bring something new: a turn that ends within a few ticks costs one sync."""

@@ -11,12 +11,21 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from penstock.core.agents.journal import encode_value, shaped
+from penstock.core.agents.journal import STEP_BYTES_MAX, encode_value, shaped
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
+from penstock.core.events.texts import storable
 from penstock.core.knowledge.passages import IndexWrite
-from penstock.core.sessions.history import TTL_MS, History, Role, SessionMessage, encode_messages
+from penstock.core.sessions.history import (
+    MESSAGE_BYTES_MAX,
+    ROLES,
+    TTL_MS,
+    History,
+    Role,
+    SessionMessage,
+    encode_messages,
+)
 from penstock.errors import LimitReached, Missing, Refused
 from penstock.runtime.collection import Collection
 from penstock.runtime.lanes import Delivery
@@ -29,6 +38,8 @@ from penstock.runtime.steps import Steps, scope
 P = ParamSpec("P")
 R = TypeVar("R")
 EMITTED_MAX = 10_000
+NAME_BYTES_MAX = 4096  # of a value
+VALUE_BYTES_MAX = STEP_BYTES_MAX
 _current: "ContextVar[Context | None]" = ContextVar("penstock_context", default=None)
 
 
@@ -40,7 +51,17 @@ def current() -> "Context | None":
 class Context:
     """One attempt at handling one event (or one batch)."""
 
-    __slots__ = ("_delivery", "_messages", "_services", "_session", "_steps", "_values", "emitted", "events", "index")
+    __slots__ = (
+        "_delivery",
+        "_services",
+        "_session",
+        "_steps",
+        "_values",
+        "emitted",
+        "events",
+        "index",
+        "over",
+    )
 
     def __init__(self, delivery: Delivery, services: Services) -> None:
         self._delivery = delivery
@@ -50,8 +71,9 @@ class Context:
         self.emitted: list[tuple[Event, str | None]] = []
         self.index: list[IndexWrite] = []  # passages of an index that lies in the state store
         self.events = delivery.events
+        self.over = False  # whether the attempt has ended; tasks that it left behind may still run
         cause = delivery.events[0].event
-        self._steps = Steps(delivery.run_id, delivery.journal, cause.correlation_id, services)
+        self._steps = Steps(delivery.run_id, delivery.journal, cause.correlation_id, services, delivery.executing)
 
     @property
     def run_id(self) -> str:
@@ -78,7 +100,7 @@ class Context:
 
     @property
     def key(self) -> str:
-        return self._delivery.lane.partition("/")[2]
+        return self._delivery.lane[len(self.tenant) + 1 :]
 
     @overload
     async def step(self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **options: P.kwargs) -> R: ...
@@ -139,6 +161,7 @@ class Context:
 
     def let_go(self) -> None:
         """The handling is over: what it held may be dropped from memory."""
+        self.over = True
         memory = self._services.memory
         if self._session is not None and self._session.entry is not None:
             memory.sessions.let_go(self._session.entry)
@@ -171,6 +194,8 @@ class Context:
     ) -> Any:
         if self._delivery.agent.options.batch:
             return await self._step_of_batch(name, call, args, options, effects=effects)
+        if self.over:
+            raise Refused(f"step {name!r} comes after its handling has ended", "await in the handler what it starts")
         return await self._steps.execute(name, call, args, options, effects=effects)
 
     async def _step_of_batch(
@@ -201,10 +226,13 @@ class Session:
     async def history(self, last: int = 20) -> list[SessionMessage]:
         """Return the last messages (20 at most), oldest first, with those that this handling added."""
         entry = self.entry or await self._hold()
-        return [*entry.content.messages, *self.added][-last:]
+        return [*entry.content.messages, *self.added][-last:] if last > 0 else []
 
     async def add(self, role: Role, content: str) -> None:
-        """Add a message when this handling is committed."""
+        """Add a message when this handling is committed; `Refused` and `LimitReached` for what cannot be stored."""
+        if role not in ROLES:
+            raise Refused(f"the role of a message is {role!r}", f"one of {', '.join(ROLES)}")
+        storable("a message", content, MESSAGE_BYTES_MAX)
         if self.entry is None:
             await self._hold()
         self.added.append(SessionMessage(role, content, self._services.clock.now_ms()))
@@ -235,10 +263,15 @@ class Values:
         return plain if to is Any else shaped(plain, to)
 
     async def set(self, name: str, value: Any) -> None:
-        """Set a value when this handling is committed; None removes it."""
+        """Set a value when this handling is committed; None removes it. `LimitReached` beyond 4 MiB."""
+        if not storable("the name of a value", name, NAME_BYTES_MAX):
+            raise Refused("the name of a value is empty", "name it")
+        body = None if value is None else encode_value(value, name)
+        if body is not None and len(body) > VALUE_BYTES_MAX:
+            raise LimitReached(f"the value {name!r}, in bytes,", len(body), VALUE_BYTES_MAX)
         if self.entry is None:
             await self._hold()
-        self.changed[name] = None if value is None else encode_value(value, name)
+        self.changed[name] = body
 
     async def _hold(self) -> Entry[dict[str, bytes]]:
         self.entry = await self._services.memory.values.hold(self.key)

@@ -6,6 +6,8 @@ Handlings of one agent have the same time, so they run out in the order in which
 import asyncio
 from collections import deque
 
+OVER_MIN = 64  # entries from which on it pays to look for those that are over
+
 
 class Watched:
     """A handling with a deadline."""
@@ -26,6 +28,10 @@ class Deadlines:
         self._timeout_s = timeout_s
         self._queue: deque[Watched] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._sweep_at = OVER_MIN
+
+    def __len__(self) -> int:
+        return len(self._queue)
 
     def watch(self) -> Watched:
         """Watch the current task from now on, until `over` is set on what is returned."""
@@ -34,6 +40,9 @@ class Deadlines:
         assert task is not None
         watched = Watched(task, loop.time() + self._timeout_s)
         self._queue.append(watched)
+        if len(self._queue) > self._sweep_at:  # one that takes long at the head must not keep all behind it
+            self._queue = deque(each for each in self._queue if not each.over)
+            self._sweep_at = max(OVER_MIN, 2 * len(self._queue))
         if self._timer is None:
             self._timer = loop.call_at(watched.deadline_s, self._check)
         elif len(self._queue) > 1 and self._queue[0].over:

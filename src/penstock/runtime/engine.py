@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 from penstock.core.agents.journal import decode_value
 from penstock.core.agents.progress import Progress
-from penstock.core.events.envelope import Recorded, run_id
+from penstock.core.events.envelope import Recorded, may_be_emitted, run_id
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import DEFAULT_TENANT
-from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, RunFailed, TimedOut
+from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, RunFailed, TimedOut, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
 from penstock.ports.state import StoredRun
 from penstock.ports.store import Store
-from penstock.runtime.appending import PARTITION, Appender
+from penstock.runtime.appending import PARTITION, Appender, check_id
 from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.handling import Handlings
@@ -41,6 +41,7 @@ E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 REPLY_WAIT_S = 60.0
 GRACE_S = 5.0
+FOLLOWED_MAX = 256  # events whose runs are asked for when an earlier event is asked about again
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,16 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
                 await engine.drained(GRACE_S)
             except BaseException as error:  # noqa: BLE001 - the caller's own error leaves as it came, outside of any group
                 failure = error
+            tasks.ending = True
             raise _Stopped  # noqa: TRY301 - ends the tasks of the group
     except* _Stopped:
         pass
     except* PenstockError as group:
         failure = group.exceptions[0]
+    finally:
+        ended = failure if isinstance(failure, PenstockError) else Unavailable("the engine", "commit", "it was stopped")
+        committer.stop(ended)
+        releases.broken(ended)
     if failure is not None:
         raise failure
 
@@ -130,6 +136,8 @@ class Engine:
         self._handlings = handlings
         self._by_topic: dict[str, list[Subscription]] = {}
         self._unsure: dict[str, Recorded] = {}  # events with an id from outside that are not durable yet
+        self._asking: dict[str, int] = {}  # ids that the store is being asked about, and how often
+        self._late: set[str] = set()  # ids among them that became durable meanwhile
         handlings.on_appended = self.appended
 
     def subscribed(self, done: Mapping[tuple[str, str, int], Progress]) -> list[Subscription]:
@@ -142,6 +150,8 @@ class Engine:
                 progress = done.get((agent.name, topic, PARTITION), Progress())
                 subscription = Subscription(agent, topic, PARTITION, progress, lanes)
                 subscription.known_to = self._appender.end(topic)
+                subscription.on_skipped = self._skipped
+                subscription.on_caught_up = self.services.committer.add  # whoever waits for a commit looks again
                 for event in agent.accepts:
                     if event.topic_ == topic:
                         subscription.takes(self.parts.topology.kind(event))
@@ -206,13 +216,13 @@ class Engine:
         Raises `RunFailed` when an agent on the way gave up, `TimedOut` when nothing came (the work goes on).
         """
         self._require_answerable(event, reply)
-        event_id = id or self.services.clock.new_id()
+        event_id = self.services.clock.new_id() if id is None else id
         with self.services.releases.reply(event_id, reply.type_) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
             if not is_new:
-                for earlier in await self.parts.store.origin(event_id):
-                    if earlier.event.type == reply.type_:
-                        return reply.decoded(earlier.event.data)
+                earlier = await self._answer_to(event_id, reply)
+                if earlier is not None:
+                    return earlier
             recorded = await self._within(waiting, within_s, f"the answer to event {event_id}")
         return reply.decoded(recorded.event.data)
 
@@ -227,7 +237,7 @@ class Engine:
     ) -> bytes:
         """Append an event and return what `agent` returns for it, as JSON, once that is durable."""
         self.require_taker(agent, event)
-        event_id = id or self.services.clock.new_id()
+        event_id = self.services.clock.new_id() if id is None else id
         run = run_id(event_id, agent)
         with self.services.releases.run(run) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
@@ -277,9 +287,13 @@ class Engine:
         while committer.full:  # the disk does not keep up: whoever sends more waits
             await committer.durable()
         if id is not None and not made_here:
-            known = self._unsure.get(id) or await self.parts.store.event(id) or self._unsure.get(id)
+            known = await self._known(id)
             if known is not None:
+                if known.event.tenant != tenant:
+                    raise Refused(f"the id {id!r} is taken", "use another id")
                 return known, False
+            if may_be_emitted(id):
+                raise Refused(f"the id {id!r} is one that the engine gives to emitted events", "use another id")
         now_ms = self.services.clock.now_ms()
         recorded = self._appender.submitted(
             event, id=id or self.services.clock.new_id(), tenant=tenant, key=key, now_ms=now_ms
@@ -292,8 +306,48 @@ class Engine:
         self.appended(recorded)
         return recorded, True
 
+    async def _known(self, id: str) -> Recorded | None:
+        """Return the event with an id from outside, durable or not."""
+        check_id(id)
+        known = self._unsure.get(id)
+        if known is not None:
+            return known
+        # An event that becomes durable after the store has looked, and before it has answered, stays in `_unsure`.
+        self._asking[id] = self._asking.get(id, 0) + 1
+        try:
+            return await self.parts.store.event(id) or self._unsure.get(id)
+        finally:
+            self._asking[id] -= 1
+            if not self._asking[id]:
+                del self._asking[id]
+                if id in self._late:
+                    self._late.remove(id)
+                    self._unsure.pop(id, None)
+
     def _sure(self, id: str) -> None:
-        self._unsure.pop(id, None)
+        if id in self._asking:
+            self._late.add(id)
+        else:
+            self._unsure.pop(id, None)
+
+    async def _answer_to(self, event_id: str, reply: type[E]) -> E | None:
+        """Return the first `reply` that followed from an earlier event; `RunFailed` when an agent gave up instead."""
+        followed = await self.parts.store.origin(event_id)
+        replies = [each for each in followed if each.event.type == reply.type_ and each.event.id != event_id]
+        if replies:
+            first = min(replies, key=lambda each: each.position.offset)
+            return reply.decoded(first.event.data)
+        kinds = self.parts.topology.kinds
+        for each in followed[:FOLLOWED_MAX]:
+            for agent in self.parts.topology.takers(kinds[each.event.type].event) if each.event.type in kinds else ():
+                stored = await self.parts.store.run(run_id(each.event.id, agent.name))
+                if stored is not None and stored.change.status == "failed":
+                    raise RunFailed(stored.change.run_id, stored.change.reason)
+        return None
+
+    def _skipped(self, subscription: Subscription) -> None:
+        agent, topic, partition = subscription.agent.name, subscription.topic, subscription.partition
+        self.services.committer.done(agent, topic, partition, subscription.progress)
 
     def appended(self, recorded: Recorded) -> None:
         """Deliver an event that was given its place just now."""
@@ -302,7 +356,7 @@ class Engine:
 
     @property
     def _behind(self) -> bool:
-        return any(each.behind or each.lanes.waiting for topic in self._by_topic.values() for each in topic)
+        return any(each.behind or each.lanes.held for topic in self._by_topic.values() for each in topic)
 
     async def _until(self, holds: Callable[[], bool], within_s: float) -> bool:
         committer = self.services.committer

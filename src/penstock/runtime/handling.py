@@ -95,8 +95,8 @@ class Handlings:
                 subscription.turned.set()
 
     async def _handle(self, delivery: Delivery) -> None:
-        if delivery.known:
-            await self._recall(delivery)
+        if delivery.known and not await self._recalled(delivery):
+            return
         context = Context(delivery, self._services)
         entered(context)
         watched = self._deadlines[delivery.agent.name].watch()
@@ -108,11 +108,13 @@ class Handlings:
                 watched.task.uncancel()
                 limit_s = delivery.agent.options.timeout_s
                 self._failed(delivery, TimeoutError(f"no result within timeout_s={limit_s:g}"))
-            elif watched.task.cancelling():
+            elif self._tasks.ending:
                 raise
-            else:  # the handler cancelled itself
+            else:  # the handler cancelled itself, or had itself cancelled
                 self._failed(delivery, error)
-        except Exception as error:  # noqa: BLE001 - a handler is the user's code: it may raise anything
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a handler is the user's code, and modules in Rust panic so
             self._failed(delivery, error)
         else:
             duration_ms = (self._services.clock.monotonic_s() - started_s) * 1000
@@ -131,17 +133,31 @@ class Handlings:
         result = await (agent.handler(argument, context) if agent.wants_context else agent.handler(argument))
         return self._outcome(context, result)
 
-    async def _recall(self, delivery: Delivery) -> None:
-        """Learn from the store how far an earlier process came with the run."""
+    async def _recalled(self, delivery: Delivery) -> bool:
+        """Learn what an earlier process left of the run; False when it must not be handled now."""
+        try:
+            wait_s = await self._recall(delivery)
+        except Invalid as error:  # its journal is damaged: no other run is to blame
+            self._failed(delivery, error)
+            return False
+        if wait_s <= 0:
+            return True
+        del self._under_way[delivery.run_id]  # another one has its place meanwhile
+        self._rest(delivery, wait_s)
+        self._services.committer.add()  # whoever waits for quiet looks again after a commit
+        return False
+
+    async def _recall(self, delivery: Delivery) -> float:
+        """Learn from the store how far an earlier process came with the run, and return how long its next attempt waits."""
         delivery.known = False
         stored = await self._store.run(delivery.run_id)
         if stored is None:
-            return
+            return 0.0
         delivery.journal = Journal(stored.records, stored.chunks)
         delivery.attempt = stored.change.attempt + 1
         wait_s = (stored.change.due_ms - self._services.clock.now_ms()) / 1000
-        if wait_s > 0:  # a clock that was set back must not make it longer than any wait of the policy
-            await self._services.clock.sleep(min(wait_s, delivery.agent.options.retry.delay_max_s))
+        # A clock that was set back must not make it longer than any wait of the policy.
+        return min(wait_s, delivery.agent.options.retry.delay_max_s)
 
     def _outcome(self, context: Context, result: Any) -> bytes:
         """Take the events in what a handler returned, and return it as JSON."""
@@ -191,6 +207,9 @@ class Handlings:
             return
         subscription = self._subscription(delivery)
         if isinstance(subscription.lanes, BatchLane) and len(delivery.events) > 1:
+            change = self._change(delivery, "failed", clock.now_ms())
+            change.reason = f"taken apart: {reason}"
+            self._services.committer.add().runs.append(change)
             subscription.lanes.take_apart(delivery)
             return
         self._bury(delivery, reason)
@@ -206,10 +225,13 @@ class Handlings:
         writes.runs.append(change)
         delivery.attempt += 1
         delivery.journal.rewind()
+        self._rest(delivery, wait_s)
+
+    def _rest(self, delivery: Delivery, wait_s: float) -> None:
+        self._resting += 1
         self._tasks.start(self._wait_and_start(delivery, wait_s))
 
     async def _wait_and_start(self, delivery: Delivery, wait_s: float) -> None:
-        self._resting += 1
         await self._services.clock.sleep(wait_s)
         self._resting -= 1
         self.start(delivery)

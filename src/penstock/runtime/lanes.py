@@ -3,6 +3,7 @@
 A lane exists while its key has a delivery under way; a delivery that is to be tried again keeps its lane.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -16,13 +17,14 @@ from penstock.core.events.envelope import run_id as run_id_of
 class Delivery:
     """One handling to be: the events (several for an agent that takes batches), and how often it was tried."""
 
-    __slots__ = ("agent", "attempt", "begun_ms", "events", "journal", "known", "lane", "run_id")
+    __slots__ = ("agent", "attempt", "begun_ms", "events", "executing", "journal", "known", "lane", "run_id")
 
     def __init__(self, agent: Agent, events: list[Recorded], lane: str, *, known: bool) -> None:
         self.agent = agent
         self.events = events
         self.lane = lane
         self.known = known  # whether the store may know something of the run already
+        self.executing: dict[str, asyncio.Future[None] | None] = {}  # steps under way, and who waits for their end
         self.attempt = 1
         self.begun_ms = 0
         self.journal = Journal()
@@ -38,11 +40,11 @@ Start = Callable[[Delivery], None]
 
 
 class Lanes(Protocol):
-    """The waiting deliveries of one agent."""
+    """The deliveries of one agent."""
 
     @property
-    def waiting(self) -> int:
-        """How many deliveries wait for their turn."""
+    def held(self) -> int:
+        """How many events are in memory: under way, or waiting for their turn, a place or another attempt."""
         ...
 
     def offer(self, delivery: Delivery) -> None:
@@ -60,9 +62,10 @@ class KeyLanes:
     def __init__(self, start: Start) -> None:
         self._start = start
         self._lanes: dict[str, deque[Delivery] | None] = {}
-        self.waiting = 0
+        self.held = 0
 
     def offer(self, delivery: Delivery) -> None:
+        self.held += 1
         lane = delivery.lane
         if lane not in self._lanes:
             self._lanes[lane] = None
@@ -72,12 +75,11 @@ class KeyLanes:
         if queue is None:
             queue = self._lanes[lane] = deque()
         queue.append(delivery)
-        self.waiting += 1
 
     def finished(self, delivery: Delivery) -> None:
+        self.held -= 1
         queue = self._lanes[delivery.lane]
         if queue:
-            self.waiting -= 1
             self._start(queue.popleft())
         else:
             del self._lanes[delivery.lane]
@@ -95,24 +97,23 @@ class BatchLane:
         self._queue: deque[Delivery] = deque()
         self._apart: deque[Delivery] = deque()
         self._busy = False
-
-    @property
-    def waiting(self) -> int:
-        return len(self._queue) + len(self._apart)
+        self.held = 0
 
     def offer(self, delivery: Delivery) -> None:
+        self.held += 1
         self._queue.append(delivery)
         if not self._busy:
             self._busy = True
             self._soon(self._next)  # what else arrives in this tick belongs to the same batch
 
-    def finished(self, delivery: Delivery) -> None:  # noqa: ARG002 - there is one lane
+    def finished(self, delivery: Delivery) -> None:
+        self.held -= len(delivery.events)
         self._next()
 
     def take_apart(self, delivery: Delivery) -> None:
         """Handle the events of a failed batch one by one, before anything else."""
         for each in delivery.events:
-            self._apart.append(Delivery(delivery.agent, [each], delivery.lane, known=False))
+            self._apart.append(Delivery(delivery.agent, [each], delivery.lane, known=True))
         self._next()
 
     def _next(self) -> None:

@@ -8,9 +8,11 @@ import msgspec
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
-from penstock.errors import Refused
+from penstock.core.events.texts import told
+from penstock.errors import LimitReached, Refused
 
 REASON_CHARS_MAX = 4000
+RESULT_BYTES_MAX = 16 * 1024 * 1024
 _OURS = Path(__file__).parents[1]
 _PYTHONS = Path(asyncio.__file__).parents[1]
 _json = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json")).encode
@@ -21,9 +23,12 @@ def body_of(result: Any) -> bytes:
     if result is None:
         return b""
     try:
-        return result.encoded() if isinstance(result, Event) else _json(result)
-    except (TypeError, AttributeError, ValueError, RecursionError) as error:
+        body = result.encoded() if isinstance(result, Event) else _json(result)
+    except (TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise Refused(f"what the handler returned cannot be stored ({error})", "return events or plain data") from error
+    if len(body) > RESULT_BYTES_MAX:
+        raise LimitReached("what the handler returned, in bytes of JSON,", len(body), RESULT_BYTES_MAX)
+    return body
 
 
 def events_of(result: Any) -> list[Event]:
@@ -47,7 +52,7 @@ def require_annotated(agent: Agent, result: Any) -> None:
 
 def reason_of(error: BaseException) -> str:
     """Return why a handler failed and where in the user's code, in at most `REASON_CHARS_MAX` characters."""
-    said = f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX]
+    said = told(error, REASON_CHARS_MAX)
     place = _place_of(error)
     return f"{said} [{place}]" if place else said
 

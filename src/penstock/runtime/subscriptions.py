@@ -17,7 +17,7 @@ from penstock.runtime.appending import Appender
 from penstock.runtime.lanes import Delivery, Lanes
 from penstock.runtime.topology import Kind
 
-WAITING_MAX = 8192  # deliveries of one agent that wait in memory
+WAITING_MAX = 8192  # events of one agent in memory
 PAGE = 512
 
 
@@ -33,6 +33,8 @@ class Subscription:
         self.read_to = progress.low
         self.behind = False
         self.known_to = 0  # up to this offset the store may know something of a run
+        self.on_skipped: Callable[[Subscription], object] = _nobody  # progress was made without a handling
+        self.on_caught_up: Callable[[], object] = _nobody
         self._kinds: dict[str, Callable[[Recorded], str]] = {}
         self.turned = asyncio.Event()  # something changed for one who is behind
 
@@ -43,7 +45,7 @@ class Subscription:
     def offer(self, recorded: Recorded) -> bool:
         """Deliver an event that follows all that was read; False when the agent is behind and will read it later."""
         offset = recorded.position.offset
-        if self.behind or offset != self.read_to + 1 or self.lanes.waiting >= WAITING_MAX:
+        if self.behind or offset != self.read_to + 1 or self.lanes.held >= WAITING_MAX:
             self.behind = True
             self.turned.set()
             return False
@@ -56,6 +58,7 @@ class Subscription:
         lane_of = self._kinds.get(recorded.event.type)
         if lane_of is None:
             self.progress.mark(offset)  # a topic may carry types that this agent does not take
+            self.on_skipped(self)
             return
         lane = f"{recorded.event.tenant}/{lane_of(recorded)}"
         self.lanes.offer(Delivery(self.agent, [recorded], lane, known=offset <= self.known_to))
@@ -65,7 +68,7 @@ class Subscription:
         while True:
             await self.turned.wait()
             self.turned.clear()
-            while self.behind and self.lanes.waiting < WAITING_MAX // 2:
+            while self.behind and self.lanes.held < WAITING_MAX // 2:
                 page = await log.read(self.topic, self.partition, after=self.read_to, limit=PAGE)
                 for recorded in page:
                     if recorded.position.offset in self.progress:
@@ -74,8 +77,13 @@ class Subscription:
                         self._deliver(recorded)
                 if self.read_to >= appender.end(self.topic):
                     self.behind = False
+                    self.on_caught_up()
                 elif not page:
                     break  # the rest is not durable yet: the next commit turns us on
+
+
+def _nobody(*_: object) -> None:
+    """Stand in for an engine that is not running yet."""
 
 
 def _lane_of(agent: Agent, kind: Kind) -> Callable[[Recorded], str]:

@@ -2,18 +2,26 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import copy_context
 from typing import Any
 
 
 class Tasks:
-    """The group in which everything of an engine runs: none outlives it, and an error in one ends all."""
+    """The group in which everything of an engine runs: none outlives it, and an error in one ends all.
+
+    Each begins with the context variables of the engine's beginning: what one handler sets is not the next one's (C10).
+    """
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
+        self._context = copy_context()
+        self.ending = False  # all are being cancelled, by us
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> bool:
         """Run `work` beside everything else, unless the engine is ending: then the next start does it, from the log."""
         try:
-            self._group.create_task(work)
+            self._group.create_task(work, context=self._context.copy())
         except RuntimeError:  # "TaskGroup is shutting down": there is no other way to ask
             work.close()
+            return False
+        return True

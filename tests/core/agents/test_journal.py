@@ -162,7 +162,7 @@ def test_plain_data_comes_back_as_it_was(value):
         (b"\x00\xff", bytes),
         ((1, "a", b"b"), tuple[int, str, bytes]),
         ({1: "a", 2: "b"}, dict[int, str]),
-        ({"a", "b"}, set[str]),
+        ({"a"}, set[str]),
         (datetime(2026, 1, 31, 12, tzinfo=UTC), datetime),
         (UUID(int=7), UUID),
         (Decimal("1.10"), Decimal),

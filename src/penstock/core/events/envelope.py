@@ -6,11 +6,14 @@ It is a msgspec Struct and not a dataclass because one is made, encoded and deco
 dataclass of eleven fields takes ten times as long to make (see docs/decisions/0002).
 """
 
+import re
 from hashlib import blake2b
 
 from msgspec import Struct
 
 DEFAULT_TENANT = "default"
+EMITTED_TAIL_BYTES = 9  # millions of events of one origin must not meet: the same ids come again at each replay
+_EMITTED = re.compile(rf"\.[0-9a-f]{{{2 * EMITTED_TAIL_BYTES}}}\Z")
 
 
 class Envelope(Struct, frozen=True, array_like=True):
@@ -51,8 +54,13 @@ def emitted_id(run_id: str, correlation_id: str, number: int) -> str:
 
     It begins with the correlation id, so that all events of one origin stand together in an index by id.
     """
-    tail = blake2b(f"{run_id}#{number}".encode(), digest_size=6).hexdigest()
+    tail = blake2b(f"{run_id}#{number}".encode(), digest_size=EMITTED_TAIL_BYTES).hexdigest()
     return f"{correlation_id}.{tail}"
+
+
+def may_be_emitted(event_id: str) -> bool:
+    """Whether a run could give this id to an event that it emits: then nobody else may."""
+    return _EMITTED.search(event_id) is not None
 
 
 def run_id(event_id: str, agent: str) -> str:

@@ -5,7 +5,7 @@ Only the newest `MESSAGES_MAX` are kept, in memory and in the store (C9).
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -13,8 +13,10 @@ from msgspec import Struct
 from penstock.errors import Finding, Invalid
 
 MESSAGES_MAX = 20
+MESSAGE_BYTES_MAX = 1024 * 1024
 TTL_MS = 30 * 24 * 3600 * 1000
 Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[str, ...] = get_args(Role)
 
 
 class SessionMessage(Struct, frozen=True, array_like=True):
