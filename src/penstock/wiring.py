@@ -77,6 +77,9 @@ def settings(
         name: environment[f"{PREFIX}{name.upper()}"] for name in names if environment.get(f"{PREFIX}{name.upper()}")
     }
     given |= {name: value for name, value in (flags or {}).items() if value}
+    if unknown := sorted(given.keys() - set(names)):
+        hint = f"one of {', '.join(names)}"
+        raise Invalid("the settings", tuple(Finding(name, "is not a setting", hint) for name in unknown))
     return replace(Settings(), **given)
 
 
@@ -94,6 +97,7 @@ async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = 
 
         clock = SystemClock()
     agents = dict(declared.agents)
+    _require_free({INDEXER, CONTROL} & agents.keys())
     if declared.collections:
         agents[INDEXER] = indexer()
     if any(agent.options.workflow for agent in agents.values()):
@@ -105,6 +109,13 @@ async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = 
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         yield Parts(declared.name, topology, RetryingStore(store, clock), clock, models, embedder, indexes)
+
+
+def _require_free(taken: set[str]) -> None:
+    """Refuse an agent with a name of penstock's own: it would be replaced without a word."""
+    if taken:
+        findings = tuple(Finding(name, "is the name of an agent of penstock's own", "give name=...") for name in taken)
+        raise Invalid("the app's agents", findings)
 
 
 def store_url(chosen: Settings, app: str) -> str:

@@ -111,3 +111,21 @@ async def test_another_embedder_than_a_collection_was_indexed_with_is_refused(tm
     with pytest.raises(Invalid, match="was indexed with static"):
         async with app.running(store=store, embedder="minilm"):
             raise AssertionError
+
+
+async def test_a_setting_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(Invalid, match="stroe: is not a setting"):
+        async with app.running(stroe="memory:"):
+            raise AssertionError
+
+
+async def test_an_agent_with_a_name_of_penstocks_own_is_refused():
+    other = App("other")
+
+    @other.agent(name="indexer")
+    async def mine(asked: Asked) -> None:
+        return None
+
+    with pytest.raises(Invalid, match="penstock's own"):
+        async with other.running(store="memory:"):
+            raise AssertionError
