@@ -198,7 +198,7 @@ def load(path: Path) -> App:
         raise Invalid(str(path), (Finding("file", "is not a Python file", hint),))
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # annotations are looked up there
-    sys.path.insert(0, str(path.parent))
+    sys.path.insert(0, str(path.resolve().parent))
     spec.loader.exec_module(module)
     apps: Mapping[int, App] = {id(value): value for value in vars(module).values() if isinstance(value, App)}
     if len(apps) != 1:

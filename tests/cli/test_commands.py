@@ -1,8 +1,11 @@
 import asyncio
 import json
+import re
+import shlex
 import subprocess
 import sys
 from contextlib import chdir
+from pathlib import Path
 
 import pytest
 from serving import HELLO, PENSTOCK
@@ -11,6 +14,8 @@ from typer.testing import CliRunner
 import penstock
 from penstock.app import load
 from penstock.cli import app
+from penstock.errors import RunFailed
+from penstock.gateway.shapes import STATUSES
 
 PLAN = """
 from penstock import App, Context, Event, Retry
@@ -101,6 +106,36 @@ def test_a_status_that_does_not_exist_is_named(done):
     assert "one of queued, running, retrying, succeeded, failed" in said("runs", "list", "--status", "odd", code=2)
 
 
+@pytest.mark.parametrize("command", [("runs", "good:worker", "RUN"), ("events", "good", "EVENT")])
+def test_the_app_and_the_id_come_in_any_order(done, command):
+    noun, one, name = command
+    assert told(noun, "show", one, "app.py") == told(noun, "show", "app.py", one)
+    assert f"{name}: is not given" in said(noun, "show", "app.py", code=2)
+    assert f"{name}: is given twice" in said(noun, "show", one, one, code=2)
+    Path("app").write_text(PLAN)  # what exists is a file, whatever it is called
+    assert "is not a Python file" in said(noun, "show", "app", one, code=2)
+
+
+def test_an_agent_that_the_app_has_not_is_named_beside_those_that_it_has(done):
+    message = said("runs", "list", "app.py", "--agent", "nobody", code=2)
+    assert "--agent: is 'nobody' (the app has worker)" in message
+    assert len(told("runs", "list", "app.py", "--agent", "worker")) == 2
+
+
+def test_the_help_names_each_status(folder):
+    with_blanks = " ".join(said("runs", "list", "--help").split())
+    assert f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}." in with_blanks
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_what_is_shown_fits_the_screen(done, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in (["runs", "list"], ["runs", "show", "bad:worker"], ["events", "show", "good"], ["dead", "list"]):
+        lines = said(*command).splitlines()
+        assert max(map(len, lines)) <= columns
+        assert lines == [line.rstrip() for line in lines]
+
+
 @pytest.mark.parametrize("where", [["app.py"], ["--store", "sqlite:.penstock/plan.db"], []])
 def test_a_run_is_shown_wherever_its_store_is_named(done, where):
     run = told("runs", "show", "good:worker", *where)
@@ -146,7 +181,31 @@ def test_without_a_store_it_says_how_to_name_one(folder):
     (folder / ".penstock").mkdir()
     (folder / ".penstock" / "a.db").touch()
     (folder / ".penstock" / "b.db").touch()
-    assert "which one: .penstock/a.db, .penstock/b.db?" in said("runs", "list", code=2)
+
+
+@pytest.mark.parametrize(
+    "command", [("runs", "list"), ("runs", "show", "a b:c"), ("events", "show", "e"), ("dead", "list")]
+)
+def test_where_there_are_several_stores_it_says_what_to_type(done, command):
+    Path(".penstock/other.db").touch()
+    message = said(*command, code=2)
+    assert "there are several stores here: type\n" in message
+    typed = [shlex.split(line) for line in message.splitlines() if line.startswith("  penstock ")]
+    assert typed == [["penstock", *command, "--store", f"sqlite:.penstock/{name}.db"] for name in ("other", "plan")]
+
+
+def test_of_many_stores_some_are_named(folder):
+    (folder / ".penstock").mkdir()
+    for number in range(30):
+        (folder / ".penstock" / f"{number}.db").touch()
+    message = said("runs", "list", code=2)
+    assert message.count("--store") == 10
+    assert "30" in message
+
+
+def test_what_a_failed_run_says_to_type_can_be_typed(done):
+    hint = str(RunFailed("bad:worker", "cannot")).split("`")[1]
+    assert "ValueError: cannot do it" in said(*shlex.split(hint)[1:])
 
 
 def test_a_store_in_memory_cannot_be_looked_at(folder):
@@ -171,6 +230,36 @@ def test_an_agent_that_is_declared_wrongly_is_said_to_be(folder, wrong):
     )
     assert wrong.partition("=")[0].strip('"') in message
     assert "Traceback" not in message
+
+
+BESIDE = """
+def look():
+    return nowhere
+
+look()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "last", "frames"),
+    [
+        ("def (", "SyntaxError: invalid syntax", ["line 1"]),
+        ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name'", ["line 1"]),
+        ("\nimport beside", "NameError: name 'nowhere' is not defined", ["line 2", "line 5", "line 3"]),
+        ("import json\njson.loads('{')", "JSONDecodeError: Expecting", ["line 2"]),
+    ],
+)
+def test_a_broken_file_is_shown_in_its_own_lines(folder, text, last, frames):
+    (folder / "broken.py").write_text(text)
+    (folder / "beside.py").write_text(BESIDE)
+    for command in (["serve", "broken.py"], ["runs", "list", "broken.py"]):
+        message = said(*command, code=2)
+        assert message.startswith("penstock: broken.py cannot be executed:\n")
+        assert last in message.splitlines()[-1]
+        assert re.findall(r"line \d+", message)[: len(frames)] == frames
+        assert all(str(folder) in line for line in message.splitlines() if line.startswith("  File "))
+        assert "Traceback" not in message
+    assert "Traceback" in said("--debug", "serve", "broken.py", code=2)
 
 
 def test_reading_needs_no_web_framework(done, folder):

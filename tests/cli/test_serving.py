@@ -108,6 +108,28 @@ def until_nobody_listens(url):
             httpx2.get(f"{url}/healthz")
 
 
+def test_who_stops_it_is_told_what_is_waited_for(tmp_path):
+    (tmp_path / "app.py").write_text(SLOW)
+    with served("app.py", cwd=tmp_path) as process:
+        url = announced(process)["url"]
+        for name in ("quick", "stuck", "stuck"):
+            run = httpx2.post(f"{url}/v1/agents/worker?wait_s=0", json={"name": name}).json()["run_id"]
+        while httpx2.get(f"{url}/v1/runs/{run}").json()["status"] != "running":
+            pass
+        call(url, "worker", {"name": "quick"})
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "penstock: finishing 2 handlings; Ctrl-C again to leave now\n"
+
+
+def test_an_app_without_agents_is_served_with_a_warning(tmp_path):
+    (tmp_path / "app.py").write_text("from penstock import App\napp = App('bare')\n")
+    with served("app.py", cwd=tmp_path) as process:
+        announced(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        assert process.stderr.read() == "penstock: the app 'bare' has no agents: declare one with @app.agent\n"
+
+
 def test_a_second_signal_does_not_wait(tmp_path):
     (tmp_path / "app.py").write_text(SLOW)
     with served("app.py", cwd=tmp_path) as process:

@@ -28,6 +28,9 @@ AppFile = Annotated[Path, typer.Argument(metavar="APP.PY", help="The Python file
 MaybeAppFile = Annotated[Path | None, typer.Argument(metavar="APP.PY", help="The app whose store to look at.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as EVENT:AGENT.")]
 EventId = Annotated[str, typer.Argument(metavar="EVENT", help="The event's id.")]
+AppFileBeside = Annotated[
+    str | None, typer.Argument(metavar="APP.PY", help="The app whose store to look at; it may also come first.")
+]
 Host = Annotated[str, typer.Option(help="The address to listen at.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")]
 Store = Annotated[
@@ -37,7 +40,8 @@ Model = Annotated[
     str | None, typer.Option(help="offline:extractive, openai:NAME, ollama:NAME, http://HOST/v1#NAME, ...")
 ]
 Embedder = Annotated[str | None, typer.Option(help="static, minilm, openai:NAME or sentence-transformers:NAME.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
+JsonAtStart = Annotated[bool, typer.Option("--json", help="Say where it is as a line of JSON: app, url, pid, store.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many to show at most.")]
 Tenant = Annotated[str | None, typer.Option(help="Only this tenant's (default: all).")]
 
@@ -65,7 +69,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     store: Store = None,
     model: Model = None,
     embedder: Embedder = None,
-    as_json: Json = False,
+    as_json: JsonAtStart = False,
     while_stdin_open: Annotated[bool, typer.Option("--while-stdin-open", hidden=True)] = False,
 ) -> None:
     """Run an app, and serve it over HTTP.
@@ -80,13 +84,14 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
 
 @app.command()
 def dev(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    ctx: typer.Context,
     file: AppFile,
     host: Host = "127.0.0.1",
     port: Port = 8080,
     store: Store = None,
     model: Model = None,
     embedder: Embedder = None,
-    as_json: Json = False,
+    as_json: JsonAtStart = False,
 ) -> None:
     """Serve an app, and start it again when a file changes.
 
@@ -96,7 +101,8 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
 
     given = {"--host": host, "--port": str(port), "--store": store, "--model": model, "--embedder": embedder}
     arguments = [part for name, value in given.items() if value is not None for part in (name, value)]
-    reload_app(file, [*arguments, "--json"] if as_json else arguments)
+    debug = bool(ctx.find_root().params.get("debug"))
+    reload_app(file, [*arguments, "--json"] if as_json else arguments, debug=debug)
 
 
 @runs_app.command("list")
@@ -104,32 +110,39 @@ def list_runs(  # noqa: PLR0913, PLR0917 - the options of a command are its para
     file: MaybeAppFile = None,
     store: Store = None,
     agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
-    status: Annotated[str | None, typer.Option(help="succeeded, failed or retrying.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="queued, running, retrying, succeeded, failed or cancelled.")
+    ] = None,
     tenant: Tenant = None,
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """List the newest runs that have ended, or wait for another attempt."""
+    """List the newest runs that have ended, wait for another attempt, or are workflows under way.
+
+    The first attempt of an agent is in the list when it has ended.
+    """
     from penstock.cli import looking
 
     which = looking.filter_of(agent, status, tenant, limit)
-    looking.show_runs(looking.place(file, store), which, as_json=as_json)
+    looking.show_runs(looking.place(file, store, "runs", "list"), which, as_json=as_json)
 
 
 @runs_app.command("show")
-def show_run(id: RunId, file: MaybeAppFile = None, store: Store = None, as_json: Json = False) -> None:
+def show_run(id: RunId, file: AppFileBeside = None, store: Store = None, as_json: Json = False) -> None:
     """Show a run: its status, its steps, what it returned, or why it failed."""
     from penstock.cli import looking
 
-    looking.show_run(looking.place(file, store), id, as_json=as_json)
+    run, app_file = looking.told_apart(id, file, what="RUN")
+    looking.show_run(looking.place(app_file, store, "runs", "show", run), run, as_json=as_json)
 
 
 @events_app.command("show")
-def show_event(id: EventId, file: MaybeAppFile = None, store: Store = None, as_json: Json = False) -> None:
+def show_event(id: EventId, file: AppFileBeside = None, store: Store = None, as_json: Json = False) -> None:
     """Show an event, and the events that followed from handling it."""
     from penstock.cli import looking
 
-    looking.show_event(looking.place(file, store), id, as_json=as_json)
+    event, app_file = looking.told_apart(id, file, what="EVENT")
+    looking.show_event(looking.place(app_file, store, "events", "show", event), event, as_json=as_json)
 
 
 @dead_app.command("list")
@@ -139,7 +152,7 @@ def list_dead(
     """List the newest events that agents gave up on, and why."""
     from penstock.cli import looking
 
-    looking.show_dead(looking.place(file, store), tenant, limit, as_json=as_json)
+    looking.show_dead(looking.place(file, store, "dead", "list"), tenant, limit, as_json=as_json)
 
 
 @app.command()

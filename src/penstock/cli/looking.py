@@ -1,41 +1,79 @@
 """Looking into a store from the command line, beside the app that may be running on it: tables, or one JSON value."""
 
 import asyncio
+import shlex
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 from pydantic import BaseModel
 
+from penstock.cli.loading import loaded_app
+from penstock.cli.tables import field_lines, screen_width, table_lines
 from penstock.core.agents.unit import Status
 from penstock.core.events.cloudevents import to_cloudevent
-from penstock.errors import Finding, Invalid, Missing
+from penstock.errors import Finding, Invalid, Missing, Refused
 from penstock.gateway.shapes import STATUSES, dead_shape, first_event_id, run_shape, run_with_steps
 from penstock.ports.state import RunFilter
 from penstock.wiring import Catalog, Settings, opened_catalog, settings, store_url
 
+if TYPE_CHECKING:
+    from penstock.app import App
+
 T = TypeVar("T")
 REASON_CHARS_MAX = 120
-PIPED_WIDTH = 400
+STORES_NAMED_MAX = 10
+RUN_COLUMNS = (
+    ("run", "agent", "status", "attempts", "when"),
+    ("run", "status", "attempts", "when"),  # the run's id ends with the agent
+    ("run", "status", "when"),
+    ("run", "status", "at"),
+)
+DEAD_COLUMNS = (("run", "event", "attempts", "when"), ("run", "event", "when"), ("run", "when"), ("run", "at"))
 
 
-def place(file: Path | None, store: str | None) -> str:
-    """Return where the store is: what is given or set, the app's own, or the only one there is; `Missing` otherwise."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A store to look at, and the app that was given with it."""
+
+    url: str
+    app: "App | None" = None
+
+
+def told_apart(first: str, second: str | None, *, what: str) -> tuple[str, Path | None]:
+    """Return the id and the app's file among two arguments, in whichever order they come; `Invalid` without an id.
+
+    `what` names the id in what is said. The file is what ends in .py, or exists.
+    """
+    ids = [each for each in (first, second) if each is not None and not _is_file(each)]
+    files = [each for each in (first, second) if each is not None and _is_file(each)]
+    if len(ids) == 1:
+        return ids[0], Path(files[0]) if files else None
+    problem = "is not given" if not ids else f"is given twice: {ids[0]}, {ids[1]}"
+    raise Invalid("the arguments", (Finding(what, problem, f"give {what} and, if you like, the app: APP.PY"),))
+
+
+def place(file: Path | None, store: str | None, *command: str) -> Place:
+    """Return where the store is: what is given or set, the app's own, or the only one there is.
+
+    Raises `Missing` when there is none, and `Refused` when there are several: it says what `command` to type instead.
+    """
     chosen = settings({"store": store})
-    if chosen.store:
-        return chosen.store
-    if file is not None:
-        from penstock.app import load
-
-        return store_url(chosen, load(file).name)
+    app = None if file is None else loaded_app(file)
+    if chosen.store or app is not None:
+        return Place(chosen.store or store_url(chosen, "" if app is None else app.name), app)
     found = sorted(str(path) for path in Path().glob(store_url(Settings(), "*").removeprefix("sqlite:")))
     if len(found) == 1:
-        return f"sqlite:{found[0]}"
-    hint = f"which one: {', '.join(found)}?" if found else "run an app here first"
-    raise Missing("the store to look at", f"give APP.PY or --store sqlite:PATH ({hint})")
+        return Place(f"sqlite:{found[0]}")
+    if not found:
+        raise Missing("the store to look at", "give APP.PY or --store sqlite:PATH (or run an app here first)")
+    typed = [f"  {shlex.join(['penstock', *command, '--store', f'sqlite:{each}'])}" for each in found]
+    more = [f"  or another of {len(found)}"] if len(found) > STORES_NAMED_MAX else []
+    raise Refused("there are several stores here", "\n".join(["type", *typed[:STORES_NAMED_MAX], *more]))
 
 
 def filter_of(agent: str | None, status: str | None, tenant: str | None, limit: int) -> RunFilter:
@@ -45,26 +83,37 @@ def filter_of(agent: str | None, status: str | None, tenant: str | None, limit: 
     return RunFilter(tenant, agent, cast("Status | None", status), limit)
 
 
-def show_runs(url: str, which: RunFilter, *, as_json: bool) -> None:
-    runs = [run_shape(change) for change in _asked(url, lambda catalog: catalog.runs(which))]
+def show_runs(place: Place, which: RunFilter, *, as_json: bool) -> None:
+    """Print runs; `Invalid` when there are none and the app that was given has no such agent."""
+    runs = [run_shape(change) for change in _asked(place.url, lambda catalog: catalog.runs(which))]
+    if not runs and which.agent is not None and place.app is not None and which.agent not in place.app.agents:
+        hint = f"the app has {', '.join(place.app.agents) or 'no agents'}"
+        raise Invalid("the options", (Finding("--agent", f"is {which.agent!r}", hint),))
     if as_json:
         _print_json([run.model_dump() for run in runs])
         return
     rows = [
-        (run.run_id, run.agent, run.status, str(run.attempts), _when(run.at_ms), _short(run.reason or ""))
+        {
+            "run": run.run_id,
+            "agent": run.agent,
+            "status": run.status,
+            "attempts": str(run.attempts),
+            **_times(run.at_ms),
+            "reason": _short(run.reason or ""),
+        }
         for run in runs
     ]
-    _print_table(("run", "agent", "status", "attempts", "when", "reason"), rows)
+    _print_table(RUN_COLUMNS, rows)
 
 
-def show_run(url: str, id: str, *, as_json: bool) -> None:
+def show_run(place: Place, id: str, *, as_json: bool) -> None:
     async def found(catalog: Catalog) -> BaseModel:
         stored = await catalog.run(id)
         if stored is None:
             raise Missing(f"the run {id!r}", "see `penstock runs list`")
         return run_with_steps(stored, await catalog.event(first_event_id(id)))
 
-    run = _asked(url, found).model_dump()
+    run = _asked(place.url, found).model_dump()
     if as_json:
         _print_json(run)
         return
@@ -74,7 +123,7 @@ def show_run(url: str, id: str, *, as_json: bool) -> None:
     _print_fields({**run, **times, "result": None, **result, "steps": steps or None})
 
 
-def show_event(url: str, id: str, *, as_json: bool) -> None:
+def show_event(place: Place, id: str, *, as_json: bool) -> None:
     async def found(catalog: Catalog) -> dict[str, Any]:
         recorded = await catalog.event(id)
         if recorded is None:
@@ -84,26 +133,33 @@ def show_event(url: str, id: str, *, as_json: bool) -> None:
         where = {"topic": recorded.position.topic, "offset": recorded.position.offset}
         return {"event": to_cloudevent(recorded.event), **where, "led_to": led_to}
 
-    shown = _asked(url, found)
+    shown = _asked(place.url, found)
     if as_json:
         _print_json(shown)
         return
     data = msgspec.json.encode(shown["event"].pop("data")).decode()
     led_to = "\n".join(f"{each['id']}  {each['type']}  by {each['source']}" for each in shown["led_to"])
-    place = f"{shown['topic']}, offset {shown['offset']}"
-    _print_fields({**shown["event"], "place": place, "data": data, "led to": led_to or None})
+    position = f"{shown['topic']}, offset {shown['offset']}"
+    _print_fields({**shown["event"], "place": position, "data": data, "led to": led_to or None})
 
 
-def show_dead(url: str, tenant: str | None, limit: int, *, as_json: bool) -> None:
-    letters = _asked(url, lambda catalog: catalog.dead_letters(tenant=tenant, limit=limit))
+def show_dead(place: Place, tenant: str | None, limit: int, *, as_json: bool) -> None:
+    letters = _asked(place.url, lambda catalog: catalog.dead_letters(tenant=tenant, limit=limit))
     dead = [dead_shape(letter) for letter in letters]
     if as_json:
         _print_json([each.model_dump() for each in dead])
         return
     rows = [
-        (each.run_id, each.event["type"], str(each.attempts), _when(each.at_ms), _short(each.reason)) for each in dead
+        {
+            "run": each.run_id,
+            "event": each.event["type"],
+            "attempts": str(each.attempts),
+            **_times(each.at_ms),
+            "reason": _short(each.reason),
+        }
+        for each in dead
     ]
-    _print_table(("run", "event", "attempts", "when", "reason"), rows)
+    _print_table(DEAD_COLUMNS, rows)
 
 
 def _asked(url: str, question: Callable[[Catalog], Coroutine[Any, Any, T]]) -> T:
@@ -115,35 +171,27 @@ def _print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
-def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for number, name in enumerate(names):
-        # Ids are there to be copied: they are never cut.
-        table.add_column(name, min_width=max(len(row[0]) for row in rows) if rows and number == 0 else None)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    _console().print(table if rows else "none")
+def _print_table(forms: Sequence[Sequence[str]], rows: Sequence[Mapping[str, str]]) -> None:
+    print("\n".join(table_lines(forms, rows, screen_width(), "reason") if rows else ["none"]))
 
 
-def _print_fields(fields: dict[str, Any]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for name, value in fields.items():
-        if value not in (None, ""):
-            table.add_row(Text(name.removesuffix("_ms") if isinstance(value, str) else name), Text(str(value)))
-    _console().print(table)
+def _print_fields(fields: Mapping[str, Any]) -> None:
+    shown = {
+        name.removesuffix("_ms") if isinstance(value, str) else name: str(value)
+        for name, value in fields.items()
+        if value not in (None, "")
+    }
+    print("\n".join(field_lines(shown, screen_width())))
 
 
-def _console() -> Any:
-    """Return where tables go; another program that reads them gets whole lines."""
-    from rich.console import Console
+def _is_file(argument: str) -> bool:
+    return argument.endswith(".py") or Path(argument).is_file()
 
-    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
+
+def _times(at_ms: int) -> dict[str, str]:
+    """Return a moment as a column, and as a narrower one."""
+    when = _when(at_ms)
+    return {"when": when, "at": when[len("2026-") : -len(":00")]}
 
 
 def _when(at_ms: int) -> str:

@@ -22,12 +22,13 @@ UNWATCHED = {"node_modules", "__pycache__", "site-packages", "dist", "build"}
 Stamps = dict[Path, tuple[int, int]]
 
 
-def reload_app(file: Path, arguments: list[str]) -> None:
+def reload_app(file: Path, arguments: list[str], *, debug: bool = False) -> None:
     """Serve the app in a file until Ctrl-C, and start it again at each change in its folder; `Invalid` without the file."""
     if not file.is_file():
         finding = Finding("file", "does not exist", "give the path of a Python file with an App in it")
         raise Invalid(str(file), (finding,))
-    command = [sys.executable, "-m", "penstock.cli", "serve", str(file), *arguments, "--while-stdin-open"]
+    program = [sys.executable, "-m", "penstock.cli", *(["--debug"] if debug else [])]
+    command = [*program, "serve", str(file), *arguments, "--while-stdin-open"]
     with _terminated_like_interrupted():
         while True:
             stamps = _stamps(file)

@@ -7,18 +7,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from penstock.cli.loading import BrokenFile
 from penstock.errors import PenstockError
 
 FAILED, INTERRUPTED = 2, 130
 
 
 class Reporting(TyperGroup):
-    """A group of commands that reports our errors: exit code 2, and 130 after Ctrl-C."""
+    """A group of commands that reports our errors, and those in the user's file: exit code 2, and 130 after Ctrl-C."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except PenstockError as error:
+        except (PenstockError, BrokenFile) as error:
             if ctx.params.get("debug"):
                 traceback.print_exc()
             else:

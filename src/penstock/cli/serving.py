@@ -2,7 +2,8 @@
 
 - The port is taken before the store: who cannot serve leaves the store to who does.
 - The app outlives its server: requests end first, then handlers get their grace, then the store is closed.
-- The second signal ends the process at once. Nothing is lost by that: what was accepted goes on at the next start.
+- The first signal says what is waited for; the second ends the process at once. Nothing is lost by that: what was accepted
+  goes on at the next start.
 """
 
 import asyncio
@@ -23,7 +24,9 @@ import msgspec
 import uvicorn
 from fastapi import FastAPI
 
-from penstock.app import App, load
+from penstock.app import App
+from penstock.cli.counting import count_handlings
+from penstock.cli.loading import loaded_app, warn_of_no_agents
 from penstock.cli.reporting import INTERRUPTED
 from penstock.errors import Refused
 from penstock.gateway import let_go, web_app
@@ -47,16 +50,19 @@ class Door:
 
 def serve_app(file: Path, door: Door, flags: Mapping[str, str | None]) -> None:
     """Serve the app in a file. `Refused` when the port is taken, or the store is another process's."""
-    run_tuned(_serve(load(file), settings(flags), door))
+    app = loaded_app(file)
+    warn_of_no_agents(app)
+    run_tuned(_serve(app, settings(flags), door))
 
 
 async def _serve(app: App, chosen: Settings, door: Door) -> None:
+    under_way = count_handlings(app)
     with _listening(door) as listening, _Signals() as signals:
         async with app.running(chosen) as running:
             api = web_app(running)
             announcement = _announcement(app, chosen, door, listening)
             server = _Server(api, lambda: print(announcement, flush=True))
-            stop = _stop(server, api)
+            stop = _stop(server, api, under_way)
             signals.stop = stop
             if door.while_stdin_open:
                 threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
@@ -107,7 +113,7 @@ class _Signals:
         signal.raise_signal(number)
 
 
-def _stop(server: _Server, api: FastAPI) -> Callable[[], None]:
+def _stop(server: _Server, api: FastAPI, under_way: Callable[[], int]) -> Callable[[], None]:
     """Return what stops the server: gently at first, and at once the second time. It may be called from any thread."""
     loop = asyncio.get_running_loop()
 
@@ -115,9 +121,17 @@ def _stop(server: _Server, api: FastAPI) -> Callable[[], None]:
         if server.should_exit:
             os._exit(INTERRUPTED)
         server.should_exit = True
+        # Said by the loop: a signal may come while this very process is writing.
+        loop.call_soon_threadsafe(_say_what_is_waited_for, under_way())
         loop.call_soon_threadsafe(let_go, api)
 
     return stop
+
+
+def _say_what_is_waited_for(handlings: int) -> None:
+    if handlings:
+        what = "1 handling" if handlings == 1 else f"{handlings} handlings"
+        print(f"penstock: finishing {what}; Ctrl-C again to leave now", file=sys.stderr, flush=True)
 
 
 def _wait_for_end_of_stdin(stop: Callable[[], None]) -> None:

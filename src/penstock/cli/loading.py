@@ -1,0 +1,52 @@
+"""Taking the app from a user's file: what is wrong in that file is shown in the user's own lines."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.errors import PenstockError
+
+if TYPE_CHECKING:
+    from penstock.app import App
+
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+class BrokenFile(Exception):
+    """A user's file could not be executed; its cause is what it raised."""
+
+    def __init__(self, file: Path, cause: Exception) -> None:
+        super().__init__(file, cause)
+        self.file = file
+        self.cause = cause
+
+    def __str__(self) -> str:
+        """Return the frames that lie in the folder of the file, and what was raised there."""
+        folder = self.file.resolve().parent
+        told = traceback.TracebackException.from_exception(self.cause)
+        frames = [each for each in told.stack if _is_below(folder, Path(each.filename))]
+        lines = [*traceback.StackSummary.from_list(frames).format(), *told.format_exception_only()]
+        return f"{self.file} cannot be executed:\n{''.join(lines).rstrip()}"
+
+
+def loaded_app(file: Path) -> "App":
+    """Return the app in a file; `BrokenFile` when the file raises something, `Invalid` when there is no app in it."""
+    from penstock.app import load
+
+    try:
+        return load(file)
+    except PenstockError:
+        raise
+    except Exception as error:  # the user's file is executed: it may raise anything
+        raise BrokenFile(file, error) from error
+
+
+def warn_of_no_agents(app: "App") -> None:
+    """Say that an app has no agents: it can be served, and does nothing."""
+    if not app.agents:
+        print(f"penstock: the app {app.name!r} has no agents: declare one with @app.agent", file=sys.stderr)
+
+
+def _is_below(folder: Path, file: Path) -> bool:
+    return file.is_absolute() and file.is_relative_to(folder) and not _INSTALLED & set(file.parts)
