@@ -168,21 +168,26 @@ def version(as_json: Json = False) -> None:
 @app.command()
 def demo(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     docs: Annotated[
-        Path | None, typer.Option(help="A folder of documents (default: what this Python documents).")
+        Path | None, typer.Option(help="A folder of documents, or one file (default: what this Python documents).")
     ] = None,
     ask: Annotated[list[str] | None, typer.Option(help="A question; may be given several times.")] = None,
-    interactive: Annotated[bool, typer.Option("--interactive", help="Ask by yourself.")] = False,
+    interactive: Annotated[bool, typer.Option("--interactive", help="Ask by yourself, in a conversation.")] = False,
     crash: Annotated[bool, typer.Option("--crash", help="Kill the process on the way, and go on.")] = False,
     as_json: Json = False,
-    store: Annotated[Path | None, typer.Option(help="The file that keeps everything.")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="The file that keeps everything (default: one in .penstock for each set of documents)."),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin with an empty store.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="How many of the shipped questions to ask.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every answer, not only the first ones.")] = False,
 ) -> None:
     """Watch a team of agents answer questions over documents, offline."""
     from penstock.demo.command import run
     from penstock.demo.options import DemoOptions
 
-    raise typer.Exit(run(DemoOptions(docs, tuple(ask or ()), interactive, crash, as_json, store, fresh, limit)))
+    options = DemoOptions(docs, tuple(ask or ()), interactive, crash, as_json, store, fresh, limit, everything)
+    raise typer.Exit(run(options))
 
 
 @bench_app.callback()

@@ -1,58 +1,63 @@
 """`penstock demo`: the answering team over a folder of documents, from the command line."""
 
 import json
-import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from penstock.demo.asking import ask_all, report_of
+from penstock.app import Running
+from penstock.demo.asking import ask_all, report_of, require_model
+from penstock.demo.conversation import chat
 from penstock.demo.crash import crash_and_recover
-from penstock.demo.display import Display, chat, show
-from penstock.demo.ingestion import ingest
+from penstock.demo.display import Display, show, show_found
+from penstock.demo.ingestion import found_documents, ingest, warm
 from penstock.demo.options import DemoOptions, questions_of
 from penstock.demo.outside import Outside
+from penstock.demo.places import delivered_from, remove, store_of
+from penstock.demo.questions import Tally
 from penstock.demo.team import team
 from penstock.runtime.process import run_tuned
 from penstock.wiring import settings
 
-FOLDER = Path(".penstock")
-
 
 def run(options: DemoOptions) -> int:
-    """Run the demo, and return the exit code: 0 when every question was answered."""
+    """Run the demo, and return the exit code: 0 when each question got an answer, and no step was executed twice."""
     console = Console(stderr=options.json)
     report = run_tuned(crash_and_recover(options, console) if options.crash else _demo(options, console))
     if options.json:
         sys.stdout.write(json.dumps(report) + "\n")
-    return 0 if report["answered"] == report["questions"] and not report.get("steps_executed_twice") else 1
+    return 1 if report["answers"] < report["questions"] or report.get("steps_executed_twice") else 0
 
 
 async def _demo(options: DemoOptions, console: Console) -> dict[str, Any]:
-    store = options.store or FOLDER / "demo.db"
-    if options.fresh:
-        _remove(store)
     asked = questions_of(options)
-    outside = Outside(store.parent / f"{store.stem}-delivered")
+    found = await found_documents(options.docs)
+    store = store_of(options)
+    if options.fresh:
+        remove(store)
+    outside = Outside(delivered_from(store))
     chosen = settings({"store": f"sqlite:{store}"})
     with Display(console) as display:
         async with team(outside.deliver).running(chosen) as live:
-            ingestion = await ingest(live, options.docs, display.progress)
-            if options.interactive:
+            await require_model(live)
+            ingestion = await ingest(live, found, display.progress)
+            await warm(live, display.progress)
+            if asked:
+                session = live.engine.services.clock.new_id()
+                tally = await ask_all(live, asked, session, display.progress)
+            else:
                 display.stop()
-                await chat(live, console, chosen.model)
-                return {"questions": 0, "answered": 0}
-            session = live.engine.services.clock.new_id()
-            tally = await ask_all(live, asked, session, display)
-    show(console, tally, ingestion, store=store, model=chosen.model)
+                show_found(console, ingestion)
+                tally = await _conversation(live, options, console, chosen.model)
+    if asked:
+        show(console, tally, ingestion, options, store=store, model=chosen.model)
     return report_of(tally, ingestion, store)
 
 
-def _remove(store: Path) -> None:
-    for path in [*store.parent.glob(f"{store.name}*"), store.parent / f"{store.stem}-delivered"]:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+async def _conversation(live: Running, options: DemoOptions, console: Console, model: str) -> Tally:
+    is_attended = not options.json and sys.stdin.isatty() and console.is_terminal
+    if options.interactive or is_attended:
+        return await chat(live, console, model)
+    console.print('Nothing was asked. Give --ask "..." (may be given several times), or --interactive.')
+    return Tally()

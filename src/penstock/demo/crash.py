@@ -18,13 +18,21 @@ from typing import Any
 
 from rich.console import Console
 
-from penstock.demo.options import DemoOptions
+from penstock.demo.asking import require_model
+from penstock.demo.ingestion import found_documents
+from penstock.demo.options import DemoOptions, questions_of
 from penstock.demo.outside import Outside
-from penstock.errors import RunFailed
-from penstock.wiring import opened_catalog
+from penstock.demo.places import FOLDER, remove
+from penstock.demo.team import team
+from penstock.errors import Refused
+from penstock.wiring import opened_catalog, settings
 
+QUESTIONS = 60
+# For so many questions. A question takes five steps or more: together these are fewer than there are to execute.
 STEPS_BETWEEN_KILLS = (60, 90, 120)
+STEPS_LEAST = 2  # a life that dies before its first step gets nowhere
 PASSAGES_BEFORE_KILL = 2000
+KILLS_WANTED = 3
 LIFE_S_MAX = 240
 _SIGKILLED = -9
 
@@ -38,40 +46,89 @@ class Life:
     kill_after_steps: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where all lives take place: the store, the notes outside of it, and the conversations that they go on with."""
+
+    options: DemoOptions
+    store: Path
+    outside: Path
+    session: str
+
+
+def lives(questions: int) -> list[Life]:
+    """Return the lives that are to be killed: one while documents are indexed, three while questions are answered."""
+    share = min(questions, QUESTIONS) / QUESTIONS
+    steps = [max(STEPS_LEAST, int(each * share)) for each in STEPS_BETWEEN_KILLS] if questions else []
+    killed = [Life(number, kill_after_steps=after) for number, after in enumerate(steps, start=1)]
+    return [Life(0, kill_after_passages=PASSAGES_BEFORE_KILL), *killed]
+
+
 async def crash_and_recover(options: DemoOptions, console: Console) -> dict[str, Any]:
-    """Live, be killed, live again; return the report of the last life with what was counted."""
-    folder = Path(".penstock") / f"crash-{os.getpid()}"
-    store = options.store or folder / "demo.db"
+    """Live, be killed, live again; return the report of the last life with what was counted.
+
+    What was noted is removed at the end, unless the store is the caller's; after a failure all is kept.
+    """
+    questions = len(questions_of(options))
+    await found_documents(options.docs)
+    session = await _session()
+    folder = FOLDER / f"crash-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
-    outside = Outside(folder / "outside")
-    kills = [Life(0, kill_after_passages=PASSAGES_BEFORE_KILL)]
-    kills += [Life(number, kill_after_steps=steps) for number, steps in enumerate(STEPS_BETWEEN_KILLS, start=1)]
+    if options.fresh and options.store is not None:
+        remove(options.store)
+    stage = Stage(options, options.store or folder / "demo.db", folder / "outside", session)
+    try:
+        report = await _all_lives(lives(questions), stage, console)
+    except BaseException:
+        console.print(f"What is there of it is kept in {folder}")
+        raise
+    _tell(console, report)
+    if options.store is None:
+        shutil.rmtree(folder)
+        report["store"] = None
+    else:
+        console.print(f"Kept: the store {options.store}, and what was noted outside of it in {stage.outside}")
+    return report
+
+
+async def _session() -> str:
+    """Make sure that the model can be used, and return a new name for the conversations."""
+    async with team(lambda _key, _answer: None).running(settings({"store": "memory:"})) as live:
+        await require_model(live)
+        return live.engine.services.clock.new_id()
+
+
+async def _all_lives(killed: list[Life], stage: Stage, console: Console) -> dict[str, Any]:
+    outside = Outside(stage.outside)
     recorded: dict[tuple[str, str], int] = {}  # step on the disk -> the life before whose end it came there
     crashes = 0
     began = perf_counter()
-    for life in kills:
-        code, _ = await _lived(life, options, store, folder / "outside", console)
+    for life in killed:
+        code, _ = await _lived(life, stage, console)
         if code == 0:
-            break  # few documents or questions: it was done before it came to the place where it would have died
+            continue  # it was done before it came to the place where it would have died
         if code != _SIGKILLED:
-            raise RunFailed(f"life {life.number}", f"ended with code {code}: what it printed stands above")
+            raise _ended(f"life {life.number}", code)
         crashes += 1
-        seen = await _recorded(store, outside)
+        seen = await _recorded(stage.store, outside)
         for step in seen:
             recorded.setdefault(step, life.number)
         console.print(f"life {life.number}: killed (SIGKILL); {len(seen)} finished steps lie in the journal")
-    code, output = await _lived(Life(len(kills)), options, store, folder / "outside", console)
+    code, output = await _lived(Life(len(killed)), stage, console)
     if code != 0:
-        raise RunFailed("the last life", f"ended with code {code}: what it printed stands above")
+        raise _ended("the last life", code)
     report: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     report |= counted(outside, recorded)
     report |= {
         "crashes": crashes,
         "seconds": round(perf_counter() - began, 2),
-        "answered_once": await _answered_once(store),
+        "answered_once": await _answered_once(stage, report["questions"]),
     }
-    _tell(console, report)
     return report
+
+
+def _ended(life: str, code: int) -> Refused:
+    return Refused(f"{life} ended with code {code}", "what it printed stands above")
 
 
 def counted(outside: Outside, recorded: dict[tuple[str, str], int]) -> dict[str, int]:
@@ -93,11 +150,13 @@ def counted(outside: Outside, recorded: dict[tuple[str, str], int]) -> dict[str,
     }
 
 
-async def _lived(life: Life, options: DemoOptions, store: Path, outside: Path, console: Console) -> tuple[int, str]:
+async def _lived(life: Life, stage: Stage, console: Console) -> tuple[int, str]:
     """Run one life; return its exit code and what it printed."""
+    options = stage.options
     arguments = {
-        "store": str(store),
-        "outside": str(outside),
+        "store": str(stage.store),
+        "outside": str(stage.outside),
+        "session": stage.session,
         "docs": None if options.docs is None else str(options.docs),
         "limit": options.limit,
         "ask": options.ask,
@@ -131,25 +190,28 @@ async def _recorded(store: Path, outside: Outside) -> set[tuple[str, str]]:
     return found
 
 
-async def _answered_once(store: Path) -> int:
+async def _answered_once(stage: Stage, questions: int) -> int:
     """Return how many questions have exactly one answer in the log."""
-    questions = [f"crash-{number:03d}" for number in range(1000)]
-    with opened_catalog(f"sqlite:{store}") as catalog:
-        counts: list[int] = []
-        for question in questions:
-            events = await catalog.origin(question)
-            if not events:
-                break
-            counts.append(sum(each.event.type == "Answer.v1" for each in events))
-    return sum(count == 1 for count in counts)
+    with opened_catalog(f"sqlite:{stage.store}") as catalog:
+        led_to = [await catalog.origin(f"{stage.session}-{number:03d}") for number in range(questions)]
+    return sum(sum(each.event.type == "Answer.v1" for each in events) == 1 for events in led_to)
 
 
 def _tell(console: Console, report: dict[str, Any]) -> None:
+    if report["crashes"] < KILLS_WANTED:
+        reason = (
+            'nothing was asked: give --ask "..."'
+            if report["questions"] == 0
+            else "the rest was done before the place where it would have been killed"
+        )
+        console.print(f"\n[yellow]Kills: only {report['crashes']}[/] of at least {KILLS_WANTED}: {reason}")
     console.print(
-        f"\n{report['crashes']} times killed, {report['questions']} questions, "
-        f"{report['answered_once']} of them answered exactly once\n"
-        f"{report['steps_executed']} steps executed; finished steps executed again: {report['steps_executed_twice']}\n"
-        f"steps cut off between their execution and their record, and repeated with the same key: {report['steps_cut_off']}\n"
+        f"\nkills: {report['crashes']}; questions: {report['questions']}, "
+        f"of them answered exactly once: {report['answered_once']}\n"
+        f"executions of steps: {report['steps_executed']}; finished steps executed again: {report['steps_executed_twice']}\n"
+        "steps cut off (begun, but not yet on the disk when a kill came, so they had to be executed again, with the same "
+        f"key): {report['steps_cut_off']}\n"
         f"answers delivered to the outside: {report['answers_delivered']}, of which delivered again with the same "
-        f"idempotency key after a kill: {report['deliveries_repeated_with_same_key']}"
+        f"idempotency key after a kill: {report['deliveries_repeated_with_same_key']}",
+        highlight=False,
     )

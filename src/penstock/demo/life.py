@@ -11,10 +11,11 @@ from rich.console import Console
 
 from penstock.demo.asking import ask_all, report_of
 from penstock.demo.display import Display
-from penstock.demo.ingestion import ingest
+from penstock.demo.ingestion import found_documents, ingest, warm
 from penstock.demo.options import DemoOptions, questions_of
 from penstock.demo.outside import Outside
 from penstock.demo.team import team
+from penstock.errors import PenstockError
 from penstock.runtime.process import run_tuned
 from penstock.wiring import settings
 
@@ -36,15 +37,22 @@ async def live(arguments: dict[str, Any]) -> dict[str, Any]:
 
     def progress(what: str, done: int, total: int) -> None:
         display.progress(what, done, total)
-        if what == "indexing" and 0 < arguments["kill_after_passages"] <= done:
+        if what == "indexing" and arguments["kill_after_passages"] and _is_midway(done, total, arguments):
             _die()
 
     with Display(Console(stderr=True)) as display:
         app = team(outside.deliver)
         async with app.running(settings({"store": f"sqlite:{store}"}), executing=executing) as running:
-            ingestion = await ingest(running, docs, progress)
-            tally = await ask_all(running, questions_of(options), "crash", display)
+            ingestion = await ingest(running, await found_documents(docs), progress)
+            if arguments["kill_after_passages"]:
+                return {}  # nothing was indexed, so there was nothing to die in: questions are asked in the next life
+            await warm(running, progress)
+            tally = await ask_all(running, questions_of(options), arguments["session"], progress)
     return report_of(tally, ingestion, store)
+
+
+def _is_midway(done: int, total: int, arguments: dict[str, Any]) -> bool:
+    return 0 < min(arguments["kill_after_passages"], (total + 1) // 2) <= done
 
 
 def _die() -> None:
@@ -52,4 +60,7 @@ def _die() -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(run_tuned(live(json.loads(sys.argv[1])))) + "\n")
+    try:
+        sys.stdout.write(json.dumps(run_tuned(live(json.loads(sys.argv[1])))) + "\n")
+    except PenstockError as error:
+        sys.exit(f"penstock: {error}")

@@ -9,7 +9,11 @@ from penstock.errors import Finding, Invalid
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the command line asks for. `json` puts one JSON object on the last line; `fresh` begins with an empty store."""
+    """What the command line asks for.
+
+    `docs`: a folder, or one file; `json` puts one JSON object on the last line; `fresh` begins with an empty store;
+    `everything` shows every answer, not only the first ones.
+    """
 
     docs: Path | None = None
     ask: tuple[str, ...] = ()
@@ -19,13 +23,21 @@ class DemoOptions:
     store: Path | None = None
     fresh: bool = False
     limit: int | None = None
+    everything: bool = False
 
 
 def questions_of(options: DemoOptions) -> list[Asked]:
-    """Return what is to be asked; `Invalid` when the options contradict each other."""
+    """Return what is to be asked: nothing about a person's own documents, unless they say what.
+
+    `Invalid` when the options contradict each other.
+    """
     if options.limit is not None and options.limit < 1:
         raise Invalid("the options", (Finding("--limit", f"is {options.limit}", "1 or more"),))
+    if options.crash and options.interactive:
+        hint = "use one of them: a conversation cannot go on in a process that is killed"
+        raise Invalid("the options", (Finding("--crash", "stands beside --interactive", hint),))
+    if options.interactive:
+        return []
     if options.ask:
         return [Asked(text) for text in options.ask]
-    asked = shipped() if options.docs is None else [Asked(each.text) for each in shipped()]
-    return asked[: options.limit]
+    return shipped()[: options.limit] if options.docs is None else []

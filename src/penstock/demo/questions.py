@@ -33,8 +33,9 @@ class Told:
 
 @dataclass
 class Tally:
-    """What is reported. `hit_at_5` is the share of questions with an expected source among the five passages found."""
+    """What is reported: of `asked` questions, those that were answered, and how long that took together."""
 
+    asked: int = 0
     told: list[Told] = field(default_factory=list[Told])
     seconds: float = 0.0
 
@@ -49,7 +50,13 @@ class Tally:
         return sum(bool(each.answer.cited) and each.answer.text.startswith(NEAREST) for each in self.told)
 
     @property
+    def misses(self) -> list[Told]:
+        """Return what was answered without an expected source among the passages found."""
+        return [each for each in self.told if each.hit is False]
+
+    @property
     def hit_at_5(self) -> float | None:
+        """The share of questions with an expected source among the five passages found; None where none is expected."""
         hits = [each.hit for each in self.told if each.hit is not None]
         return round(sum(hits) / len(hits), 4) if hits else None
 
