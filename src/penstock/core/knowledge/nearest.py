@@ -36,6 +36,9 @@ _NONE = -1
 _SLACK = 1e-5
 # BLAS packs a matrix before it multiplies: for fewer queries than this, products by one vector are faster.
 _PACKING_PAYS = 9
+# Microseconds a query, 10,000 x 256, one core: 8 queries 115 instead of 207, 16: 83 / 121, 32: 69 / 80, 64: 58 / 57.
+_TRANSPOSING_ENDS = 56
+_TURNED_ROWS = 1024
 _CACHED_BYTES = 1 << 20
 _ANY = np.array([-np.inf], np.float32)
 
@@ -179,9 +182,14 @@ def _joined(found: list[tuple[NDArray[np.intp], NDArray[np.intp]]]) -> tuple[NDA
 
 
 def _products(queries: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    if len(queries) >= _PACKING_PAYS:
+    if len(queries) >= _TRANSPOSING_ENDS:
         return queries @ vectors.T
     scores = np.empty((len(queries), len(vectors)), np.float32)
+    if len(queries) >= _PACKING_PAYS:
+        # The product is quicker with the longer matrix first, and turning it round is cheap while it is in the cache.
+        for start in range(0, len(vectors), _TURNED_ROWS):
+            scores[:, start : start + _TURNED_ROWS] = (vectors[start : start + _TURNED_ROWS] @ queries.T).T
+        return scores
     # Each piece is read from memory once, and for all queries from the cache.
     step = len(vectors) if len(queries) == 1 else max(1, _CACHED_BYTES // (4 * vectors.shape[1]))
     for start in range(0, len(vectors), step):
