@@ -17,10 +17,16 @@ from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid, Missing, Refused
 from penstock.gateway.bodies import taken
 from penstock.gateway.callers import IdempotencyKey, OpenVisits, RunningApp, Tenant, event_id
+from penstock.gateway.listing import Agents, about, agents_shown
 from penstock.gateway.problems import documented
 from penstock.gateway.runs import run_of
 from penstock.gateway.shapes import is_over, result_of
 
+_WHO_HANDLES = (
+    "The event is appended, and every agent that takes it handles it, not this one alone; "
+    "the answer is this agent's result."
+)
+_WHO_HANDLES_BATCHES = "It takes batches, which have no run of their own: send its events to `/v1/events`."
 WAIT_S = 30.0
 WAIT_S_MAX = 300.0
 _Wait = Annotated[
@@ -68,6 +74,12 @@ class Answer(Accepted):
 def agent_routes(agents: Mapping[str, Agent]) -> APIRouter:
     """Return a route for each agent, and one that says which agents there are."""
     router = APIRouter(tags=["agents"])
+
+    @router.get("/v1/agents", summary="List agents", responses=documented(503))
+    async def list_agents() -> Agents:
+        """Return the agents of the app, with what they take and return."""
+        return agents_shown(agents)
+
     for agent in agents.values():
         _add(router, agent)
 
@@ -75,7 +87,7 @@ def agent_routes(agents: Mapping[str, Agent]) -> APIRouter:
     async def unknown(name: str) -> Response:
         raise Missing(f"the agent {name!r}", f"this app has {', '.join(agents) or 'none'}")
 
-    _ = unknown
+    _ = unknown, list_agents
     return router
 
 
@@ -108,8 +120,9 @@ def _add(router: APIRouter, agent: Agent) -> None:
         methods=["POST"],
         operation_id=f"call_{agent.name}",
         summary=f"Call {agent.name}",
-        description=(agent.handler.__doc__ or "").strip()
-        or f"Send an event to {agent.name}, and wait for what it returns.",
+        description="\n\n".join(
+            part for part in (about(agent), _WHO_HANDLES_BATCHES if agent.options.batch else _WHO_HANDLES) if part
+        ),
         response_model=Answer,
         response_description="The run has ended, well or not: see `status`.",
         responses={

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 import penstock
 from penstock.app import App, Running
-from penstock.gateway import events, runs, search, streaming
+from penstock.gateway import events, page, runs, search, streaming
 from penstock.gateway.agents import agent_routes, event_schemas
 from penstock.gateway.callers import RunningApp
 from penstock.gateway.limits import KEEP_ALIVE_S, BodyLimit, Visits
@@ -76,7 +76,14 @@ class _Api(FastAPI):
 
 
 def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> FastAPI:
-    api = _Api(title=app.name, version=penstock.__version__, description=_ABOUT, lifespan=lifespan)
+    api = _Api(
+        title=app.name,
+        version=penstock.__version__,
+        description=_ABOUT,
+        docs_url=None,  # the framework's own pages load their scripts from elsewhere: offline they are blank
+        redoc_url=None,
+        lifespan=lifespan,
+    )
     problem = Problem.model_json_schema(ref_template=_SCHEMAS)
     problem.pop("$defs", None)
     api.schemas = {
@@ -88,7 +95,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
     api.state.visits = visits
     speak_problems(api)
     api.add_middleware(BodyLimit)
-    for router in (agent_routes(app.agents), events.routes, streaming.routes, runs.routes, search.routes):
+    for router in (page.routes, agent_routes(app.agents), events.routes, streaming.routes, runs.routes, search.routes):
         api.include_router(router)
     api.add_api_route(
         "/healthz", _health, methods=["GET"], tags=["server"], summary="Health", responses=documented(503)
