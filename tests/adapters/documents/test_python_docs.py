@@ -165,3 +165,12 @@ def test_modules_that_import_each_other_are_no_trap(library):
 
 def test_a_file_that_is_no_python_is_passed_over(library):
     assert library(shop="def broken(:") == {}
+
+
+def test_a_hook_that_a_program_put_in_place_is_documented_all_the_same():
+    code = (
+        "import sys; sys.excepthook = lambda *_: None; from penstock.adapters.documents.python_docs import open_python_docs; "
+        "docs = open_python_docs(readmes=False); print([p.text for d in docs if d.document == 'sys' for p in d.passages])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "sys.excepthook(exctype, value, traceback" in said

@@ -82,7 +82,8 @@ class Library:
     def _live(self, found: ModuleType) -> list[Symbol]:
         symbols: list[Symbol] = []
         for name in public_names(found):
-            thing = getattr(found, name)
+            # A program may have put a hook of its own in place, which says nothing of what is documented.
+            thing = getattr(found, f"__{name}__" if name.endswith("hook") else name, getattr(found, name))
             home = getattr(thing, "__module__", None) or found.__name__
             if home in (found.__name__, "io", "_io") and self._is_first(Origin(found.__name__, name)):
                 # `open` is at home in `io`, but users have it from here.
