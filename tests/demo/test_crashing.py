@@ -6,6 +6,7 @@ import pytest
 from penstock.demo.command import run
 from penstock.demo.crash import KILLS_WANTED, STEPS_BETWEEN_KILLS, lives
 from penstock.demo.options import DemoOptions
+from penstock.errors import Refused
 
 
 @pytest.fixture
@@ -49,3 +50,12 @@ def test_too_few_kills_are_admitted_and_a_given_store_is_kept(docs, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "Kills: only 1 of at least 3: nothing was asked" in shown
     assert store.exists()
+
+
+def test_after_a_failure_all_is_kept_and_it_is_said_where(docs, capsys):
+    broken = docs.parent / "broken.db"
+    broken.write_text("this is no database " * 100)
+    with pytest.raises(Refused, match="life 0 ended with code 1"):
+        run(DemoOptions(docs=docs, ask=("How long?",), crash=True, store=broken))
+    (folder,) = (docs.parent / ".penstock").iterdir()
+    assert f"kept in .penstock/{folder.name}" in " ".join(capsys.readouterr().out.split())

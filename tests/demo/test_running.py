@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import chdir
@@ -194,3 +195,18 @@ def test_a_conversation_is_counted(docs):
 def test_a_crash_and_a_conversation_exclude_each_other(docs):
     with pytest.raises(Invalid, match="--crash: stands beside --interactive"):
         run(DemoOptions(docs=docs, crash=True, interactive=True))
+
+
+def test_ctrl_c_ends_a_conversation_that_waits_for_a_line(docs):
+    command = [sys.executable, "-m", "penstock.cli", "demo", "--docs", str(docs), "--interactive"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        try:
+            while "Ask about" not in process.stdout.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+            assert process.stderr.read() == ""
+        finally:
+            if process.poll() is None:
+                process.kill()

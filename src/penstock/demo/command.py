@@ -23,7 +23,7 @@ from penstock.wiring import settings
 
 def run(options: DemoOptions) -> int:
     """Run the demo, and return the exit code: 0 when each question got an answer, and no step was executed twice."""
-    console = Console(stderr=options.json)
+    console = Console(stderr=options.json, emoji=False)
     report = run_tuned(crash_and_recover(options, console) if options.crash else _demo(options, console))
     if options.json:
         sys.stdout.write(json.dumps(report) + "\n")

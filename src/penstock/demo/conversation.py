@@ -1,6 +1,10 @@
 """A conversation with the team: each answer is shown while it is written, and what was said before counts."""
 
 import asyncio
+import os
+import sys
+from contextlib import suppress
+from threading import Thread
 from time import perf_counter
 
 from rich.console import Console
@@ -13,6 +17,8 @@ from penstock.demo.team import Answer, Question
 from penstock.errors import PenstockError
 from penstock.runtime.releases import Listener
 
+LINE_BYTES_MAX = 65_536
+
 
 async def chat(live: Running, console: Console, model: str) -> Tally:
     """Talk with the team in one conversation, until an empty line or the end of the input; a failure does not end it."""
@@ -20,7 +26,8 @@ async def chat(live: Running, console: Console, model: str) -> Tally:
     session = clock.new_id()
     tally = Tally()
     console.print(f"Ask about the documents (model: {model}). An empty line ends the conversation.")
-    while text := await _line(console):
+    lines = _Lines()
+    while text := await _next(lines, console):
         tally.asked += 1
         began = perf_counter()
         try:
@@ -31,15 +38,51 @@ async def chat(live: Running, console: Console, model: str) -> Tally:
         took_s = perf_counter() - began
         tally.seconds += took_s
         tally.told.append(Told(Asked(text), answer, took_s * 1000))
-        console.print(f"[dim]{escape(', '.join(dict.fromkeys(answer.cited)) or 'no source')}[/]")
+        console.print(f"[dim]{escape(', '.join(dict.fromkeys(answer.cited)) or 'no source')}[/]", highlight=False)
     return tally
 
 
-async def _line(console: Console) -> str:
-    try:
-        return (await asyncio.to_thread(console.input, "[bold]you[/] > ")).strip()
-    except (EOFError, KeyboardInterrupt):
-        return ""
+async def _next(lines: "_Lines", console: Console) -> str:
+    console.print("[bold]you[/] > ", end="")
+    return await lines.next()
+
+
+class _Lines:
+    """The lines of the standard input.
+
+    They are read below Python's own buffer, in a thread that nobody waits for: so Ctrl-C ends a conversation at once,
+    although the thread still reads.
+    """
+
+    def __init__(self) -> None:
+        self._read = b""
+
+    async def next(self) -> str:
+        """Return the next line; an empty one at the end of the input."""
+        loop = asyncio.get_running_loop()
+        typed: asyncio.Future[str] = loop.create_future()
+
+        def read() -> None:
+            text = self._line()
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(tell, text)
+
+        def tell(text: str) -> None:
+            if not typed.done():
+                typed.set_result(text)
+
+        Thread(target=read, daemon=True).start()
+        return await typed
+
+    def _line(self) -> str:
+        with suppress(OSError):  # there is no input
+            while b"\n" not in self._read and len(self._read) < LINE_BYTES_MAX:
+                piece = os.read(sys.stdin.fileno(), LINE_BYTES_MAX)
+                if not piece:
+                    break
+                self._read += piece
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode("utf-8", errors="replace").strip()
 
 
 async def _told_live(live: Running, console: Console, question: Question, event_id: str) -> Answer:
@@ -58,6 +101,6 @@ async def _told_live(live: Running, console: Console, question: Question, event_
 async def _show_pieces(listener: Listener, console: Console) -> None:
     async for piece in listener.pieces():
         if piece.kind == "token" and piece.name == "answer":
-            console.print(escape(piece.text), end="")
+            console.print(escape(piece.text), end="", highlight=False)
         elif piece.kind == "event" and piece.name.startswith("Rejected"):
             console.print("\n[yellow](the evaluator rejects this; once more)[/]")
