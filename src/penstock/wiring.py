@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import Passage
-from penstock.errors import Finding, Invalid
+from penstock.errors import Finding, Invalid, Missing
 from penstock.layers.retrying_store import RetryingStore
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
@@ -105,7 +105,7 @@ async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = 
     topology = Topology(agents, declared.events)
     async with AsyncExitStack() as stack:
         store, index = await _store(store_url(chosen, declared.name), declared.collections, stack)
-        embedder = _embedder(chosen.embedder) if declared.collections else None
+        embedder = await _embedder(chosen.embedder, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         yield Parts(declared.name, topology, RetryingStore(store, clock), clock, models, embedder, indexes)
@@ -187,7 +187,7 @@ def _path(rest: str) -> Path:
     return Path(rest.removeprefix("//") if rest.startswith("///") else rest).expanduser()
 
 
-def _embedder(spec: str) -> Embedder:
+async def _embedder(spec: str, stack: AsyncExitStack) -> Embedder:
     kind, _, name = spec.partition(":")
     if spec == "static":
         from penstock.adapters.embedders.static import open_static_embedder
@@ -201,8 +201,23 @@ def _embedder(spec: str) -> Embedder:
         from penstock.adapters.embedders.sentence_transformers import open_sentence_transformers_embedder
 
         return open_sentence_transformers_embedder(name)
-    hint = "use static, minilm, or sentence-transformers:NAME"
+    if kind == "openai" and name:
+        return await stack.enter_async_context(_openai_embedder(name, os.environ))
+    hint = "use static, minilm, openai:NAME or sentence-transformers:NAME"
     raise Invalid("the settings", (Finding("embedder", f"{spec!r} is not known", hint),))
+
+
+def _openai_embedder(model: str, environment: Mapping[str, str]) -> AbstractAsyncContextManager[Embedder]:
+    """Open a model of OpenAI, or of the address in OPENAI_BASE_URL, with the key that its chat models take."""
+    from penstock.adapters.embedders.openai import OpenAiOptions, open_openai_embedder
+    from penstock.adapters.models.providers import PROVIDERS
+
+    base_url, key_name = PROVIDERS["openai"]
+    base_url = environment.get("OPENAI_BASE_URL") or base_url
+    key = environment.get(key_name)
+    if not key:
+        raise Missing("the key of openai", f"set {key_name}, or use the embedder 'static', which needs none")
+    return open_openai_embedder(OpenAiOptions(base_url=base_url, model=model), api_key=key)
 
 
 def _model_opener(models: Mapping[str, "str | ChatModel"], default: str) -> Any:
