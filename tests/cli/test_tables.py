@@ -23,7 +23,7 @@ def test_where_nobody_limits_the_width_a_row_is_a_line_without_blanks_at_its_end
 @pytest.mark.parametrize(
     ("width", "names"),
     [
-        (100, ["run", "agent", "when", "reason"]),
+        (110, ["run", "agent", "when", "reason"]),
         (70, ["run", "agent", "when"]),
         (56, ["run", "when"]),
         (46, ["run", "at"]),

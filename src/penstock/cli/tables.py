@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from rich.cells import cell_len, set_cell_size
 
 GAP = "  "
-NOTE_CELLS_MIN = 24
+NOTE_CELLS_MIN = 40
 ID_CELLS_MIN = 12
 Row = Mapping[str, str]
 
