@@ -3,13 +3,16 @@
 import asyncio
 import subprocess
 import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 from postgres_server import ask, schema_of
 
 from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.postgres.address import address_of
+from penstock.adapters.postgres.database import CLOSE_S
+from penstock.adapters.postgres.listening import open_watchers
 from penstock.adapters.postgres.store import open_postgres_store
 from penstock.core.agents.unit import Writes
 from penstock.errors import Fenced, Unavailable
@@ -162,6 +165,17 @@ async def test_an_engine_carries_on_through_crashes_of_the_server_and_loses_and_
     assert sorted(each.event.causation_id for each in receipts) == sorted(f"o{number}" for number in range(orders))
     assert [int.from_bytes(each["count"]) for each in counts] == [orders // customers] * customers  # MessagePack
     assert calls == orders
+
+
+async def test_who_listens_can_leave_while_the_server_does_not_answer(own_server, store, url):
+    async def watched():
+        async with open_watchers(address_of(url)) as watchers:
+            await listening(watchers)
+            stack.enter_context(own_server.frozen())
+
+    with ExitStack() as stack:
+        await asyncio.wait_for(watched(), 3 * CLOSE_S)
+    await RetryingStore(store, SystemClock()).claim("w")
 
 
 async def test_connections_that_the_server_ends_are_made_again(own_server, store):

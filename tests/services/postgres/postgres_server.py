@@ -21,6 +21,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 VERSION = "15"
@@ -130,6 +131,20 @@ class OwnServer(Server):
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @contextmanager
+    def frozen(self) -> Generator[None]:
+        """Let nothing of the server go on, while its connections stay open, as when a network drops every packet."""
+        assert self._process is not None
+        first = psutil.Process(self._process.pid)
+        processes = [first, *first.children(recursive=True)]
+        for each in processes:
+            each.suspend()
+        try:
+            yield
+        finally:
+            for each in reversed(processes):
+                each.resume()
 
     def crash(self) -> None:
         """Stop at once, as `pg_ctl stop -m immediate` does; the next start recovers from the log."""

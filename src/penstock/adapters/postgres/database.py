@@ -63,6 +63,7 @@ class Connection(Protocol):
     async def add_listener(self, channel: str, callback: Callable[[Any, int, str, Any], None]) -> None: ...
     def add_termination_listener(self, callback: Callable[[Any], None]) -> None: ...
     async def close(self, *, timeout: float) -> None: ...  # noqa: ASYNC109 - the library's own parameter
+    def terminate(self) -> None: ...
 
 
 Work = Callable[[Connection], Awaitable[T]]
@@ -94,7 +95,10 @@ async def connected(address: Address, *, writing: bool = False) -> AsyncGenerato
         try:
             yield connection
         finally:
-            await connection.close(timeout=CLOSE_S)
+            try:
+                await connection.close(timeout=CLOSE_S)
+            except _foreign(library):  # it must not take the place of what ended the block: that may be a cancellation
+                connection.terminate()
     except _foreign(library) as error:
         raise translated(error, "reading") from error
 
@@ -114,7 +118,7 @@ class Database:
         try:
             self._pool = await self._library.create_pool(
                 self.address.dsn,
-                min_size=1,
+                min_size=0,  # with a floor, the pool would log each failure to restore it while the server is away
                 max_size=CONNECTIONS_MAX,
                 timeout=CONNECT_S,
                 command_timeout=STATEMENT_S + LOCK_S,
@@ -122,6 +126,8 @@ class Database:
                 init=_synchronous,
                 reset=_nothing,
             )
+            async with self._pool.acquire(timeout=CONNECT_S):
+                pass  # an address that leads nowhere is told now
         except self._library.ClientConfigurationError as error:
             finding = Finding("store", f"is no address of a Postgres: {error}", "mend the URL")
             raise Invalid("the settings", (finding,)) from error
