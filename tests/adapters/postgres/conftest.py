@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from contextlib import contextmanager
 
 import pytest
 from postgres_server import ask, required_server, schema_of
@@ -17,9 +18,7 @@ def server():
 def own_server(server):
     """A server that a test may crash."""
     if not server.ours:
-        pytest.skip(
-            "NOT TESTED ON POSTGRES: a crash of the server, since PENSTOCK_POSTGRES_DSN names one that is not ours"
-        )
+        pytest.skip("NOT TESTED ON POSTGRES: what only our own server allows (PENSTOCK_POSTGRES_DSN is set)")
     yield server
     if not server.running:
         server.start()
@@ -28,6 +27,19 @@ def own_server(server):
 @pytest.fixture
 def url(server):
     """The address of a store that is not made yet; what was made is removed from a server that is not ours."""
+    with fresh(server) as address:
+        yield address
+
+
+@pytest.fixture
+def other_url(server):
+    """The address of another store in the same database."""
+    with fresh(server) as address:
+        yield address
+
+
+@contextmanager
+def fresh(server):
     address = f"{server.dsn}{'&' if '?' in server.dsn else '?'}schema=test_{secrets.token_hex(6)}"
     yield address
     if not server.ours:

@@ -51,9 +51,9 @@ async def test_many_may_open_a_new_store_at_the_same_moment(url):
         assert (await store.claim("w")).epoch == 1
 
 
-async def test_stores_in_two_schemas_of_one_database_do_not_see_each_other(url, store):
+async def test_stores_in_two_schemas_of_one_database_do_not_see_each_other(other_url, store):
     claim = await store.claim("w")
-    async with open_postgres_store(f"{url}b") as other:
+    async with open_postgres_store(other_url) as other:
         await other.commit(await other.claim("w"), 1, one_of_each())
         await expect_nothing_of_each(store)
         await store.commit(claim, 1, one_of_each())
