@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id, event_of
 from penstock.core.events.event import Event
+from penstock.core.events.tenant import require_tenant
 from penstock.core.events.texts import storable
 from penstock.errors import LimitReached, Refused
 from penstock.runtime.topology import Topology
@@ -14,7 +15,6 @@ DEPTH_MAX = 64
 EVENT_BYTES_MAX = 1024 * 1024
 KEY_BYTES_MAX = 1024
 ID_BYTES_MAX = 16 * 1024
-TENANT_BYTES_MAX = 1024
 PARTITION = 0
 
 
@@ -35,7 +35,7 @@ class Appender:
         kind = self._topology.kind(type(event))
         data = _bounded(event)
         key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
-        storable("the tenant", tenant, TENANT_BYTES_MAX)
+        require_tenant(tenant)
         envelope = Envelope(id, f"/{self._app}", event.type_, key, now_ms, data, tenant, correlation_id=id)
         return self._placed(kind.topic, envelope)
 

@@ -12,8 +12,9 @@ _is_tenant = re.compile(TENANT_PATTERN.strip("^$")).fullmatch
 
 def require_tenant(tenant: str, path: str = "tenant") -> str:
     """Return the tenant; `Invalid` when it cannot be one. `path` is where it was given."""
-    if not _is_tenant(tenant):
-        problem = f"is {tenant[: TENANT_CHARS_MAX + 1]!r}"
+    # Not everybody has a type checker, and None would be stored as somebody's data.
+    if not (isinstance(tenant, str) and _is_tenant(tenant)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        problem = f"is {str(tenant)[: TENANT_CHARS_MAX + 1]!r}"
         hint = f"use letters, digits, - and _, 1 to {TENANT_CHARS_MAX} of them"
         raise Invalid("the tenant", (Finding(path, problem, hint),))
     return tenant
