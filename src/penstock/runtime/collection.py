@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Mode = Literal["hybrid", "vectors", "words"]
 CANDIDATES = 200
 LIMIT_MAX = 1000
+SLICE = 16
 
 
 class Found(Struct, frozen=True):
@@ -179,9 +180,11 @@ class VectorBatch:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, wanted, future), each in zip(asked, hits, strict=True):
+        for number, ((_, wanted, future), each) in enumerate(zip(asked, hits, strict=True), start=1):
             if not future.done():
                 future.set_result([hit.id for hit in each[:wanted]])
+            if number % SLICE == 0:
+                await asyncio.sleep(0)  # whoever goes on from here may be committed while the others still work
 
 
 def _found(hit: Hit, passage: Passage) -> Found:

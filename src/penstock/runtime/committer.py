@@ -19,6 +19,7 @@ Release = Callable[[], None]
 UNITS_MAX = 8192  # units of work that may wait for one commit
 QUIET_TICKS = 3  # ticks of the loop without anything new after which a commit begins
 TICKS_MAX = 64
+GROUP = 16  # ended runs that are worth a commit of their own, which then goes on beside the others
 
 
 class Committer:
@@ -141,7 +142,7 @@ class Committer:
             news = self._news
             await asyncio.sleep(0)
             quiet = quiet + 1 if self._news == news else 0
-            if quiet == QUIET_TICKS or self.full:
+            if quiet == QUIET_TICKS or len(self._open.runs) >= GROUP or self.full:
                 return
 
     def _taken(self) -> tuple[Writes, list[Release], int]:
