@@ -165,8 +165,8 @@ class VectorBatch:
     async def nearest(self, vector: bytes, limit: int) -> list[str]:
         """Return the ids of the nearest passages to a vector (little-endian float32)."""
         future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-        if not self._asked:
-            self._tasks.start(self._answer())
+        if not self._asked and not self._tasks.start(self._answer()):
+            raise Unavailable("the engine", "search", "it was stopped")
         self._asked.append((vector, limit, future))
         return await future
 
@@ -175,7 +175,7 @@ class VectorBatch:
         limit = max(limit for _, limit, _ in asked)
         try:
             hits = await self._vectors.nearest(self._space, _rows([vector for vector, _, _ in asked]), limit=limit)
-        except Unavailable as error:
+        except Exception as error:  # noqa: BLE001 - a vector of another length, say: only who asked is to blame
             for _, _, future in asked:
                 if not future.done():
                     future.set_exception(error)

@@ -298,9 +298,8 @@ def _write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]]
 
 
 def entered(context: Context) -> None:
-    """Make the context the current one of this task, which may have been started from within another run."""
+    """Make the context the current one of this task."""
     _current.set(context)
-    scope.set("")
 
 
 def required() -> Context:

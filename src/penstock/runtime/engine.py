@@ -87,9 +87,8 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
             tasks.start(engine.commit())
             subscriptions = engine.subscribed(done)
             workflows.on_appended = engine.appended
-            await (
-                workflows.resume_all()
-            )  # before any backlog is handled: its answers must find the runs that wait for them
+            # Before any backlog is handled: its answers must find the runs that wait for them.
+            await workflows.resume_all()
             for subscription in subscriptions:
                 tasks.start(subscription.catch_up(parts.store, appender))
             try:

@@ -23,9 +23,8 @@ from penstock.ports.state import RunFilter
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
-from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
-from penstock.runtime.steps import scope
+from penstock.runtime.steps import Steps
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 from penstock.runtime.workflow_context import WorkflowContext
@@ -46,6 +45,7 @@ class Workflows:
         self._appender = appender
         self._tasks = tasks
         self._runs: dict[str, WorkflowRun] = {}
+        self._called: dict[str, dict[str, None]] = {}  # run -> the workflow runs that it waits for, in their order
         self._places: dict[str, Recorded] = {}  # the event of each run, for its dead letter
         self._parked: deque[WorkflowRun] = deque()  # begun, and waiting for a place among the living
         self._living = 0
@@ -136,6 +136,8 @@ class Workflows:
     def _start(self, run: WorkflowRun, recorded: Recorded) -> None:
         self._runs[run.run_id] = run
         self._places[run.run_id] = recorded
+        if run.cause.reply_run:
+            self._called.setdefault(run.cause.reply_run, {})[run.run_id] = None
         if self._living < LIVE_MAX:
             self._living += 1
             self._tasks.start(self._live(run))
@@ -144,7 +146,6 @@ class Workflows:
 
     async def _live(self, run: WorkflowRun) -> None:
         run.task = asyncio.current_task()
-        scope.set("")  # this task may have been started from within a branch of another run
         context = WorkflowContext(run, self, self._services)
         try:
             event = type_of(run.agent, run.cause.type).decoded(run.cause.data)
@@ -206,15 +207,15 @@ class Workflows:
 
     def _cancel_children(self, run: WorkflowRun) -> None:
         """Nobody waits for the workflows any more that this run had called."""
-        for child in [each for each in self._runs.values() if each.cause.reply_run == run.run_id]:
-            self.cancel(child.run_id, f"{run.run_id}, which called it, has ended")
+        if (siblings := self._called.get(run.cause.reply_run)) is not None:
+            siblings.pop(run.run_id, None)
+            if not siblings:
+                del self._called[run.cause.reply_run]
+        for child in self._called.pop(run.run_id, {}):
+            self.cancel(child, f"{run.run_id}, which called it, has ended")
 
     def _arrives(self, run: WorkflowRun, step: str, value: dict[str, Any]) -> None:
-        run.journal.record(step, encode_value(value, step), self._services.clock.now_ms())
-        self._services.committer.recorded(run.run_id, run.journal)
-        correlation = run.cause.correlation_id
-        if self._services.releases.heard(correlation):
-            self._services.told_when_durable(correlation, Piece("step", run.run_id, step))
+        Steps(run.run_id, run.journal, run.cause.correlation_id, self._services).record(step, value)
         run.arrived(step)
 
     def _require(self, run_id: str) -> WorkflowRun:
