@@ -15,7 +15,8 @@ from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
-from penstock.runtime.engine import REPLY_WAIT_S, Engine, running
+from penstock.runtime.engine import Engine, running
+from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.knowledge import Knowledge, OpenKnowledge
 from penstock.runtime.services import unobserved
 from penstock.wiring import Declared, Settings, opened, settings

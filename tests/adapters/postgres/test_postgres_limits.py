@@ -79,7 +79,7 @@ async def test_an_empty_schema_becomes_a_store(url, server):
 async def test_a_newer_format_is_refused_with_what_to_do(url, server):
     await opened_and_closed(url)
     await ask(server.dsn, f"UPDATE {schema_of(url)}.penstock_format SET number = {FORMAT + 1}")
-    with pytest.raises(Invalid, match=r"format: is 2, .* \(open it with the version of penstock that wrote it"):
+    with pytest.raises(Invalid, match=r"format: is 3, .* \(open it with the version of penstock that wrote it"):
         await opened_and_closed(url)
 
 

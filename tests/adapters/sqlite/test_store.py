@@ -196,7 +196,7 @@ async def test_a_newer_format_is_refused_with_what_to_do(path):
     await opened_and_closed(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
-    with pytest.raises(Invalid, match=r"format: is 2, .* \(open it with the version of penstock that wrote it"):
+    with pytest.raises(Invalid, match=r"format: is 3, .* \(open it with the version of penstock that wrote it"):
         await opened_and_closed(path)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from penstock.adapters.postgres import reading
 from penstock.adapters.postgres.address import Address, address_of
 from penstock.adapters.postgres.database import Connection, Work, connected, load
-from penstock.adapters.postgres.schema import is_ready
+from penstock.adapters.postgres.schema import FORMAT, format_of
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.envelope import Recorded
 from penstock.errors import Missing
@@ -51,7 +51,7 @@ class PostgresReader:
 
     async def _ask(self, question: Work[T]) -> T:
         async def answered(connection: Connection) -> T:
-            if not await is_ready(connection, self._address.schema):
+            if await format_of(connection, self._address.schema) != FORMAT:
                 hint = "run the app once, or name the schema of its store: ?schema=NAME"
                 raise Missing(f"a store in the schema {self._address.schema}", hint)
             return await question(connection)

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from penstock.adapters.postgres.database import ENCODING, Connection
 from penstock.errors import Finding, Invalid
 
-FORMAT = 1
+FORMAT = 2
 TOPICS_MAX = 4095
 PARTITIONS_MAX = 1 << 31
 OFFSET_MAX = (1 << 63) - 1
@@ -60,40 +60,51 @@ CREATE TABLE dead (
 CREATE INDEX dead_newest ON dead (arrival);
 """
 
+# What format 2 adds to format 1. Each statement can run again on a schema that has some of it.
+ADDED_IN_2: tuple[str, ...] = ()
+
 
 async def make_tables(connection: Connection, schema: str) -> None:
-    """Make the tables where the schema has none, within the caller's transaction; `Invalid` when it is not ours."""
+    """Make the tables where the schema has none, or those of an older format; `Invalid` when it is not ours.
+
+    It runs within the caller's transaction.
+    """
     if await connection.fetchval("SHOW server_encoding") != ENCODING:
         hint = f"make it with: createdb --encoding={ENCODING} --template=template0"
         raise Invalid("the database", (Finding("encoding", "cannot hold every text", hint),))
-    if await is_ready(connection, schema):
+    if await format_of(connection, schema) == FORMAT:
         return
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_of(schema))
-    if await is_ready(connection, schema):  # made by another one, meanwhile
+    number = await format_of(connection, schema)
+    if number == FORMAT:  # made by another one, meanwhile
         return
-    if not await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = $1", schema):
-        await connection.execute(f"CREATE SCHEMA {schema}")  # the name needs no quotes: see `address`
-    await connection.execute(_TABLES)
-    await connection.execute("INSERT INTO penstock_format VALUES (1, $1)", FORMAT)
+    if number == 0:
+        if not await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = $1", schema):
+            await connection.execute(f"CREATE SCHEMA {schema}")  # the name needs no quotes: see `address`
+        await connection.execute(_TABLES)
+        await connection.execute("INSERT INTO penstock_format VALUES (1, 1)")
+    for statement in ADDED_IN_2:
+        await connection.execute(statement)
+    await connection.execute("UPDATE penstock_format SET number = $1", FORMAT)
 
 
-async def is_ready(connection: Connection, schema: str) -> bool:
-    """Whether the tables are there; False for an empty schema, `Invalid` for one that is not ours, or of another format."""
+async def format_of(connection: Connection, schema: str) -> int:
+    """Return the format of the tables; 0 for an empty schema, `Invalid` for one that is not ours, or of a newer format."""
     query = """
         SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm')
     """
     tables = {row[0] for row in await connection.fetch(query, schema)}
     if not tables:
-        return False
+        return 0
     if "penstock_format" not in tables:
         finding = Finding("schema", "has tables of another program", "choose another one: ?schema=NAME")
         raise Invalid(f"the schema {schema}", (finding,))
     number = await connection.fetchval("SELECT number FROM penstock_format")
-    if number != FORMAT:
+    if number > FORMAT:
         hint = "open it with the version of penstock that wrote it, or choose another schema: ?schema=NAME"
         raise Invalid(f"the schema {schema}", (Finding("format", f"is {number}, this penstock knows {FORMAT}", hint),))
-    return True
+    return number
 
 
 def _lock_of(schema: str) -> int:

@@ -31,7 +31,8 @@ def open_sqlite_reader(path: Path) -> Generator["SqliteReader"]:
         reader = SqliteReader(connection)
         version = reader.format()
         if version != FORMAT:
-            hint = "open it with the version of penstock that wrote it, or choose another file"
+            older = 0 < version < FORMAT
+            hint = "run the app once: it brings the store up to date" if older else "choose another file"
             raise Invalid(str(path), (Finding("format", f"is {version}, this penstock knows {FORMAT}", hint),))
         yield reader
     finally:

@@ -2,6 +2,8 @@
 
 An event's row number holds topic, partition and offset, so that reading a partition in order is reading a range of one
 B-tree; a compound key would need a second one.
+
+The format grows and never changes: a file of an older format is brought up to date when a store is opened on it.
 """
 
 import sqlite3
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from penstock.errors import Finding, Invalid, Refused, Unavailable
 
-FORMAT = 1
+FORMAT = 2
 APPLICATION = 0x50_4E_53_4B  # "PNSK": tells our files from those of other programs, whose formats have numbers too
 TOPICS_MAX = 4095
 OFFSET_BITS = 40
@@ -52,6 +54,10 @@ CREATE TABLE IF NOT EXISTS dead (
 );
 """
 
+# What format 2 adds to format 1. Each statement can run again on a file that has some of it.
+ADDED_IN_2: tuple[str, ...] = ()
+COLUMNS_IN_2: tuple[tuple[str, str, str], ...] = ()  # (table, column, declaration with a default)
+
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, and make its tables where they are missing; `Invalid` when it is no file of ours.
@@ -66,7 +72,7 @@ def connect(path: Path) -> sqlite3.Connection:
             f"{path} cannot be opened ({error})", "check that the folder exists and may be written"
         ) from error
     try:
-        is_new = _is_new(connection, path)
+        is_new = _version(connection, path) == 0
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -74,8 +80,8 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA busy_timeout = 5000")
         if is_new:
-            pragmas = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
-            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {pragmas} COMMIT;")
+            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {APPLICATION}; COMMIT;")
+        _bring_up_to_date(connection)
     except sqlite3.DatabaseError as error:
         connection.close()
         raise translated(error, f"opening {path.name}") from error
@@ -85,20 +91,37 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file is empty; `Invalid` when it holds what is not ours, or not of this format."""
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the file's format, 0 when it is empty; `Invalid` when it holds what is not ours, or of a newer format."""
     # One statement, so that nobody makes the tables between two looks.
     query = "SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_schema)"
     application, version, tables = connection.execute(query).fetchone()
     if (application, version, tables) == (0, 0, 0):
-        return True
+        return 0
     if application != APPLICATION:
         finding = Finding("(whole)", "is a file of another program", "choose another file")
         raise Invalid(str(path), (finding,))
-    if version != FORMAT:
+    if version > FORMAT:
         hint = "open it with the version of penstock that wrote it, or choose another file"
         raise Invalid(str(path), (Finding("format", f"is {version}, this penstock knows {FORMAT}", hint),))
-    return False
+    return max(version, 1)
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Add what the newest format has, where it is missing, in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for table, column, declaration in COLUMNS_IN_2:
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            if column not in columns:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {declaration}")
+        for statement in ADDED_IN_2:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
 
 
 def is_taken(error: sqlite3.IntegrityError) -> bool:

@@ -1,0 +1,203 @@
+"""The front door of an engine: events go in, results come out once they are durable (C1, C7).
+
+An id from outside makes an event once (L4): an event that is on its way to the disk is known here, an older one to the store.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from penstock.core.events.envelope import Recorded, may_be_emitted, run_id
+from penstock.core.events.event import Event
+from penstock.errors import Missing, Refused, RunFailed, TimedOut
+from penstock.ports.store import Store
+from penstock.runtime.appending import Appender, check_id
+from penstock.runtime.services import Services
+from penstock.runtime.topology import Topology
+
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
+REPLY_WAIT_S = 60.0
+FOLLOWED_MAX = 256  # events whose runs are asked for when an earlier event is asked about again
+
+
+class Front:
+    """What callers do with a running engine."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        store: Store,
+        services: Services,
+        appender: Appender,
+        appended: Callable[[Recorded], None],
+    ) -> None:
+        self.services = services
+        self._topology = topology
+        self._store = store
+        self._appender = appender
+        self._appended = appended
+        self._unsure: dict[str, Recorded] = {}  # events with an id from outside that are not durable yet
+        self._asking: dict[str, int] = {}  # ids that the store is being asked about, and how often
+        self._late: set[str] = set()  # ids among them that became durable meanwhile
+
+    async def send(
+        self, event: Event, *, id: str | None = None, tenant: str = "default", key: str | None = None
+    ) -> str:
+        """Append an event, and return its id once it is durable. The same `id` twice is one event."""
+        recorded, _ = await self._submit(event, id=id, tenant=tenant, key=key)
+        await self.services.committer.durable()
+        return recorded.event.id
+
+    async def send_many(self, events: list[Event], *, tenant: str = "default") -> list[str]:
+        """Append events together, and return their ids once they are durable."""
+        recorded = [(await self._submit(event, id=None, tenant=tenant, key=None))[0] for event in events]
+        await self.services.committer.durable()
+        return [each.event.id for each in recorded]
+
+    async def ask(
+        self,
+        event: Event,
+        reply: type[E],
+        *,
+        id: str | None = None,
+        tenant: str = "default",
+        within_s: float = REPLY_WAIT_S,
+    ) -> E:
+        """Append an event and return the first `reply` that follows from it, once that is durable.
+
+        Raises `RunFailed` when an agent on the way gave up, `TimedOut` when nothing came (the work goes on).
+        """
+        self._require_answerable(event, reply)
+        event_id = self.services.clock.new_id() if id is None else id
+        with self.services.releases.reply(event_id, reply.type_) as waiting:
+            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
+            if not is_new:
+                earlier = await self._answer_to(event_id, reply)
+                if earlier is not None:
+                    return earlier
+            recorded = await self._within(waiting, within_s, f"the answer to event {event_id}")
+        return reply.decoded(recorded.event.data)
+
+    async def call(
+        self,
+        agent: str,
+        event: Event,
+        *,
+        id: str | None = None,
+        tenant: str = "default",
+        within_s: float = REPLY_WAIT_S,
+    ) -> bytes:
+        """Append an event and return what `agent` returns for it, as JSON, once that is durable."""
+        self.require_taker(agent, event)
+        event_id = self.services.clock.new_id() if id is None else id
+        run = run_id(event_id, agent)
+        with self.services.releases.run(run) as waiting:
+            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
+            if not is_new:
+                stored = await self._store.run(run)
+                if stored is not None and stored.change.status == "succeeded":
+                    return stored.change.result
+                if stored is not None and stored.change.status == "failed":
+                    raise RunFailed(run, stored.change.reason)
+            return await self._within(waiting, within_s, f"run {run}")
+
+    def _require_answerable(self, event: Event, reply: Any) -> None:
+        """Refuse at once what could only end in a time-out."""
+        if not (isinstance(reply, type) and issubclass(reply, Event)):
+            raise Refused(
+                f"the reply {reply!r} is no event class", "for what an agent returns otherwise, use call(agent, event)"
+            )
+        if not self._topology.takers(type(event)):
+            raise Refused(f"no agent of this app takes {event.type_}", "declare one, or send the event without asking")
+
+    def require_taker(self, agent: str, event: Event) -> None:
+        """Raise `Missing` unless the agent exists and takes this event."""
+        found = self._topology.agents.get(agent)
+        if found is None:
+            raise Missing(f"the agent {agent!r}", f"this app has {', '.join(self._topology.agents) or 'none'}")
+        if type(event) not in found.accepts:
+            raise Refused(f"{agent!r} does not take {event.type_}", "send it as an event instead")
+
+    async def _submit(
+        self, event: Event, *, id: str | None, tenant: str, key: str | None, made_here: bool = False
+    ) -> tuple[Recorded, bool]:
+        """Append an event, and return it with whether it is new. An id that was `made_here` cannot be known already."""
+        if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance] - users without a type checker
+            raise Refused(f"{type(event).__name__} is no event", "give an instance of a subclass of penstock.Event")
+        committer = self.services.committer
+        if committer.failure is not None:
+            raise committer.failure
+        while committer.full:  # the disk does not keep up: whoever sends more waits
+            await committer.durable()
+        if id is not None and not made_here:
+            known = await self._known(id)
+            if known is not None:
+                if known.event.tenant != tenant:
+                    raise Refused(f"the id {id!r} is taken", "use another id")
+                return known, False
+            if may_be_emitted(id):
+                raise Refused(f"the id {id!r} is one that the engine gives to emitted events", "use another id")
+        now_ms = self.services.clock.now_ms()
+        recorded = self._appender.submitted(
+            event, id=id or self.services.clock.new_id(), tenant=tenant, key=key, now_ms=now_ms
+        )
+        if id is not None and not made_here:
+            self._unsure[id] = recorded
+            committer.add(lambda: self._sure(id)).events.append(recorded)
+        else:
+            committer.add().events.append(recorded)
+        self._appended(recorded)
+        return recorded, True
+
+    async def _known(self, id: str) -> Recorded | None:
+        """Return the event with an id from outside, durable or not."""
+        check_id(id)
+        known = self._unsure.get(id)
+        if known is not None:
+            return known
+        # An event that becomes durable after the store has looked, and before it has answered, stays in `_unsure`.
+        self._asking[id] = self._asking.get(id, 0) + 1
+        try:
+            return await self._store.event(id) or self._unsure.get(id)
+        finally:
+            self._asking[id] -= 1
+            if not self._asking[id]:
+                del self._asking[id]
+                if id in self._late:
+                    self._late.remove(id)
+                    self._unsure.pop(id, None)
+
+    def _sure(self, id: str) -> None:
+        if id in self._asking:
+            self._late.add(id)
+        else:
+            self._unsure.pop(id, None)
+
+    async def _answer_to(self, event_id: str, reply: type[E]) -> E | None:
+        """Return the first `reply` that followed from an earlier event; `RunFailed` when an agent gave up instead."""
+        followed = await self._store.origin(event_id)
+        replies = [each for each in followed if each.event.type == reply.type_ and each.event.id != event_id]
+        if replies:
+            first = min(replies, key=lambda each: each.position.offset)
+            return reply.decoded(first.event.data)
+        kinds = self._topology.kinds
+        for each in followed[:FOLLOWED_MAX]:
+            for agent in self._topology.takers(kinds[each.event.type].event) if each.event.type in kinds else ():
+                stored = await self._store.run(run_id(each.event.id, agent.name))
+                if stored is not None and stored.change.status == "failed":
+                    raise RunFailed(stored.change.run_id, stored.change.reason)
+        return None
+
+    async def _within(self, waiting: "asyncio.Future[T]", within_s: float, what: str) -> T:
+        # A timer that is nearly always cancelled: asyncio.timeout costs three times as much.
+        timer = asyncio.get_running_loop().call_later(within_s, _give_up, waiting, TimedOut(what, within_s))
+        try:
+            return await waiting
+        finally:
+            timer.cancel()
+
+
+def _give_up(waiting: "asyncio.Future[T]", error: TimedOut) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)
