@@ -1,0 +1,12 @@
+"""The scenes that are simulated, all in one app."""
+
+from orders import Orders
+from scene import Scene
+from trips import Trips
+from world import World
+
+SCENES: tuple[type[Scene], ...] = (Orders, Trips)
+
+
+def scenes_of(world: World) -> list[Scene]:
+    return [scene(world) for scene in SCENES]
