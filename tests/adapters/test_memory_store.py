@@ -8,9 +8,10 @@ from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import recorded
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.state_contract import StateStoreContract
+from penstock.testing.timer_contract import TimerStoreContract
 
 
-class TestMemoryStore(EventLogContract, StateStoreContract, RunCatalogContract):
+class TestMemoryStore(EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract):
     @pytest.fixture
     def store(self):
         return MemoryStore()

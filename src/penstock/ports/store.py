@@ -4,7 +4,8 @@ from typing import Protocol
 
 from penstock.ports.log import EventLog
 from penstock.ports.state import RunCatalog, StateStore
+from penstock.ports.timers import TimerStore
 
 
-class Store(EventLog, StateStore, RunCatalog, Protocol):
-    """All three ports in one; it keeps the contracts of each."""
+class Store(EventLog, StateStore, RunCatalog, TimerStore, Protocol):
+    """All four ports in one; it keeps the contracts of each."""

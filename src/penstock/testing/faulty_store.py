@@ -9,6 +9,7 @@ from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
+from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Unavailable
 from penstock.ports.state import Claim, RunFilter, StoredRun
 from penstock.ports.store import Store
@@ -66,6 +67,22 @@ class FaultyStore:
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return await self._over("origin", lambda: self._inner.origin(correlation_id))
+
+    async def timers_due(
+        self, clock: TimerClock, *, after: Place, limit: int, partitions: Sequence[int] | None = None
+    ) -> Sequence[Timer]:
+        return await self._over(
+            "timers due", lambda: self._inner.timers_due(clock, after=after, limit=limit, partitions=partitions)
+        )
+
+    async def timers_set_ms(self, *, partitions: Sequence[int] | None = None) -> int:
+        return await self._over("timers set", lambda: self._inner.timers_set_ms(partitions=partitions))
+
+    async def timer(self, id: str) -> Timer | None:
+        return await self._over("timer", lambda: self._inner.timer(id))
+
+    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
+        return await self._over("timers", lambda: self._inner.timers(tenant=tenant, limit=limit))
 
     async def _over(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
         await self._travel(operation)

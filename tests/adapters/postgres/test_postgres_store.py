@@ -11,6 +11,7 @@ from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.engine_contract import EngineContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.state_contract import StateStoreContract
+from penstock.testing.timer_contract import TimerStoreContract
 
 pytestmark = pytest.mark.timeout(60, func_only=True)  # the server's installation has limits of its own
 
@@ -28,7 +29,7 @@ async def reopened(url):
         yield lambda: stack.enter_async_context(open_postgres_store(url))
 
 
-class TestPostgresStore(EventLogContract, StateStoreContract, RunCatalogContract):
+class TestPostgresStore(EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract):
     @pytest.fixture
     def store(self, store):
         return store
@@ -42,7 +43,7 @@ class TestPostgresStore(EventLogContract, StateStoreContract, RunCatalogContract
         return reopened
 
 
-class TestRetryingPostgresStore(EventLogContract, StateStoreContract):
+class TestRetryingPostgresStore(EventLogContract, StateStoreContract, TimerStoreContract):
     @pytest.fixture
     def store(self, store):
         return RetryingStore(store, SystemClock())

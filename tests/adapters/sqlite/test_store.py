@@ -31,6 +31,7 @@ from penstock.testing.commits import (
 )
 from penstock.testing.log_contract import EventLogContract, everything, made
 from penstock.testing.state_contract import StateStoreContract
+from penstock.testing.timer_contract import TimerStoreContract
 
 COMMIT_LOOP = Path(__file__).parent / "commit_loop.py"
 NOBODY = 65534
@@ -65,7 +66,7 @@ async def reopened(path, tmp_path):
         yield another
 
 
-class TestSqliteStore(EventLogContract, StateStoreContract, RunCatalogContract):
+class TestSqliteStore(EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract):
     @pytest.fixture
     def store(self, store):
         return store

@@ -12,6 +12,7 @@ from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
+from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced
 from penstock.ports.state import Claim, RunFilter, StoredRun
 
@@ -36,6 +37,7 @@ class Disk:
     )
     progress: dict[tuple[str, str, int], Progress] = field(default_factory=dict[tuple[str, str, int], Progress])
     dead: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
+    timers: dict[str, Timer] = field(default_factory=dict[str, Timer])
 
 
 class MemoryStore:
@@ -91,6 +93,11 @@ class MemoryStore:
         self._write_memory(writes)
         for done in writes.progress:
             disk.progress[done.agent, done.topic, done.partition] = Progress(done.low, done.above)
+        for each in writes.timers:
+            if each.timer is None:
+                disk.timers.pop(each.id, None)
+            else:
+                disk.timers[each.id] = each.timer
         if writes.events:
             self._wake()
 
@@ -146,6 +153,27 @@ class MemoryStore:
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         found = [each for each in self.disk.ids.values() if each.event.correlation_id == correlation_id]
         return sorted(found, key=lambda each: each.event.id)  # the origin's id begins those of all others
+
+    # the timers
+
+    async def timers_due(
+        self, clock: TimerClock, *, after: Place, limit: int, partitions: Sequence[int] | None = None
+    ) -> Sequence[Timer]:
+        found = [each for each in self._timers_of(partitions) if each.clock == clock and each.place > after]
+        return sorted(found, key=lambda each: each.place)[:limit]
+
+    async def timers_set_ms(self, *, partitions: Sequence[int] | None = None) -> int:
+        return max((each.set_ms for each in self._timers_of(partitions) if each.clock == "elapsed"), default=0)
+
+    async def timer(self, id: str) -> Timer | None:
+        return self.disk.timers.get(id)
+
+    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
+        found = [each for each in self.disk.timers.values() if tenant in (None, each.event.tenant)]
+        return sorted(found, key=lambda each: each.place)[:limit]
+
+    def _timers_of(self, partitions: Sequence[int] | None) -> list[Timer]:
+        return [each for each in self.disk.timers.values() if partitions is None or each.partition in partitions]
 
     def _wake(self) -> None:
         for wake in tuple(self._watchers):  # one who is woken may stop watching

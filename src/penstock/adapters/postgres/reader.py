@@ -6,12 +6,13 @@ Each question has a connection of its own, made and closed within it, so that a 
 from collections.abc import Sequence
 from typing import TypeVar
 
-from penstock.adapters.postgres import reading
+from penstock.adapters.postgres import reading, timers
 from penstock.adapters.postgres.address import Address, address_of
 from penstock.adapters.postgres.database import Connection, Work, connected, load
 from penstock.adapters.postgres.schema import FORMAT, format_of
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.envelope import Recorded
+from penstock.core.timing.timers import Timer
 from penstock.errors import Missing
 from penstock.ports.state import RunFilter, StoredRun
 
@@ -48,6 +49,9 @@ class PostgresReader:
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return await self._ask(lambda each: reading.origin(each, correlation_id))
+
+    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
+        return await self._ask(lambda each: timers.soonest(each, tenant, limit))
 
     async def _ask(self, question: Work[T]) -> T:
         async def answered(connection: Connection) -> T:

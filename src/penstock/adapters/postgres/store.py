@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from penstock.adapters.postgres import reading
+from penstock.adapters.postgres import reading, timers
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
 from penstock.adapters.postgres.listening import Watchers, open_watchers
@@ -22,6 +22,7 @@ from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
+from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, LimitReached
 from penstock.ports.state import Claim, RunFilter, StoredRun
 
@@ -141,6 +142,22 @@ class PostgresStore:
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return await self._database.ask("origin", lambda each: reading.origin(each, correlation_id))
+
+    # the timers
+
+    async def timers_due(
+        self, clock: TimerClock, *, after: Place, limit: int, partitions: Sequence[int] | None = None
+    ) -> Sequence[Timer]:
+        return await self._database.ask("timers due", lambda each: timers.due(each, clock, after, limit, partitions))
+
+    async def timers_set_ms(self, *, partitions: Sequence[int] | None = None) -> int:
+        return await self._database.ask("timers set", lambda each: timers.latest_set_ms(each, partitions))
+
+    async def timer(self, id: str) -> Timer | None:
+        return await self._database.ask("timer", lambda each: timers.by_id(each, id))
+
+    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
+        return await self._database.ask("timers", lambda each: timers.soonest(each, tenant, limit))
 
     async def _number(self, names: set[str]) -> None:
         """Learn the numbers of topics, and give one to each that is new."""

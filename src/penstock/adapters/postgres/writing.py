@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from penstock.adapters.postgres import timers
 from penstock.adapters.postgres.texts import digest, stored
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
 from penstock.core.events.codec import encode
@@ -67,6 +68,8 @@ _PARTS = {
         ON CONFLICT (place) DO UPDATE SET low = excluded.low, above = excluded.above""",
         ("bytea", "text", "text", "int", "bigint", "bytea"),
     ),
+    "timers": _Part(timers.SET, timers.SET_TYPES),
+    "old_timers": _Part(timers.REMOVE, timers.REMOVE_TYPES),
     "dead": _Part(
         """INSERT INTO dead (run_id, agent, tenant, topic, partition, "offset", reason, attempts, at_ms)
         SELECT u.* FROM {rows} u
@@ -128,6 +131,7 @@ def _rows(writes: Writes, topics: Mapping[str, int]) -> dict[str, Rows]:
     letters = {letter.run_id: letter for letter in writes.dead}
     sessions, old_messages = _session_rows(writes.sessions)
     values, old_values = _value_rows(writes.values)
+    set_timers, old_timers = timers.rows_of(writes.timers)
     return {
         "events": _event_rows(writes.events, topics),
         "journal": [(stored(chunk.run_id), chunk.number, chunk.body) for chunk in writes.journal],
@@ -142,6 +146,8 @@ def _rows(writes: Writes, topics: Mapping[str, int]) -> dict[str, Rows]:
         "old_messages": old_messages,
         "values": values,
         "old_values": old_values,
+        "timers": set_timers,
+        "old_timers": old_timers,
         "progress": [
             (
                 digest(done.agent, done.topic, str(done.partition)),

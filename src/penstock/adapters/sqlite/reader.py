@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from penstock.adapters.sqlite import reading
+from penstock.adapters.sqlite import reading, timers
 from penstock.adapters.sqlite.schema import FORMAT, translated
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.envelope import Recorded
+from penstock.core.timing.timers import Timer
 from penstock.errors import Finding, Invalid, Missing
 from penstock.ports.state import RunFilter, StoredRun
 
@@ -64,6 +65,9 @@ class SqliteReader:
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return self._ask(lambda: reading.origin(self._connection, correlation_id), "origin")
+
+    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
+        return self._ask(lambda: timers.soonest(self._connection, tenant, limit), "timers")
 
     def _ask(self, query: Callable[[], T], operation: str) -> T:
         try:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from penstock.adapters.sqlite import reading
+from penstock.adapters.sqlite import reading, timers
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
 from penstock.adapters.sqlite.writing import Topics, write
@@ -26,6 +26,7 @@ from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.sessions.history import History
+from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced
 from penstock.ports.state import Claim, RunFilter, StoredRun
 
@@ -190,6 +191,22 @@ class SqliteStore:
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return self._ask(lambda: reading.origin(self._reader, correlation_id), "origin")
+
+    # the timers
+
+    async def timers_due(
+        self, clock: TimerClock, *, after: Place, limit: int, partitions: Sequence[int] | None = None
+    ) -> Sequence[Timer]:
+        return self._ask(lambda: timers.due(self._reader, clock, after, limit, partitions), "timers due")
+
+    async def timers_set_ms(self, *, partitions: Sequence[int] | None = None) -> int:
+        return self._ask(lambda: timers.latest_set_ms(self._reader, partitions), "timers set")
+
+    async def timer(self, id: str) -> Timer | None:
+        return self._ask(lambda: timers.by_id(self._reader, id), "timer")
+
+    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
+        return self._ask(lambda: timers.soonest(self._reader, tenant, limit), "timers")
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction") -> T:
         """Run `work` within one transaction, in the writer's thread, and return once it is durable."""

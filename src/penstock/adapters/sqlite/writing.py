@@ -4,6 +4,7 @@ import sqlite3
 
 import msgspec
 
+from penstock.adapters.sqlite import timers
 from penstock.adapters.sqlite.schema import TOPICS_MAX, place_of
 from penstock.core.agents.unit import Writes
 from penstock.core.events.codec import encode
@@ -57,6 +58,8 @@ def write(connection: sqlite3.Connection, topics: Topics, writes: Writes) -> Non
     if writes.progress:
         rows = [(done.agent, done.topic, done.partition, done.low, _packed(done.above)) for done in writes.progress]
         connection.executemany("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?)", rows)
+    if writes.timers:
+        timers.write(connection, writes.timers)
     for letter in writes.dead:
         place = letter.event.position
         number = place_of(topics.number(connection, place.topic), place.partition, place.offset)

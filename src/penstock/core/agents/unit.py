@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from penstock.core.agents.progress import Ranges
 from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.passages import IndexWrite
+from penstock.core.timing.timers import TimerWrite
 
 Status = Literal["queued", "running", "retrying", "succeeded", "failed", "cancelled"]
 
@@ -92,3 +93,4 @@ class Writes(Struct):
     progress: list[ProgressWrite] = field(default_factory=list[ProgressWrite])
     dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
     index: list[IndexWrite] = field(default_factory=list[IndexWrite])
+    timers: list[TimerWrite] = field(default_factory=list[TimerWrite])
