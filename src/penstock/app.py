@@ -104,6 +104,11 @@ class App:
     def collections(self) -> tuple[str, ...]:
         return tuple(self._knowledge)
 
+    @property
+    def declared(self) -> Declared:
+        """All that was declared so far, for whoever opens the app's parts."""
+        return Declared(self.name, self.agents, self._events, self.collections, self._models, self._prompts)
+
     @asynccontextmanager
     async def running(
         self,
@@ -117,10 +122,9 @@ class App:
 
         `executing` is called with run id and step each time a step is executed, and not when it is found in the journal.
         """
-        declared = Declared(self.name, self.agents, self._events, self.collections, self._models, self._prompts)
         chosen = settings(flags) if chosen is None else chosen
         async with (
-            opened(declared, chosen, clock=clock) as parts,
+            opened(self.declared, chosen, clock=clock) as parts,
             running(replace(parts, executing=executing), owner=self.name) as engine,
         ):
             yield Running(self, engine)

@@ -83,6 +83,9 @@ def settings(
     return replace(Settings(), **given)
 
 
+Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do
+
+
 class Catalog(RunCatalog, Protocol):
     """What people look at: runs, dead letters and events, and one run with its journal."""
 
@@ -90,8 +93,13 @@ class Catalog(RunCatalog, Protocol):
 
 
 @asynccontextmanager
-async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = None) -> AsyncGenerator[Parts]:
-    """Open what the settings name, and yield the parts of an engine; all is closed on leaving."""
+async def opened(
+    declared: Declared, chosen: Settings, *, clock: Clock | None = None, storage: Storage | None = None
+) -> AsyncGenerator[Parts]:
+    """Open what the settings name, and yield the parts of an engine; all is closed on leaving.
+
+    `storage` takes the place of the store that the settings name.
+    """
     if clock is None:
         from penstock.adapters.clock.system import SystemClock
 
@@ -104,7 +112,7 @@ async def opened(declared: Declared, chosen: Settings, *, clock: Clock | None = 
         agents[CONTROL] = control()
     topology = Topology(agents, declared.events)
     async with AsyncExitStack() as stack:
-        store, index = await _store(store_url(chosen, declared.name), declared.collections, stack)
+        store, index = storage or await _store(store_url(chosen, declared.name), declared.collections, stack)
         embedder = await _embedder(chosen.embedder, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}

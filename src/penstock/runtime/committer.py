@@ -14,6 +14,7 @@ from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import JournalChunk, ProgressWrite, Writes
 from penstock.errors import PenstockError
 from penstock.ports.state import Claim, StateStore
+from penstock.runtime.write_points import Reached, WritePoint, unwatched
 
 Release = Callable[[], None]
 UNITS_MAX = 8192  # units of work that may wait for one commit
@@ -25,8 +26,9 @@ GROUP = 16  # ended runs that are worth a commit of their own, which then goes o
 class Committer:
     """Collects units of work and commits them in groups."""
 
-    def __init__(self, store: StateStore, claim: Claim) -> None:
+    def __init__(self, store: StateStore, claim: Claim, reached: Reached = unwatched) -> None:
         self._store = store
+        self._reached = reached
         self.claim = claim
         self._wake = asyncio.Event()
         self._open = Writes()
@@ -110,6 +112,7 @@ class Committer:
         self._landing, self._durable = self._durable, None
         writes, releases, number = self._taken()
         self._committing = True
+        self._reached(WritePoint.BEFORE_COMMIT)
         try:
             await self._store.commit(self.claim, number, writes)
         except PenstockError as error:
@@ -118,6 +121,7 @@ class Committer:
         finally:
             self._committing = False
         self.durable_number = number
+        self._reached(WritePoint.AFTER_COMMIT)
         for release in releases:
             release()
         if self._landing is not None:
@@ -126,6 +130,7 @@ class Committer:
         if self._next is not None:
             following, self._next = self._next, None
             following.set_result(None)
+        self._reached(WritePoint.AFTER_RELEASE)
         self.on_room()
 
     def stop(self, error: PenstockError) -> None:

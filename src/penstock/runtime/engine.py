@@ -35,6 +35,7 @@ from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 from penstock.runtime.workflows import Workflows
+from penstock.runtime.write_points import Reached, StandIn, unwatched
 
 GRACE_S = 5.0
 
@@ -51,6 +52,8 @@ class Parts:
     embedder: Embedder | None = None
     indexes: Mapping[str, Index] = field(default_factory=dict[str, Index])
     executing: Callable[[str, str], None] = unobserved  # called with run id and step before a step is executed
+    reached: Reached = unwatched  # called where the process may die, by testing
+    stand_in: StandIn | None = None  # answers in place of the functions of steps, in tests
 
 
 @asynccontextmanager
@@ -63,10 +66,11 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
     ends = await parts.store.ends()
     done = await parts.store.progress()
     await _require_same_embedder(parts)
-    committer = Committer(parts.store, claim)
+    committer = Committer(parts.store, claim, parts.reached)
     memory = Memory(parts.store, committer, parts.clock)
     releases = Releases()
     services = Services(parts.clock, committer, memory, releases, parts.models, parts.executing)
+    services.reached, services.stand_in = parts.reached, parts.stand_in
     appender = Appender(parts.app, parts.topology, ends)
     failure: BaseException | None = None
     try:

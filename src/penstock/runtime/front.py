@@ -14,6 +14,7 @@ from penstock.ports.store import Store
 from penstock.runtime.appending import Appender, check_id
 from penstock.runtime.services import Services
 from penstock.runtime.topology import Topology
+from penstock.runtime.write_points import WritePoint
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
@@ -148,6 +149,7 @@ class Front:
         else:
             committer.add().events.append(recorded)
         self._appended(recorded)
+        self.services.reached(WritePoint.AFTER_APPEND)
         return recorded, True
 
     async def _known(self, id: str) -> Recorded | None:

@@ -26,6 +26,7 @@ from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.workflows import Workflows
+from penstock.runtime.write_points import WritePoint
 
 IN_FLIGHT_MAX = 1024
 _log = logging.getLogger("penstock")
@@ -191,6 +192,7 @@ class Handlings:
             self._workflows.answer(delivery.agent.name, cause, run_id, body)
         for recorded in emitted:
             self.on_appended(recorded)
+        services.reached(WritePoint.AFTER_HANDLING)
         self._subscription(delivery).lanes.finished(delivery)
 
     def _failed(self, delivery: Delivery, error: BaseException) -> None:

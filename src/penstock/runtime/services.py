@@ -11,6 +11,7 @@ from penstock.runtime.committer import Committer
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.releases import Piece, Releases
+from penstock.runtime.write_points import Reached, StandIn, unwatched
 
 
 def unobserved(run_id: str, step: str) -> None:
@@ -36,6 +37,8 @@ class Services:
     executing: Callable[[str, str], None] = unobserved
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
     control: RunControl | None = None
+    reached: Reached = unwatched
+    stand_in: StandIn | None = None  # answers in place of the functions of steps
 
     def collection(self, name: str) -> Collection:
         """Return a collection of the app; `Missing` when it declares none of that name."""

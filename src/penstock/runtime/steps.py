@@ -15,6 +15,7 @@ from penstock.core.agents.journal import Journal, decode_value, encode_value
 from penstock.core.events.texts import storable
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
+from penstock.runtime.write_points import WritePoint
 
 _TYPES_MAX = 10_000
 NAME_BYTES_MAX = 4096
@@ -54,11 +55,17 @@ class Steps:
         try:
             if effects:
                 await services.committer.durable()
+                services.reached(WritePoint.BEFORE_EFFECT)
             services.executing(self.run_id, step)
-            result = call(*args, **options)
+            stand_in = services.stand_in
+            result = call(*args, **options) if stand_in is None else stand_in(name, call, args, options)
             if isawaitable(result):
                 result = await result
+            if effects:
+                services.reached(WritePoint.AFTER_EFFECT)
             self.record(step, result)
+            if effects:
+                services.reached(WritePoint.AFTER_RECORD)
         finally:
             waiting = executing.pop(step)
             if waiting is not None:

@@ -29,6 +29,7 @@ from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 from penstock.runtime.workflow_context import WorkflowContext
 from penstock.runtime.workflow_run import WorkflowRun
+from penstock.runtime.write_points import WritePoint
 
 _log = logging.getLogger("penstock")
 LIVE_MAX = 20_000
@@ -203,6 +204,7 @@ class Workflows:
         self.answer(run.agent.name, cause, run.run_id, body, reason)
         for recorded in told:
             self.on_appended(recorded)
+        services.reached(WritePoint.AFTER_HANDLING)
         self._cancel_children(run)
 
     def _cancel_children(self, run: WorkflowRun) -> None:

@@ -1,0 +1,58 @@
+"""What tests of an app need, and the contracts that adapters keep.
+
+    from penstock import testing
+
+An app in memory and virtual time, models and tools that answer from a script or a recording, and processes that die where
+you say. `docs/testing.md` shows all of it. Each name is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.runtime.write_points import WritePoint as WritePoint
+    from penstock.testing.apps import Disk as Disk
+    from penstock.testing.apps import Live as Live
+    from penstock.testing.apps import app as app
+    from penstock.testing.apps import crash_starting as crash_starting
+    from penstock.testing.crashing import Crashed as Crashed
+    from penstock.testing.crashing import NotReached as NotReached
+    from penstock.testing.scripted_model import ScriptedModel as ScriptedModel
+    from penstock.testing.virtual_time import VirtualClock as VirtualClock
+    from penstock.testing.virtual_time import run_virtually as run_virtually
+
+_HOME = {
+    "Crashed": "crashing",
+    "Disk": "apps",
+    "Live": "apps",
+    "NotReached": "crashing",
+    "ScriptedModel": "scripted_model",
+    "VirtualClock": "virtual_time",
+    "app": "apps",
+    "crash_starting": "apps",
+    "run_virtually": "virtual_time",
+}
+__all__ = [  # noqa: RUF022 - in the order in which they are met
+    "app",
+    "Live",
+    "Disk",
+    "run_virtually",
+    "VirtualClock",
+    "WritePoint",
+    "crash_starting",
+    "Crashed",
+    "NotReached",
+    "ScriptedModel",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "WritePoint":
+        return import_module("penstock.runtime.write_points").WritePoint
+    if name not in _HOME:
+        raise AttributeError(f"module 'penstock.testing' has no attribute {name!r}")
+    return getattr(import_module(f"penstock.testing.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
