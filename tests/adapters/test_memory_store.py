@@ -8,10 +8,13 @@ from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import recorded
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.state_contract import StateStoreContract
+from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
 
 
-class TestMemoryStore(EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract):
+class TestMemoryStore(
+    EventLogContract, StateStoreContract, RunCatalogContract, StreamStoreContract, TimerStoreContract
+):
     @pytest.fixture
     def store(self):
         return MemoryStore()

@@ -6,6 +6,7 @@ A repeated commit is recognised by its number (S4), a repeated append by the eve
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.policy import Retry
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
@@ -86,6 +87,16 @@ class RetryingStore:
 
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
         return await self._patiently(lambda: self._inner.timers(tenant=tenant, limit=limit))
+
+    async def pieces(
+        self, tenant: str, run_id: str, name: str, *, from_offset: int, limit: int
+    ) -> Sequence[StreamChunk]:
+        return await self._patiently(
+            lambda: self._inner.pieces(tenant, run_id, name, from_offset=from_offset, limit=limit)
+        )
+
+    async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
+        return await self._patiently(lambda: self._inner.streams(tenant, run_id))
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, self._patience.attempts_max):

@@ -25,6 +25,7 @@ class StoredRun(Struct):
     change: RunChange
     records: list[StepRecord]
     chunks: int
+    streamed: bool = False  # whether it has streams
 
 
 class RunFilter(Struct, frozen=True):

@@ -4,8 +4,9 @@ from typing import Protocol
 
 from penstock.ports.log import EventLog
 from penstock.ports.state import RunCatalog, StateStore
+from penstock.ports.streams import StreamStore
 from penstock.ports.timers import TimerStore
 
 
-class Store(EventLog, StateStore, RunCatalog, TimerStore, Protocol):
-    """All four ports in one; it keeps the contracts of each."""
+class Store(EventLog, StateStore, RunCatalog, StreamStore, TimerStore, Protocol):
+    """All these ports in one; it keeps the contracts of each."""

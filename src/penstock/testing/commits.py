@@ -6,6 +6,7 @@ from msgspec import Raw
 from msgspec.msgpack import encode
 
 from penstock.core.agents.journal import StepRecord, encode_chunk
+from penstock.core.agents.pieces import Piece, StreamChunk, decode_pieces, encode_pieces
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import (
     DeadLetter,
@@ -56,6 +57,18 @@ def record(step: str) -> StepRecord:
 def chunk(run: str, number: int, *names: str) -> JournalChunk:
     """Return a chunk with a record for each name."""
     return JournalChunk(run, number, encode_chunk([record(name) for name in names]))
+
+
+def told(run: str, first: int, *texts: str, name: str = "", tenant: str = "t") -> StreamChunk:
+    """Return a chunk of a stream with a token for each text."""
+    body = encode_pieces([Piece("token", text=text) for text in texts])
+    return StreamChunk(run, 0, tenant, name, first, len(texts), body)
+
+
+async def heard(store: Store, run: str, *, name: str = "", tenant: str = "t", from_offset: int = 0) -> str:
+    """Return the texts of a stream, as one."""
+    chunks = await store.pieces(tenant, run, name, from_offset=from_offset, limit=ALL)
+    return " ".join(piece.text for each in chunks for piece in decode_pieces(each) if piece.offset >= from_offset)
 
 
 def value(name: str, body: bytes | None) -> ValueWrite:

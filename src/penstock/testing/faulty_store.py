@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import TypeVar
 
+from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
@@ -83,6 +84,16 @@ class FaultyStore:
 
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
         return await self._over("timers", lambda: self._inner.timers(tenant=tenant, limit=limit))
+
+    async def pieces(
+        self, tenant: str, run_id: str, name: str, *, from_offset: int, limit: int
+    ) -> Sequence[StreamChunk]:
+        return await self._over(
+            "pieces", lambda: self._inner.pieces(tenant, run_id, name, from_offset=from_offset, limit=limit)
+        )
+
+    async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
+        return await self._over("streams", lambda: self._inner.streams(tenant, run_id))
 
     async def _over(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
         await self._travel(operation)

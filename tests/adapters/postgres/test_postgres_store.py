@@ -11,6 +11,7 @@ from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.engine_contract import EngineContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.state_contract import StateStoreContract
+from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
 
 pytestmark = pytest.mark.timeout(60, func_only=True)  # the server's installation has limits of its own
@@ -29,7 +30,9 @@ async def reopened(url):
         yield lambda: stack.enter_async_context(open_postgres_store(url))
 
 
-class TestPostgresStore(EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract):
+class TestPostgresStore(
+    EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract, StreamStoreContract
+):
     @pytest.fixture
     def store(self, store):
         return store
@@ -43,7 +46,7 @@ class TestPostgresStore(EventLogContract, StateStoreContract, RunCatalogContract
         return reopened
 
 
-class TestRetryingPostgresStore(EventLogContract, StateStoreContract, TimerStoreContract):
+class TestRetryingPostgresStore(EventLogContract, StateStoreContract, TimerStoreContract, StreamStoreContract):
     @pytest.fixture
     def store(self, store):
         return RetryingStore(store, SystemClock())

@@ -31,6 +31,7 @@ from penstock.testing.commits import (
 )
 from penstock.testing.log_contract import EventLogContract, everything, made
 from penstock.testing.state_contract import StateStoreContract
+from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
 
 COMMIT_LOOP = Path(__file__).parent / "commit_loop.py"
@@ -66,7 +67,9 @@ async def reopened(path, tmp_path):
         yield another
 
 
-class TestSqliteStore(EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract):
+class TestSqliteStore(
+    EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract, StreamStoreContract
+):
     @pytest.fixture
     def store(self, store):
         return store

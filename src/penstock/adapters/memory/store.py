@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock.core.agents.journal import decode_chunk
+from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
@@ -38,6 +39,7 @@ class Disk:
     progress: dict[tuple[str, str, int], Progress] = field(default_factory=dict[tuple[str, str, int], Progress])
     dead: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
     timers: dict[str, Timer] = field(default_factory=dict[str, Timer])
+    streams: dict[str, dict[str, list[StreamChunk]]] = field(default_factory=dict[str, dict[str, list[StreamChunk]]])
 
 
 class MemoryStore:
@@ -115,7 +117,8 @@ class MemoryStore:
             change = RunChange(run_id, agent, event.tenant, event.key, "queued", 0, event.time_ms)
         chunks = self.disk.chunks.get(run_id, [])
         bodies = [*chunks, change.records] if change.records else chunks
-        return StoredRun(change, [record for body in bodies for record in decode_chunk(body)], len(chunks))
+        records = [record for body in bodies for record in decode_chunk(body)]
+        return StoredRun(change, records, len(chunks), run_id in self.disk.streams)
 
     async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
         history = History()
@@ -175,6 +178,23 @@ class MemoryStore:
     def _timers_of(self, partitions: Sequence[int] | None) -> list[Timer]:
         return [each for each in self.disk.timers.values() if partitions is None or each.partition in partitions]
 
+    # the streams
+
+    async def pieces(
+        self, tenant: str, run_id: str, name: str, *, from_offset: int, limit: int
+    ) -> Sequence[StreamChunk]:
+        chunks = self.disk.streams.get(run_id, {}).get(name, [])
+        found = [each for each in chunks if each.first + each.count > from_offset and each.tenant == tenant]
+        return found[:limit]
+
+    async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
+        found = sorted(self.disk.streams.get(run_id, {}).items())
+        return [
+            StreamEnd(name, last.first + last.count, sum(len(each.body) for each in chunks), len(chunks))
+            for name, chunks in found
+            if (last := chunks[-1]).tenant == tenant
+        ]
+
     def _wake(self) -> None:
         for wake in tuple(self._watchers):  # one who is woken may stop watching
             wake()
@@ -198,6 +218,18 @@ class MemoryStore:
                 return False
             assert chunk.number == next_number, f"chunk {chunk.number} of {chunk.run_id} follows {next_number} others"
             numbers[chunk.run_id] = next_number + 1
+        return self._continues(writes)
+
+    def _continues(self, writes: Writes) -> bool:
+        """Whether no piece of a stream is written twice."""
+        firsts: dict[tuple[str, str], int] = {}
+        for chunk in writes.streams:
+            which = (chunk.run_id, chunk.name)
+            stored = self.disk.streams.get(chunk.run_id, {}).get(chunk.name)
+            end = firsts.get(which, stored[-1].first + stored[-1].count if stored else 0)
+            if chunk.first < end:
+                return False
+            firsts[which] = chunk.first + chunk.count
         return True
 
     def _write_event(self, recorded: Recorded) -> None:
@@ -216,6 +248,8 @@ class MemoryStore:
             self.disk.dead[letter.run_id] = letter
 
     def _write_memory(self, writes: Writes) -> None:
+        for chunk in writes.streams:
+            self.disk.streams.setdefault(chunk.run_id, {}).setdefault(chunk.name, []).append(chunk)
         for delta in writes.sessions:
             deltas = self.disk.sessions.setdefault((delta.tenant, delta.session), [])
             deltas.append((delta.number, delta.count, delta.expires_ms, delta.body))

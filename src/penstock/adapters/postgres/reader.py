@@ -6,10 +6,11 @@ Each question has a connection of its own, made and closed within it, so that a 
 from collections.abc import Sequence
 from typing import TypeVar
 
-from penstock.adapters.postgres import reading, timers
+from penstock.adapters.postgres import reading, stream_rows, timers
 from penstock.adapters.postgres.address import Address, address_of
 from penstock.adapters.postgres.database import Connection, Work, connected, load
 from penstock.adapters.postgres.schema import FORMAT, format_of
+from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.envelope import Recorded
 from penstock.core.timing.timers import Timer
@@ -52,6 +53,15 @@ class PostgresReader:
 
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
         return await self._ask(lambda each: timers.soonest(each, tenant, limit))
+
+    async def pieces(
+        self, tenant: str, run_id: str, name: str, *, from_offset: int, limit: int
+    ) -> Sequence[StreamChunk]:
+        which = (tenant, run_id, name)
+        return await self._ask(lambda each: stream_rows.pieces(each, which, from_offset, limit))
+
+    async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
+        return await self._ask(lambda each: stream_rows.streams(each, tenant, run_id))
 
     async def _ask(self, question: Work[T]) -> T:
         async def answered(connection: Connection) -> T:

@@ -11,13 +11,14 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from penstock.adapters.postgres import reading, timers
+from penstock.adapters.postgres import reading, stream_rows, timers
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
 from penstock.adapters.postgres.listening import Watchers, open_watchers
 from penstock.adapters.postgres.schema import TOPICS_MAX, make_tables
 from penstock.adapters.postgres.texts import stored
 from penstock.adapters.postgres.writing import append_statement, commit_statement, topics_of
+from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
@@ -158,6 +159,17 @@ class PostgresStore:
 
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
         return await self._database.ask("timers", lambda each: timers.soonest(each, tenant, limit))
+
+    # the streams
+
+    async def pieces(
+        self, tenant: str, run_id: str, name: str, *, from_offset: int, limit: int
+    ) -> Sequence[StreamChunk]:
+        which = (tenant, run_id, name)
+        return await self._database.ask("pieces", lambda each: stream_rows.pieces(each, which, from_offset, limit))
+
+    async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
+        return await self._database.ask("streams", lambda each: stream_rows.streams(each, tenant, run_id))
 
     async def _number(self, names: set[str]) -> None:
         """Learn the numbers of topics, and give one to each that is new."""

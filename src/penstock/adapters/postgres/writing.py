@@ -35,6 +35,9 @@ _EVENT_TYPES = ("int", "int", "bigint", "text", "bytea")
 _PARTS = {
     "events": _Part(_INSERT_EVENTS, _EVENT_TYPES),
     "journal": _Part("INSERT INTO journal SELECT u.* FROM {rows} u", ("text", "int", "bytea")),
+    "streams": _Part(
+        "INSERT INTO stream SELECT u.* FROM {rows} u", ("text", "text", "bigint", "int", "text", "int", "bytea")
+    ),
     "runs": _Part(
         """INSERT INTO run (id, agent, tenant, key, status, attempt, at_ms, due_ms, reason, result, duration_ms, records)
         SELECT u.* FROM {rows} u
@@ -135,6 +138,10 @@ def _rows(writes: Writes, topics: Mapping[str, int]) -> dict[str, Rows]:
     return {
         "events": _event_rows(writes.events, topics),
         "journal": [(stored(chunk.run_id), chunk.number, chunk.body) for chunk in writes.journal],
+        "streams": [
+            (stored(c.run_id), stored(c.name), c.first, c.count, stored(c.tenant), c.partition, c.body)
+            for c in writes.streams
+        ],
         "runs": [
             (
                 *(stored(text) for text in (run.run_id, run.agent, run.tenant, run.key, run.status)),

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from penstock.adapters.sqlite import reading, timers
+from penstock.adapters.sqlite import reading, stream_rows, timers
 from penstock.adapters.sqlite.schema import FORMAT, translated
+from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.envelope import Recorded
 from penstock.core.timing.timers import Timer
@@ -68,6 +69,15 @@ class SqliteReader:
 
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
         return self._ask(lambda: timers.soonest(self._connection, tenant, limit), "timers")
+
+    async def pieces(
+        self, tenant: str, run_id: str, name: str, *, from_offset: int, limit: int
+    ) -> Sequence[StreamChunk]:
+        which = (tenant, run_id, name)
+        return self._ask(lambda: stream_rows.pieces(self._connection, which, from_offset, limit), "pieces")
+
+    async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
+        return self._ask(lambda: stream_rows.streams(self._connection, tenant, run_id), "streams")
 
     def _ask(self, query: Callable[[], T], operation: str) -> T:
         try:

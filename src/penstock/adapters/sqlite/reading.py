@@ -62,6 +62,7 @@ def run(connection: sqlite3.Connection, run_id: str) -> StoredRun | None:
         row = connection.execute(f"SELECT {_RUN_COLUMNS} FROM run WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - our own names
         query = "SELECT body FROM journal WHERE run_id = ? ORDER BY number"
         chunks = [body for (body,) in connection.execute(query, (run_id,))]
+        streamed = connection.execute("SELECT EXISTS (SELECT 1 FROM stream WHERE run_id = ?)", (run_id,)).fetchone()[0]
         recorded = event_by_id(connection, event_id) if row is None else None
     if row is not None:
         change = RunChange(*row)
@@ -71,7 +72,8 @@ def run(connection: sqlite3.Connection, run_id: str) -> StoredRun | None:
         event = recorded.event
         change = RunChange(run_id, agent, event.tenant, event.key, "queued", 0, event.time_ms)
     bodies = [*chunks, change.records] if change.records else chunks
-    return StoredRun(change, [record for body in bodies for record in decode_chunk(body)], len(chunks))
+    records = [record for body in bodies for record in decode_chunk(body)]
+    return StoredRun(change, records, len(chunks), bool(streamed))
 
 
 def history(connection: sqlite3.Connection, tenant: str, session: str, now_ms: int) -> History:

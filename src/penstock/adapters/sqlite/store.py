@@ -17,10 +17,11 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from penstock.adapters.sqlite import reading, timers
+from penstock.adapters.sqlite import reading, stream_rows, timers
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
 from penstock.adapters.sqlite.writing import Topics, write
+from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
@@ -207,6 +208,17 @@ class SqliteStore:
 
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
         return self._ask(lambda: timers.soonest(self._reader, tenant, limit), "timers")
+
+    # the streams
+
+    async def pieces(
+        self, tenant: str, run_id: str, name: str, *, from_offset: int, limit: int
+    ) -> Sequence[StreamChunk]:
+        which = (tenant, run_id, name)
+        return self._ask(lambda: stream_rows.pieces(self._reader, which, from_offset, limit), "pieces")
+
+    async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
+        return self._ask(lambda: stream_rows.streams(self._reader, tenant, run_id), "streams")
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction") -> T:
         """Run `work` within one transaction, in the writer's thread, and return once it is durable."""

@@ -49,6 +49,9 @@ def write(connection: sqlite3.Connection, topics: Topics, writes: Writes) -> Non
     if writes.journal:
         rows = [(chunk.run_id, chunk.number, chunk.body) for chunk in writes.journal]
         connection.executemany("INSERT INTO journal VALUES (?, ?, ?)", rows)
+    if writes.streams:
+        rows = [(c.run_id, c.name, c.first, c.count, c.tenant, c.partition, c.body) for c in writes.streams]
+        connection.executemany("INSERT INTO stream VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     if writes.runs:
         connection.executemany(_RUN, [msgspec.structs.astuple(run) for run in writes.runs])
     if writes.sessions:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.progress import Ranges
 from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.passages import IndexWrite
@@ -94,3 +95,4 @@ class Writes(Struct):
     dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
     index: list[IndexWrite] = field(default_factory=list[IndexWrite])
     timers: list[TimerWrite] = field(default_factory=list[TimerWrite])
+    streams: list[StreamChunk] = field(default_factory=list[StreamChunk])
