@@ -6,7 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench docs format lock soak clean
+.PHONY: help setup demo test check bench chaos docs format lock soak clean
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ format: $(STAMP) ## put the code into shape
 
 bench: $(STAMP) ## durable turns beside a durable peer, in one run (ARGS=--help)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+chaos: $(STAMP) ## kill processes at every write point, on SQLite and Postgres (ARGS=--help): docs/chaos.md
+	@$(BIN)/python scripts/chaos.py $(ARGS)
 
 docs: $(STAMP) ## check the documents: links, names, code blocks
 	@$(BIN)/python -m pytest -q tests/docs $(ARGS)

@@ -13,11 +13,11 @@ from penstock.demo.crash import crash_and_recover
 from penstock.demo.display import Display, show, show_found
 from penstock.demo.ingestion import found_documents, ingest, warm
 from penstock.demo.options import DemoOptions, questions_of
-from penstock.demo.outside import Outside
 from penstock.demo.places import delivered_from, remove, store_of
 from penstock.demo.questions import Tally
 from penstock.demo.team import team
 from penstock.runtime.process import run_tuned
+from penstock.testing.outside import Outside
 from penstock.wiring import settings
 
 

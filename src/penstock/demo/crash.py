@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -21,10 +20,10 @@ from rich.console import Console
 from penstock.demo.asking import require_model
 from penstock.demo.ingestion import found_documents
 from penstock.demo.options import DemoOptions, questions_of
-from penstock.demo.outside import Outside
 from penstock.demo.places import FOLDER, remove
 from penstock.demo.team import team
 from penstock.errors import Refused
+from penstock.testing.outside import Outside
 from penstock.wiring import opened_catalog, settings
 
 QUESTIONS = 60
@@ -135,16 +134,14 @@ def counted(outside: Outside, recorded: dict[tuple[str, str], int]) -> dict[str,
     """Count the executions of steps, by what was noted outside the store.
 
     `steps_executed_twice`: executions of a step in a life after the one at whose end it lay in the journal.
-    `steps_cut_off`: steps executed more than once, because a kill came between their execution and their record.
+    `steps_cut_off`: executions again because a kill came between the execution of the step and its record.
     """
-    executions = outside.executions()
-    again = sum((run_id, step) in recorded and life > recorded[run_id, step] for life, run_id, step in executions)
-    times = Counter((run_id, step) for _, run_id, step in executions)
+    again, cut_off = outside.repeated(recorded)
     deliveries = outside.deliveries()
     return {
-        "steps_executed": len(executions),
+        "steps_executed": len(outside.executions()),
         "steps_executed_twice": again,
-        "steps_cut_off": sum(count > 1 for count in times.values()) - again,
+        "steps_cut_off": cut_off,
         "answers_delivered": len(deliveries),
         "deliveries_repeated_with_same_key": sum(deliveries.values()) - len(deliveries),
     }

@@ -13,10 +13,10 @@ from penstock.demo.asking import ask_all, report_of
 from penstock.demo.display import Display
 from penstock.demo.ingestion import found_documents, ingest, warm
 from penstock.demo.options import DemoOptions, questions_of
-from penstock.demo.outside import Outside
 from penstock.demo.team import team
 from penstock.errors import PenstockError
 from penstock.runtime.process import run_tuned
+from penstock.testing.outside import Outside
 from penstock.wiring import settings
 
 

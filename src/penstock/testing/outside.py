@@ -6,8 +6,11 @@ Lines are appended with one write each and are read after a crash, so that nobod
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+Step = tuple[str, str]  # run id, step
 
 
 class Outside:
@@ -38,3 +41,14 @@ class Outside:
         """Return how often each key was delivered."""
         lines = (self._folder / "delivered.log").read_text(encoding="utf-8").splitlines()
         return Counter(json.loads(line)["key"] for line in lines)
+
+    def repeated(self, recorded: Mapping[Step, int]) -> tuple[int, int]:
+        """Count the executions of steps that were executed before, given the life before whose end each came to the disk.
+
+        Returns how many came in a life after that one, which must not be (C4), and how many in the unknown window: the kill
+        came between the execution and its durable record.
+        """
+        executions = self.executions()
+        again = sum((run_id, step) in recorded and life > recorded[run_id, step] for life, run_id, step in executions)
+        times = Counter((run_id, step) for _, run_id, step in executions)
+        return again, sum(count - 1 for count in times.values()) - again
