@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -12,6 +13,7 @@ from penstock.core.agents.control import Cancel, Signal
 from penstock.core.agents.declaration import Agent, Handler, Options, declare, declared
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.events.event import Event
+from penstock.core.timing.timers import Timer, when
 from penstock.errors import Finding, Invalid
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
@@ -138,10 +140,29 @@ class Running:
     engine: Engine
 
     async def send(
-        self, event: Event, *, id: str | None = None, tenant: str = "default", key: str | None = None
+        self,
+        event: Event,
+        *,
+        id: str | None = None,
+        tenant: str = "default",
+        key: str | None = None,
+        after_s: float | None = None,
+        at: datetime | None = None,
     ) -> str:
-        """Append an event, and return its id once it is durable. The same `id` twice is one event."""
-        return await self.engine.send(event, id=id, tenant=tenant, key=key)
+        """Append an event, and return its id once it is durable. The same `id` twice is one event.
+
+        `after_s`, `at`: so much later, or at a time on the wall, over restarts too. Until then its id is that of a timer.
+        """
+        chosen = None if after_s is None and at is None else when(after_s, at)
+        return await self.engine.send(event, id=id, tenant=tenant, key=key, when=chosen)
+
+    async def cancel_timer(self, id: str, *, tenant: str = "default") -> None:
+        """Cancel what waits for its time, and return once that is durable; `Missing` when it has fired, or never was."""
+        await self.engine.services.timers.cancel_now(id, tenant)
+
+    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
+        """Return what waits for its time, the soonest first."""
+        return await self.engine.parts.store.timers(tenant=tenant, limit=limit)
 
     async def ask(
         self,

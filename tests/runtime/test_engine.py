@@ -7,9 +7,10 @@ import pytest
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.testing.engine_contract import EngineContract
+from penstock.testing.timing_contract import TimingContract
 
 
-class TestOnMemory(EngineContract):
+class TestOnMemory(EngineContract, TimingContract):
     @pytest.fixture
     def disk(self):
         disk = Disk()
@@ -21,7 +22,7 @@ class TestOnMemory(EngineContract):
         return opened
 
 
-class TestOnSqlite(EngineContract):
+class TestOnSqlite(EngineContract, TimingContract):
     @pytest.fixture
     def disk(self, tmp_path):
         return lambda: open_sqlite_store(tmp_path / "store.db")

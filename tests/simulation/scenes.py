@@ -1,11 +1,12 @@
 """The scenes that are simulated, all in one app."""
 
 from orders import Orders
+from reminders import Reminders
 from scene import Scene
 from trips import Trips
 from world import World
 
-SCENES: tuple[type[Scene], ...] = (Orders, Trips)
+SCENES: tuple[type[Scene], ...] = (Orders, Trips, Reminders)
 
 
 def scenes_of(world: World) -> list[Scene]:

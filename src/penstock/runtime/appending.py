@@ -32,12 +32,15 @@ class Appender:
 
     def submitted(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> Recorded:
         """Return an event from outside with its place."""
+        return self._placed(*self.waiting(event, id=id, tenant=tenant, key=key, now_ms=now_ms))
+
+    def waiting(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> tuple[str, Envelope]:
+        """Return the topic and the envelope of an event from outside that has no place yet."""
         kind = self._topology.kind(type(event))
         data = _bounded(event)
         key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
         require_tenant(tenant)
-        envelope = Envelope(id, f"/{self._app}", event.type_, key, now_ms, data, tenant, correlation_id=id)
-        return self._placed(kind.topic, envelope)
+        return kind.topic, Envelope(id, f"/{self._app}", event.type_, key, now_ms, data, tenant, correlation_id=id)
 
     def emitted(
         self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
@@ -45,6 +48,17 @@ class Appender:
         """Return the `number`-th event that a run emits, with its place."""
         kind = self._topology.kind(type(event))
         return self._placed(kind.topic, self._envelope(event, key, run=run, cause=cause, number=number, now_ms=now_ms))
+
+    def unplaced(
+        self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
+    ) -> tuple[str, Envelope]:
+        """Return the topic and the envelope of an event that a run emits later."""
+        kind = self._topology.kind(type(event))
+        return kind.topic, self._envelope(event, key, run=run, cause=cause, number=number, now_ms=now_ms)
+
+    def fired(self, topic: str, envelope: Envelope) -> Recorded:
+        """Return an event whose time has come, with its place."""
+        return self._placed(topic, envelope)
 
     def called(self, event: Event, *, run: str, cause: Envelope, number: int, now_ms: int, reply_step: str) -> Recorded:
         """Return an event whose handling the run waits for, with its place."""

@@ -6,6 +6,7 @@ exception: what a step returned is written with the next commit, so that it is n
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from datetime import datetime
 from inspect import isawaitable
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -28,6 +29,7 @@ from penstock.core.sessions.history import (
 )
 from penstock.errors import LimitReached, Missing, Refused
 from penstock.runtime.collection import Collection
+from penstock.runtime.delays import Delays
 from penstock.runtime.lanes import Delivery
 from penstock.runtime.memory import Entry
 from penstock.runtime.models import BoundModel
@@ -57,6 +59,7 @@ class Context:
         "_session",
         "_steps",
         "_values",
+        "delays",
         "emitted",
         "events",
         "index",
@@ -69,6 +72,7 @@ class Context:
         self._session: Session | None = None
         self._values: Values | None = None
         self.emitted: list[tuple[Event, str | None]] = []
+        self.delays: Delays | None = None  # what is to happen later
         self.index: list[IndexWrite] = []  # passages of an index that lies in the state store
         self.events = delivery.events
         self.over = False  # whether the attempt has ended; tasks that it left behind may still run
@@ -122,11 +126,35 @@ class Context:
         """Return the key of the *next* call of step `name`: the same each time the run is resumed."""
         return f"{self.run_id}/{self._delivery.journal.upcoming_step(scope.get() + name)}"
 
-    def emit(self, event: Event, *, key: str | None = None) -> None:
-        """Append an event to its topic when this handling is committed. `key` overrides the value of its key field."""
+    def emit(
+        self,
+        event: Event,
+        *,
+        key: str | None = None,
+        after_s: float | None = None,
+        at: datetime | None = None,
+        timer: str = "",
+    ) -> None:
+        """Append an event to its topic when this handling is committed. `key` overrides the value of its key field.
+
+        `after_s`, `at`: so much later, or at a time on the wall; over restarts too. `timer` names it: for each agent and key
+        there is one of a name, and setting it again moves it.
+        """
+        if after_s is not None or at is not None or timer:
+            self._later().emit(event, key, after_s, at, timer)
+            return
         if len(self.emitted) >= EMITTED_MAX:
             raise LimitReached("the number of events emitted by one handling", len(self.emitted) + 1, EMITTED_MAX)
         self.emitted.append((event, key))
+
+    def cancel_timer(self, name: str) -> None:
+        """Cancel this agent's timer of that name for this key when this handling is committed; none is no error."""
+        self._later().cancel(name)
+
+    def _later(self) -> Delays:
+        if self.delays is None:
+            self.delays = Delays(self.agent, self.key)
+        return self.delays
 
     @property
     def session(self) -> "Session":

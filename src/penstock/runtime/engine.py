@@ -33,6 +33,7 @@ from penstock.runtime.releases import Releases
 from penstock.runtime.services import Services, unobserved
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.timers import Timers
 from penstock.runtime.topology import Topology
 from penstock.runtime.workflows import Workflows
 from penstock.runtime.write_points import Reached, StandIn, unwatched
@@ -69,9 +70,10 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
     committer = Committer(parts.store, claim, parts.reached)
     memory = Memory(parts.store, committer, parts.clock)
     releases = Releases()
-    services = Services(parts.clock, committer, memory, releases, parts.models, parts.executing)
-    services.reached, services.stand_in = parts.reached, parts.stand_in
     appender = Appender(parts.app, parts.topology, ends)
+    timers = Timers(parts.store, parts.clock, committer, releases, appender)
+    services = Services(parts.clock, committer, memory, releases, parts.models, timers, parts.executing)
+    services.reached, services.stand_in = parts.reached, parts.stand_in
     failure: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
@@ -88,6 +90,9 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
             workflows.on_appended = engine.appended
             # Before any backlog is handled: its answers must find the runs that wait for them.
             await workflows.resume_all()
+            timers.on_appended = engine.appended
+            await timers.own(None)
+            tasks.start(timers.run())
             for subscription in subscriptions:
                 tasks.start(subscription.catch_up(parts.store, appender))
             try:

@@ -7,11 +7,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from penstock.core.events.envelope import Recorded, may_be_emitted, run_id
+from penstock.core.events.envelope import Envelope, Position, Recorded, may_be_emitted, run_id
 from penstock.core.events.event import Event
+from penstock.core.timing.timers import When
 from penstock.errors import Missing, Refused, RunFailed, TimedOut
 from penstock.ports.store import Store
-from penstock.runtime.appending import Appender, check_id
+from penstock.runtime.appending import PARTITION, Appender, check_id
 from penstock.runtime.services import Services
 from penstock.runtime.topology import Topology
 from penstock.runtime.write_points import WritePoint
@@ -43,10 +44,16 @@ class Front:
         self._late: set[str] = set()  # ids among them that became durable meanwhile
 
     async def send(
-        self, event: Event, *, id: str | None = None, tenant: str = "default", key: str | None = None
+        self,
+        event: Event,
+        *,
+        id: str | None = None,
+        tenant: str = "default",
+        key: str | None = None,
+        when: When | None = None,
     ) -> str:
-        """Append an event, and return its id once it is durable. The same `id` twice is one event."""
-        recorded, _ = await self._submit(event, id=id, tenant=tenant, key=key)
+        """Append an event, now or later, and return its id once that is durable. The same `id` twice is one event."""
+        recorded, _ = await self._submit(event, id=id, tenant=tenant, key=key, when=when)
         await self.services.committer.durable()
         return recorded.event.id
 
@@ -121,7 +128,14 @@ class Front:
             raise Refused(f"{agent!r} does not take {event.type_}", "send it as an event instead")
 
     async def _submit(
-        self, event: Event, *, id: str | None, tenant: str, key: str | None, made_here: bool = False
+        self,
+        event: Event,
+        *,
+        id: str | None,
+        tenant: str,
+        key: str | None,
+        made_here: bool = False,
+        when: When | None = None,
     ) -> tuple[Recorded, bool]:
         """Append an event, and return it with whether it is new. An id that was `made_here` cannot be known already."""
         if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance] - users without a type checker
@@ -140,9 +154,12 @@ class Front:
             if may_be_emitted(id):
                 raise Refused(f"the id {id!r} is one that the engine gives to emitted events", "use another id")
         now_ms = self.services.clock.now_ms()
-        recorded = self._appender.submitted(
-            event, id=id or self.services.clock.new_id(), tenant=tenant, key=key, now_ms=now_ms
-        )
+        event_id = id or self.services.clock.new_id()
+        if when is not None:
+            return self._set(
+                self._appender.waiting(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms), when
+            ), True
+        recorded = self._appender.submitted(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms)
         if id is not None and not made_here:
             self._unsure[id] = recorded
             committer.add(lambda: self._sure(id)).events.append(recorded)
@@ -152,16 +169,27 @@ class Front:
         self.services.reached(WritePoint.AFTER_APPEND)
         return recorded, True
 
+    def _set(self, unplaced: tuple[str, Envelope], when: When) -> Recorded:
+        """Set a timer for an event from outside; its id is the event's."""
+        topic, envelope = unplaced
+        timer = self.services.timers.timer(envelope.id, PARTITION, when, unplaced)
+        self.services.timers.set(timer, self.services.committer.add())
+        return Recorded(Position(topic, PARTITION, 0), envelope)
+
     async def _known(self, id: str) -> Recorded | None:
         """Return the event with an id from outside, durable or not."""
         check_id(id)
-        known = self._unsure.get(id)
+        timers = self.services.timers
+        known = self._unsure.get(id) or timers.held(id)
         if known is not None:
             return known
         # An event that becomes durable after the store has looked, and before it has answered, stays in `_unsure`.
         self._asking[id] = self._asking.get(id, 0) + 1
         try:
-            return await self._store.event(id) or self._unsure.get(id)
+            with timers.steady():
+                # Timers first: one that fires meanwhile is an event by then.
+                waiting = await timers.known(id)
+                return waiting or await self._store.event(id) or self._unsure.get(id) or timers.held(id)
         finally:
             self._asking[id] -= 1
             if not self._asking[id]:

@@ -167,6 +167,8 @@ class Handlings:
             context.emit(each)
         for event, key in context.emitted:
             self._appender.check(event, key, context.event)
+        if context.delays is not None:
+            context.delays.check(self._appender, self._services.timers, context.event)
         return body_of(result)
 
     def _succeeded(self, delivery: Delivery, context: Context, body: bytes, duration_ms: float) -> None:
@@ -180,6 +182,10 @@ class Handlings:
             recorded = self._appender.emitted(event, key, run=run_id, cause=cause, number=number, now_ms=now_ms)
             emitted.append(recorded)
         writes.events.extend(emitted)
+        if context.delays is not None:
+            emitted += context.delays.write(
+                self._appender, services.timers, run=run_id, cause=context.events[0], writes=writes
+            )
         context.write_memory(writes)
         writes.index.extend(context.index)
         change = self._change(delivery, "succeeded", now_ms)

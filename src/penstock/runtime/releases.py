@@ -119,6 +119,12 @@ class Releases:
         for future in self._runs.get(run_id, ()):
             if not future.done():
                 future.set_result(result)
+        self.emitted(correlation_id, emitted, run_id)
+        if self.heard(correlation_id):
+            self.tell(correlation_id, Piece("succeeded", run_id, data=result))
+
+    def emitted(self, correlation_id: str, emitted: list[Recorded], run_id: str = "") -> None:
+        """Events that followed from another one are durable."""
         waiting = self._replies.get(correlation_id)
         for recorded in emitted if waiting else ():
             for type_, future in waiting or ():
@@ -127,7 +133,6 @@ class Releases:
         if self.heard(correlation_id):
             for recorded in emitted:
                 self.tell(correlation_id, Piece("event", run_id, recorded.event.type, data=recorded.event.data))
-            self.tell(correlation_id, Piece("succeeded", run_id, data=result))
 
     def failed(self, run_id: str, correlation_id: str, reason: str) -> None:
         """A run's failure is durable."""

@@ -13,6 +13,7 @@ from penstock.testing.log_contract import EventLogContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
+from penstock.testing.timing_contract import TimingContract
 
 pytestmark = pytest.mark.timeout(60, func_only=True)  # the server's installation has limits of its own
 
@@ -63,7 +64,7 @@ class TestRetryingPostgresStore(EventLogContract, StateStoreContract, TimerStore
         return another
 
 
-class TestOnPostgres(EngineContract):
+class TestOnPostgres(EngineContract, TimingContract):
     @pytest.fixture
     def disk(self, url):
         return lambda: open_postgres_store(url)
