@@ -6,14 +6,22 @@ from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.unit import Writes
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import recorded
+from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
+from penstock.testing.workers_contract import WorkersContract
 
 
 class TestMemoryStore(
-    EventLogContract, StateStoreContract, RunCatalogContract, StreamStoreContract, TimerStoreContract
+    EventLogContract,
+    StateStoreContract,
+    RunCatalogContract,
+    StreamStoreContract,
+    TimerStoreContract,
+    WorkersContract,
+    InboxContract,
 ):
     @pytest.fixture
     def store(self):
@@ -29,6 +37,10 @@ class TestMemoryStore(
             return MemoryStore(store.disk)
 
         return another
+
+    @pytest.fixture
+    def beside(self, reopened):
+        return reopened
 
 
 async def test_an_offset_that_leaves_a_gap_is_a_bug_of_the_writer():

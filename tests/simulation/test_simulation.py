@@ -51,8 +51,10 @@ def test_every_guarantee_holds(seed: int) -> None:
         scene.check()
 
     # Every agent is done with everything.
-    for (agent, topic, _), progress in disk.progress.items():
-        assert progress.low == len(disk.logs[topic]), f"{agent} is at {progress} of {len(disk.logs[topic])}"
+    for (agent, topic, partition), progress in disk.progress.items():
+        assert progress.low == len(disk.logs[topic, partition]), (
+            f"{agent} is at {progress} of {len(disk.logs[topic, partition])}"
+        )
     assert {agent for agent, _, _ in disk.progress} >= {"split"}
 
     # C4: an effect happened more than once only where a process died or lost its claim in the middle.

@@ -13,7 +13,7 @@ from penstock.core.sessions.history import History
 
 
 class Claim(Struct, frozen=True):
-    """The right to commit, until another worker claims."""
+    """The right to commit, until it ends: another worker claims, or this one is silent for too long (`ports/workers.py`)."""
 
     owner: str
     epoch: int
@@ -43,8 +43,8 @@ class StateStore(Protocol):
     Every implementation guarantees:
 
     S1 atomic     A commit is written whole or not at all, its events in the log included.
-    S2 fencing    `commit` raises `Fenced`, and writes nothing, unless the claim is the newest one; likewise when it contradicts
-                  what is stored (an offset, an event id or a chunk that exists), since then somebody else wrote.
+    S2 fencing    `commit` raises `Fenced`, and writes nothing, once the claim has ended (a newer `claim` does that); likewise
+                  when it contradicts what is stored (an offset, an event id or a chunk that exists): then somebody else wrote.
     S3 durable    What `commit` returned from survives a kill of every process.
     S4 retry      Repeating a commit with the same claim and number writes nothing: after `Unavailable`, just call again.
     S5 isolation  Tenants do not see each other's sessions and values.

@@ -2,11 +2,13 @@
 
 from typing import Protocol
 
+from penstock.ports.inbox import Inbox
 from penstock.ports.log import EventLog
 from penstock.ports.state import RunCatalog, StateStore
 from penstock.ports.streams import StreamStore
 from penstock.ports.timers import TimerStore
+from penstock.ports.workers import Workers
 
 
-class Store(EventLog, StateStore, RunCatalog, StreamStore, TimerStore, Protocol):
+class Store(EventLog, StateStore, RunCatalog, StreamStore, TimerStore, Workers, Inbox, Protocol):
     """All these ports in one; it keeps the contracts of each."""

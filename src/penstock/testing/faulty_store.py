@@ -1,19 +1,21 @@
 """A layer that behaves as a network and a failing machine do, as often as a seed says."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import TypeVar
 
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
-from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Unavailable
+from penstock.ports.inbox import Waiting
 from penstock.ports.state import Claim, RunFilter, StoredRun
 from penstock.ports.store import Store
+from penstock.ports.workers import Membership
 
 T = TypeVar("T")
 
@@ -41,6 +43,27 @@ class FaultyStore:
 
     async def claim(self, owner: str) -> Claim:
         return await self._over("claim", lambda: self._inner.claim(owner))
+
+    async def join(self, owner: str) -> Claim:
+        return await self._over("join", lambda: self._inner.join(owner))
+
+    async def renew(self, claim: Claim, *, ttl_ms: int) -> Membership:
+        return await self._over("renew", lambda: self._inner.renew(claim, ttl_ms=ttl_ms))
+
+    async def take(self, claim: Claim, partitions: Collection[int]) -> frozenset[int]:
+        return await self._over("take", lambda: self._inner.take(claim, partitions))
+
+    async def give(self, claim: Claim, partitions: Collection[int]) -> None:
+        await self._over("give", lambda: self._inner.give(claim, partitions))
+
+    async def divide(self, claim: Claim, partitions: int) -> None:
+        await self._over("divide", lambda: self._inner.divide(claim, partitions))
+
+    async def submit(self, events: Sequence[Sent]) -> None:
+        await self._over("submit", lambda: self._inner.submit(events))
+
+    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
+        return await self._over("submitted", lambda: self._inner.submitted(partitions, limit=limit))
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         await self._over("commit", lambda: self._inner.commit(claim, number, writes))

@@ -9,11 +9,13 @@ from penstock.adapters.postgres.store import open_postgres_store
 from penstock.layers.retrying_store import RetryingStore
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.engine_contract import EngineContract
+from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
 from penstock.testing.timing_contract import TimingContract
+from penstock.testing.workers_contract import WorkersContract
 
 pytestmark = pytest.mark.timeout(60, func_only=True)  # the server's installation has limits of its own
 
@@ -32,7 +34,13 @@ async def reopened(url):
 
 
 class TestPostgresStore(
-    EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract, StreamStoreContract
+    EventLogContract,
+    StateStoreContract,
+    RunCatalogContract,
+    TimerStoreContract,
+    StreamStoreContract,
+    WorkersContract,
+    InboxContract,
 ):
     @pytest.fixture
     def store(self, store):
@@ -44,6 +52,10 @@ class TestPostgresStore(
 
     @pytest.fixture
     def reopened(self, reopened):
+        return reopened
+
+    @pytest.fixture
+    def beside(self, reopened):
         return reopened
 
 

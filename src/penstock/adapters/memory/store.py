@@ -4,29 +4,47 @@ What would lie on a disk is a `Disk`, so that a test can crash a store and open 
 checks what a real backend would refuse, and serves as the plain statement of what the ports mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
-from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
 from penstock.core.timing.timers import Place, Timer, TimerClock
-from penstock.errors import Fenced
+from penstock.errors import Fenced, Refused
+from penstock.ports.inbox import Waiting
 from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.workers import Membership
 
 PARTITION = 0
+Log = dict[tuple[str, int], list[Recorded]]
+
+
+@dataclass
+class Member:
+    """A claim that has not ended."""
+
+    claim: Claim
+    alone: bool
+    seen_ms: int
+    number: int = 0
 
 
 @dataclass
 class Disk:
-    """What was committed."""
+    """What was committed, and who is told of it."""
 
-    claim: Claim = field(default_factory=lambda: Claim("", 0))
-    number: int = 0
-    logs: dict[str, list[Recorded]] = field(default_factory=dict[str, list[Recorded]])
+    claim: Claim = field(default_factory=lambda: Claim("", 0))  # the newest one
+    members: dict[int, Member] = field(default_factory=dict[int, Member])
+    owners: dict[int, int] = field(default_factory=lambda: {PARTITION: 0})
+    waiting: dict[int, Sent] = field(default_factory=dict[int, Sent])
+    sent: int = 0  # how many events have waited so far
+    watchers: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    logs: Log = field(default_factory=dict[tuple[str, int], list[Recorded]])
     ids: dict[str, Recorded] = field(default_factory=dict[str, Recorded])
     runs: dict[str, RunChange] = field(default_factory=dict[str, RunChange])
     chunks: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
@@ -43,17 +61,17 @@ class Disk:
 
 
 class MemoryStore:
-    """A log and a state store on one `Disk`."""
+    """A log and a state store on one `Disk`. `now_ms` is its clock: it tells who has been silent for too long."""
 
-    def __init__(self, disk: Disk | None = None) -> None:
+    def __init__(self, disk: Disk | None = None, *, now_ms: Callable[[], int] | None = None) -> None:
         self.disk = disk if disk is not None else Disk()
-        self._watchers: list[Callable[[], None]] = []
+        self._now_ms = now_ms or _monotonic_ms
 
     # the log
 
     async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
         await self.claim("append")
-        log = self.disk.logs.setdefault(topic, [])
+        log = self.disk.logs.setdefault((topic, PARTITION), [])
         places: list[Position] = []
         for event in events:
             known = self.disk.ids.get(event.id)
@@ -66,31 +84,103 @@ class MemoryStore:
 
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
         after = max(after, 0)
-        return self.disk.logs.get(topic, [])[after : after + limit] if partition == PARTITION else []
+        return self.disk.logs.get((topic, partition), [])[after : after + limit]
 
     async def ends(self) -> Mapping[tuple[str, int], int]:
-        return {(topic, PARTITION): len(log) for topic, log in self.disk.logs.items() if log}
+        return {which: len(log) for which, log in self.disk.logs.items() if log}
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self._watchers.append(wake)
-        return lambda: self._watchers.remove(wake)
+        self.disk.watchers.append(wake)
+        return lambda: self.disk.watchers.remove(wake)
+
+    # the workers
+
+    async def claim(self, owner: str) -> Claim:
+        self.disk.members.clear()
+        claim = self._member(owner, alone=True)
+        self.disk.owners = dict.fromkeys(self.disk.owners, claim.epoch)
+        return claim
+
+    async def join(self, owner: str) -> Claim:
+        self._end({epoch for epoch, member in self.disk.members.items() if member.alone})
+        return self._member(owner, alone=False)
+
+    async def renew(self, claim: Claim, *, ttl_ms: int) -> Membership:
+        now_ms = self._now_ms()
+        self._require(claim).seen_ms = now_ms
+        silent = {
+            epoch
+            for epoch, member in self.disk.members.items()
+            if not member.alone and now_ms - member.seen_ms >= ttl_ms
+        }
+        self._end(silent - {claim.epoch})
+        return Membership(tuple(sorted(self.disk.members)), dict(self.disk.owners))
+
+    async def take(self, claim: Claim, partitions: Collection[int]) -> frozenset[int]:
+        self._require(claim)
+        owners, wanted = self.disk.owners, set(partitions)
+        owners.update({each: claim.epoch for each in wanted if owners.get(each) == 0})
+        return frozenset(each for each in wanted if owners.get(each) == claim.epoch)
+
+    async def give(self, claim: Claim, partitions: Collection[int]) -> None:
+        self._require(claim)
+        owners = self.disk.owners
+        owners.update({each: 0 for each in partitions if owners.get(each) == claim.epoch})
+
+    async def divide(self, claim: Claim, partitions: int) -> None:
+        if not self._require(claim).alone:
+            raise Refused("several workers share the store", "stop them first: a lone worker changes the partitions")
+        if partitions < len(self.disk.owners):
+            raise Refused(f"the store has {len(self.disk.owners)} partitions already", "ask for as many, or for more")
+        self.disk.owners = dict.fromkeys(range(partitions), claim.epoch)
+
+    def _member(self, owner: str, *, alone: bool) -> Claim:
+        self.disk.claim = Claim(owner, self.disk.claim.epoch + 1)
+        self.disk.members[self.disk.claim.epoch] = Member(self.disk.claim, alone, self._now_ms())
+        return self.disk.claim
+
+    def _end(self, epochs: set[int]) -> None:
+        for epoch in epochs:
+            del self.disk.members[epoch]
+        self.disk.owners.update({each: 0 for each, epoch in self.disk.owners.items() if epoch in epochs})
+
+    def _require(self, claim: Claim) -> Member:
+        member = self.disk.members.get(claim.epoch)
+        if member is None or member.claim != claim:
+            raise Fenced(claim.owner, claim.epoch)
+        return member
+
+    # the inbox
+
+    async def submit(self, events: Sequence[Sent]) -> None:
+        self._send(events)
+        self._wake()
+
+    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
+        wanted = set(partitions)
+        found = [Waiting(number, sent) for number, sent in self.disk.waiting.items() if sent.partition in wanted]
+        return found[:limit]
+
+    def _send(self, events: Iterable[Sent]) -> None:
+        disk = self.disk
+        ids = disk.ids.keys() | {sent.event.id for sent in disk.waiting.values()}
+        for sent in events:
+            if sent.event.id not in ids:
+                ids = ids | {sent.event.id}
+                disk.sent += 1
+                disk.waiting[disk.sent] = sent
 
     # the state
 
-    async def claim(self, owner: str) -> Claim:
-        self.disk.claim = Claim(owner, self.disk.claim.epoch + 1)
-        self.disk.number = 0
-        return self.disk.claim
-
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
-        disk = self.disk
-        if claim != disk.claim:
-            raise Fenced(claim.owner, claim.epoch)
-        if number <= disk.number:
+        disk, member = self.disk, self._require(claim)
+        if number <= member.number:
             return
         if not self._fits(writes):
             raise Fenced(claim.owner, claim.epoch)
-        disk.number = number
+        member.number = number
+        for each in writes.received:
+            disk.waiting.pop(each, None)
         self._write_runs(writes)
         self._write_memory(writes)
         for done in writes.progress:
@@ -100,7 +190,9 @@ class MemoryStore:
                 disk.timers.pop(each.id, None)
             else:
                 disk.timers[each.id] = each.timer
-        if writes.events:
+        if writes.sent:
+            self._send(writes.sent)
+        if writes.events or writes.sent or writes.runs:
             self._wake()
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
@@ -196,20 +288,21 @@ class MemoryStore:
         ]
 
     def _wake(self) -> None:
-        for wake in tuple(self._watchers):  # one who is woken may stop watching
+        for wake in tuple(self.disk.watchers):  # one who is woken may stop watching
             wake()
 
     def _fits(self, writes: Writes) -> bool:
         """Whether no offset, event id or chunk is taken: otherwise somebody else wrote, and nothing may be written (S1)."""
-        ends = {topic: len(log) for topic, log in self.disk.logs.items()}
+        ends = {which: len(log) for which, log in self.disk.logs.items()}
         ids: set[str] = set()
         for recorded in writes.events:
             place, event_id = recorded.position, recorded.event.id
-            end = ends.get(place.topic, 0)
+            which = (place.topic, place.partition)
+            end = ends.get(which, 0)
             if place.offset <= end or event_id in self.disk.ids or event_id in ids:
                 return False
             assert place.offset == end + 1, f"{place} leaves a gap after {end}"
-            ends[place.topic] = place.offset
+            ends[which] = place.offset
             ids.add(event_id)
         numbers: dict[str, int] = {}
         for chunk in writes.journal:
@@ -233,7 +326,8 @@ class MemoryStore:
         return True
 
     def _write_event(self, recorded: Recorded) -> None:
-        self.disk.logs.setdefault(recorded.position.topic, []).append(recorded)
+        place = recorded.position
+        self.disk.logs.setdefault((place.topic, place.partition), []).append(recorded)
         self.disk.ids[recorded.event.id] = recorded
 
     def _write_runs(self, writes: Writes) -> None:
@@ -260,3 +354,7 @@ class MemoryStore:
                 values.pop(value.name, None)
             else:
                 values[value.name] = value.body
+
+
+def _monotonic_ms() -> int:
+    return int(time.monotonic() * 1000)

@@ -27,8 +27,9 @@ SELECT {_RUN_COLUMNS},
 FROM (VALUES (1)) AS one LEFT JOIN run ON run.id = $1
 """  # noqa: S608 - our own names
 _ENDS = """
-SELECT name, last."offset" FROM topic CROSS JOIN LATERAL (
-    SELECT "offset" FROM event WHERE event.topic = topic.id AND partition = 0 ORDER BY "offset" DESC LIMIT 1
+SELECT name, part.partition, last."offset" FROM topic CROSS JOIN part CROSS JOIN LATERAL (
+    SELECT "offset" FROM event WHERE event.topic = topic.id AND event.partition = part.partition
+    ORDER BY "offset" DESC LIMIT 1
 ) last
 """
 _DEAD = """
@@ -49,8 +50,8 @@ async def events(connection: Connection, topic: str, partition: int, after: int,
 
 
 async def ends(connection: Connection) -> dict[tuple[str, int], int]:
-    """Return the last offset of each partition. Partition 0 is the only one that the holder of a claim writes."""
-    return {(told(name), 0): last for name, last in await connection.fetch(_ENDS)}
+    """Return the last offset of each partition."""
+    return {(told(name), partition): last for name, partition, last in await connection.fetch(_ENDS)}
 
 
 async def last_offset(connection: Connection, topic: int, partition: int) -> int:

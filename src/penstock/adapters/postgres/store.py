@@ -1,17 +1,17 @@
-"""Log and state in one Postgres database: durable, as available as the server, for one worker at a time.
+"""Log and state in one Postgres database: durable, as available as the server, for one worker or many.
 
 - A commit is one statement, in one round trip, so an event is in the log exactly if the handling that emitted it is done (S1).
-- The row in `owner` fences: a commit that does not find its epoch there writes nothing (S2), and one whose number is not
-  new was written before (S4).
+- The worker's row fences: a commit that does not find it writes nothing (S2), and one whose number is not new was written
+  before (S4).
 - Numbers of topics are given out before a commit and never taken back; a topic without events is seen by nobody.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from penstock.adapters.postgres import reading, stream_rows, timers
+from penstock.adapters.postgres import reading, stream_rows, timers, workers
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
 from penstock.adapters.postgres.listening import Watchers, open_watchers
@@ -20,15 +20,16 @@ from penstock.adapters.postgres.texts import stored
 from penstock.adapters.postgres.writing import append_statement, commit_statement, topics_of
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
-from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, LimitReached
+from penstock.ports.inbox import Waiting
 from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.workers import Membership
 
 PARTITION = 0
-_CLAIM = "UPDATE owner SET owner = $1, epoch = epoch + 1, number = 0 RETURNING epoch"
 T = TypeVar("T")
 
 
@@ -58,7 +59,7 @@ class PostgresStore:
 
     async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
         async def insert(connection: Connection) -> list[Position]:
-            await connection.fetchval(_CLAIM, "append")
+            await workers.claim(connection, "append")
             known = await reading.events_by_id(connection, [event.id for event in events])
             offset = await reading.last_offset(connection, self._topics[topic], PARTITION)
             new: list[Recorded] = []
@@ -90,10 +91,41 @@ class PostgresStore:
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         return self._watchers.watch(wake)
 
-    # the state
+    # the workers
 
     async def claim(self, owner: str) -> Claim:
-        return Claim(owner, await self._database.ask("claim", lambda each: each.fetchval(_CLAIM, stored(owner))))
+        return Claim(owner, await self._database.transact("claim", lambda each: workers.claim(each, owner)))
+
+    async def join(self, owner: str) -> Claim:
+        return Claim(owner, await self._database.transact("join", lambda each: workers.join(each, owner)))
+
+    async def renew(self, claim: Claim, *, ttl_ms: int) -> Membership:
+        return await self._database.transact("renew", lambda each: workers.renew(each, claim, ttl_ms))
+
+    async def take(self, claim: Claim, partitions: Collection[int]) -> frozenset[int]:
+        return await self._database.transact("take", lambda each: workers.take(each, claim, partitions))
+
+    async def give(self, claim: Claim, partitions: Collection[int]) -> None:
+        await self._database.transact("give", lambda each: workers.give(each, claim, partitions))
+
+    async def divide(self, claim: Claim, partitions: int) -> None:
+        await self._database.transact("divide", lambda each: workers.divide(each, claim, partitions))
+
+    # the inbox
+
+    async def submit(self, events: Sequence[Sent]) -> None:
+        async def send(connection: Connection) -> None:
+            if events:
+                await workers.submit(connection, events)
+                await connection.execute("SELECT pg_notify($1, $2)", *self._watchers.notice)
+
+        await self._database.transact("submit", send)
+        self._watchers.wake()
+
+    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
+        return await self._database.ask("submitted", lambda each: workers.submitted(each, partitions, limit))
+
+    # the state
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         assert not writes.index, "passages in a commit, and no tables for them"
@@ -106,14 +138,12 @@ class PostgresStore:
                 # An offset, an event id or a chunk is there already: somebody else wrote, our picture of the log is old.
                 raise Fenced(claim.owner, claim.epoch) from error
             if written is None:
-                owner, epoch = await _newest(connection)
-                if (owner, epoch) != (stored(claim.owner), claim.epoch):
-                    raise Fenced(claim.owner, claim.epoch)
+                await workers.require(connection, claim)
 
         async def write_and_wake() -> None:
             await self._number(topics_of(writes))
             await self._database.ask("commit", write)
-            if writes.events:
+            if writes.events or writes.sent or writes.runs:
                 self._watchers.wake()
 
         await _to_the_end(write_and_wake())
@@ -192,12 +222,6 @@ class PostgresStore:
             return {name: found[column] for name, column in zip(new, columns, strict=True)}
 
         self._topics |= await self._database.transact("numbering topics", numbers)
-
-
-async def _newest(connection: Connection) -> tuple[str, int]:
-    row = await connection.fetchrow("SELECT owner, epoch FROM owner")
-    assert row is not None, "the row of the owner is gone"
-    return row[0], row[1]
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:

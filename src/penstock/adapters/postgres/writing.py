@@ -13,6 +13,7 @@ import msgspec
 
 from penstock.adapters.postgres import timers
 from penstock.adapters.postgres.texts import digest, stored
+from penstock.adapters.postgres.workers import SEND, SEND_TYPES, sent_rows
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
 from penstock.core.events.codec import encode
 from penstock.core.events.envelope import Recorded
@@ -81,10 +82,12 @@ _PARTS = {
             attempts = excluded.attempts, at_ms = excluded.at_ms, arrival = DEFAULT""",  # who died again is the newest
         ("text", "text", "text", "int", "int", "bigint", "text", "int", "bigint"),
     ),
+    "sent": _Part(SEND, SEND_TYPES),
+    "received": _Part("DELETE FROM inbox USING {rows} u (number) WHERE inbox.number = u.number", ("bigint",)),
 }
 _FENCE = """
 WITH mine AS (
-    UPDATE owner SET number = $3 WHERE owner = $1 AND epoch = $2 AND number < $3 RETURNING one
+    UPDATE worker SET number = $3 WHERE owner = $1 AND epoch = $2 AND number < $3 RETURNING 1 AS one
 )"""
 
 
@@ -102,7 +105,7 @@ def commit_statement(
     """
     rows = {name: each for name, each in _rows(writes, topics).items() if each}
     columns = [list(column) for each in rows.values() for column in zip(*each, strict=True)]
-    told = [*notice] if writes.events else []
+    told = [*notice] if writes.events or writes.sent or writes.runs else []
     return _statement(tuple(rows), notify=bool(told)), [stored(claim.owner), claim.epoch, number, *columns, *told]
 
 
@@ -170,6 +173,8 @@ def _rows(writes: Writes, topics: Mapping[str, int]) -> dict[str, Rows]:
             )
             for letter in letters.values()
         ],
+        "sent": sent_rows(writes.sent),
+        "received": [(number,) for number in writes.received],
     }
 
 

@@ -29,10 +29,11 @@ def events(connection: sqlite3.Connection, topic: str, partition: int, after: in
 
 
 def ends(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
-    """Return the last offset of each partition. Partition 0 is the only one that an embedded log has."""
+    """Return the last offset of each partition."""
     with _one_state(connection):
         topics = connection.execute("SELECT id, name FROM topic").fetchall()
-        found = {(name, 0): last_offset(connection, number, 0) for number, name in topics}
+        partitions = [partition for (partition,) in connection.execute("SELECT partition FROM part").fetchall()]
+        found = {(name, each): last_offset(connection, number, each) for number, name in topics for each in partitions}
     return {which: last for which, last in found.items() if last}
 
 

@@ -3,33 +3,36 @@
 - One connection writes, in a thread of its own: a commit waits for the disk, and the event loop does not. Another one reads,
   on the event loop, where a row takes microseconds and a thread hop would take a hundred.
 - A commit is one transaction, so an event is in the log exactly if the handling that emitted it is done (S1).
-- The row in `owner` fences: a commit that does not find its epoch there writes nothing (S2), and one whose number is not
-  new was written before (S4).
+- The worker's row fences: a commit that does not find it writes nothing (S2), and one whose number is not new was written
+  before (S4).
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from penstock.adapters.sqlite import reading, stream_rows, timers
+from penstock.adapters.sqlite import reading, stream_rows, timers, workers
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
+from penstock.adapters.sqlite.waking import Wakes
 from penstock.adapters.sqlite.writing import Topics, write
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
-from penstock.core.agents.unit import DeadLetter, RunChange, Writes
+from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced
+from penstock.ports.inbox import Waiting
 from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.workers import Membership
 
 PARTITION = 0
 T = TypeVar("T")
@@ -43,18 +46,22 @@ class PassageTables(Protocol):
 
 
 @asynccontextmanager
-async def open_sqlite_store(path: Path) -> AsyncGenerator["SqliteStore"]:
+async def open_sqlite_store(path: Path, *, shared: bool = False) -> AsyncGenerator["SqliteStore"]:
     """Open the store in a file, which is made where it is missing. The folder is made too.
 
-    `Refused`, with the name of the holder, when another process has it open.
+    `Refused`, with the name of the holder, when another process has it open; `shared` is for its workers, and does not ask.
     """
-    with locked(path):
+    with nullcontext() if shared else locked(path):
         writer = connect(path)
         try:
             reader = connect(path)
             try:
                 with ThreadPoolExecutor(1, thread_name_prefix="penstock-sqlite") as thread:
-                    yield SqliteStore(writer, reader, thread)
+                    store = SqliteStore(writer, reader, thread)
+                    try:
+                        yield store
+                    finally:
+                        await store.wakes.close()
             finally:
                 reader.close()
         finally:
@@ -74,6 +81,7 @@ class SqliteStore:
         self._turn = asyncio.Lock()  # one connection is one transaction: writers take turns
         self._topics = Topics()
         self._watchers: list[Callable[[], None]] = []
+        self.wakes = Wakes(self._wake)
         self._passages: PassageTables | None = None
 
     def attach(self, passages: PassageTables) -> None:
@@ -89,7 +97,7 @@ class SqliteStore:
 
     async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
         def insert(connection: sqlite3.Connection) -> list[Position]:
-            connection.execute("UPDATE owner SET owner = 'append', epoch = epoch + 1, number = 0")
+            workers.claim(connection, "append")
             number = self._topics.number(connection, topic)
             offset = reading.last_offset(connection, number, PARTITION)
             places: list[Position] = []
@@ -119,27 +127,55 @@ class SqliteStore:
         self._watchers.append(wake)
         return lambda: self._watchers.remove(wake)
 
-    # the state
+    # the workers
 
     async def claim(self, owner: str) -> Claim:
-        def take(connection: sqlite3.Connection) -> int:
-            connection.execute("UPDATE owner SET owner = ?, epoch = epoch + 1, number = 0", (owner,))
-            return connection.execute("SELECT epoch FROM owner").fetchone()[0]
+        port = await self.wakes.open()
+        return Claim(owner, await self.transact(lambda each: workers.claim(each, owner, port), "claim"))
 
-        return Claim(owner, await self.transact(take, "claim"))
+    async def join(self, owner: str) -> Claim:
+        port = await self.wakes.open()
+        return Claim(owner, await self.transact(lambda each: workers.join(each, owner, port), "join"))
+
+    async def renew(self, claim: Claim, *, ttl_ms: int) -> Membership:
+        membership, self.wakes.others = await self.transact(lambda each: workers.renew(each, claim, ttl_ms), "renew")
+        return membership
+
+    async def take(self, claim: Claim, partitions: Collection[int]) -> frozenset[int]:
+        return await self.transact(lambda each: workers.take(each, claim, partitions), "take")
+
+    async def give(self, claim: Claim, partitions: Collection[int]) -> None:
+        await self.transact(lambda each: workers.give(each, claim, partitions), "give")
+
+    async def divide(self, claim: Claim, partitions: int) -> None:
+        await self.transact(lambda each: workers.divide(each, claim, partitions), "divide")
+
+    # the inbox
+
+    async def submit(self, events: Sequence[Sent]) -> None:
+        def send(connection: sqlite3.Connection) -> None:
+            workers.submit(connection, events)
+            self.wakes.others = workers.ports(connection)
+
+        await self.transact(send, "submit")
+        self.wakes.wake()
+        self._wake()
+
+    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
+        return self._ask(lambda: workers.submitted(self._reader, partitions, limit), "submitted")
+
+    # the state
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         prepared: list[object] = []
 
         def all_of_it(connection: sqlite3.Connection) -> None:
             mine = connection.execute(
-                "UPDATE owner SET number = ? WHERE epoch = ? AND owner = ? AND number < ?",
+                "UPDATE worker SET number = ? WHERE epoch = ? AND owner = ? AND number < ?",
                 (number, claim.epoch, claim.owner, number),
             )
             if mine.rowcount == 0:
-                newest: tuple[str, int] = connection.execute("SELECT owner, epoch FROM owner").fetchone()
-                if newest != (claim.owner, claim.epoch):
-                    raise Fenced(claim.owner, claim.epoch)
+                workers.require(connection, claim)
                 return
             try:
                 write(connection, self._topics, writes)
@@ -157,7 +193,8 @@ class SqliteStore:
             for each in prepared:
                 assert self._passages is not None
                 self._passages.publish(each)
-            if writes.events:
+            if writes.events or writes.sent or writes.runs:
+                self.wakes.wake()
                 self._wake()
 
         await _to_the_end(commit_and_publish())

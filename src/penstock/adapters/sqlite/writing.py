@@ -1,13 +1,25 @@
 """One commit as SQL, within the caller's transaction."""
 
 import sqlite3
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
-from penstock.adapters.sqlite import timers
+from penstock.adapters.sqlite import timers, workers
 from penstock.adapters.sqlite.schema import TOPICS_MAX, place_of
-from penstock.core.agents.unit import Writes
+from penstock.core.agents.pieces import StreamChunk
+from penstock.core.agents.unit import (
+    DeadLetter,
+    JournalChunk,
+    ProgressWrite,
+    RunChange,
+    SessionDelta,
+    ValueWrite,
+    Writes,
+)
 from penstock.core.events.codec import encode
+from penstock.core.events.envelope import Recorded
 from penstock.core.sessions.history import MESSAGES_MAX
 from penstock.errors import LimitReached
 
@@ -44,26 +56,37 @@ class Topics:
 
 def write(connection: sqlite3.Connection, topics: Topics, writes: Writes) -> None:
     """Write all but the passages."""
-    if writes.events:
-        _write_events(connection, topics, writes)
-    if writes.journal:
-        rows = [(chunk.run_id, chunk.number, chunk.body) for chunk in writes.journal]
-        connection.executemany("INSERT INTO journal VALUES (?, ?, ?)", rows)
-    if writes.streams:
-        rows = [(c.run_id, c.name, c.first, c.count, c.tenant, c.partition, c.body) for c in writes.streams]
-        connection.executemany("INSERT INTO stream VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    if writes.runs:
-        connection.executemany(_RUN, [msgspec.structs.astuple(run) for run in writes.runs])
-    if writes.sessions:
-        _write_sessions(connection, writes)
-    if writes.values:
-        _write_values(connection, writes)
-    if writes.progress:
-        rows = [(done.agent, done.topic, done.partition, done.low, _packed(done.above)) for done in writes.progress]
-        connection.executemany("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?)", rows)
-    if writes.timers:
-        timers.write(connection, writes.timers)
-    for letter in writes.dead:
+    for name, write_part in _PARTS:
+        part = getattr(writes, name)
+        if part:
+            write_part(connection, topics, part)
+
+
+def _write_received(connection: sqlite3.Connection, _: Topics, numbers: list[int]) -> None:
+    connection.executemany("DELETE FROM inbox WHERE number = ?", [(each,) for each in numbers])
+
+
+def _write_journal(connection: sqlite3.Connection, _: Topics, chunks: list[JournalChunk]) -> None:
+    rows = [(chunk.run_id, chunk.number, chunk.body) for chunk in chunks]
+    connection.executemany("INSERT INTO journal VALUES (?, ?, ?)", rows)
+
+
+def _write_streams(connection: sqlite3.Connection, _: Topics, chunks: list[StreamChunk]) -> None:
+    rows = [(c.run_id, c.name, c.first, c.count, c.tenant, c.partition, c.body) for c in chunks]
+    connection.executemany("INSERT INTO stream VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _write_runs(connection: sqlite3.Connection, _: Topics, runs: list[RunChange]) -> None:
+    connection.executemany(_RUN, [msgspec.structs.astuple(run) for run in runs])
+
+
+def _write_progress(connection: sqlite3.Connection, _: Topics, marks: list[ProgressWrite]) -> None:
+    rows = [(done.agent, done.topic, done.partition, done.low, _packed(done.above)) for done in marks]
+    connection.executemany("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def _write_dead(connection: sqlite3.Connection, topics: Topics, letters: list[DeadLetter]) -> None:
+    for letter in letters:
         place = letter.event.position
         number = place_of(topics.number(connection, place.topic), place.partition, place.offset)
         tenant = letter.event.event.tenant
@@ -71,35 +94,51 @@ def write(connection: sqlite3.Connection, topics: Topics, writes: Writes) -> Non
         connection.execute("INSERT OR REPLACE INTO dead VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
-def _write_events(connection: sqlite3.Connection, topics: Topics, writes: Writes) -> None:
+def _write_events(connection: sqlite3.Connection, topics: Topics, events: list[Recorded]) -> None:
     rows = [
         (
             place_of(topics.number(connection, each.position.topic), each.position.partition, each.position.offset),
             each.event.id,
             encode(each.event),
         )
-        for each in writes.events
+        for each in events
     ]
     connection.executemany("INSERT INTO event VALUES (?, ?, ?)", rows)
 
 
-def _write_sessions(connection: sqlite3.Connection, writes: Writes) -> None:
-    rows = [(s.tenant, s.session, s.number, s.count, s.expires_ms, s.body) for s in writes.sessions]
+def _write_sessions(connection: sqlite3.Connection, _: Topics, deltas: list[SessionDelta]) -> None:
+    rows = [(s.tenant, s.session, s.number, s.count, s.expires_ms, s.body) for s in deltas]
     connection.executemany("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?)", rows)
     # Once in every MESSAGES_MAX messages what no history shows any more is removed.
     old = [
         (s.tenant, s.session, s.number + s.count - MESSAGES_MAX)
-        for s in writes.sessions
+        for s in deltas
         if s.number // MESSAGES_MAX != (s.number + s.count) // MESSAGES_MAX
     ]
     if old:
         connection.executemany("DELETE FROM session WHERE tenant = ? AND session = ? AND number + count <= ?", old)
 
 
-def _write_values(connection: sqlite3.Connection, writes: Writes) -> None:
-    for value in writes.values:  # in order: one commit may write and remove the same name
+def _write_values(connection: sqlite3.Connection, _: Topics, values: list[ValueWrite]) -> None:
+    for value in values:  # in order: one commit may write and remove the same name
         where = (value.tenant, value.agent, value.key, value.name)
         if value.body is None:
             connection.execute("DELETE FROM value WHERE tenant = ? AND agent = ? AND key = ? AND name = ?", where)
         else:
             connection.execute("INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?)", (*where, value.body))
+
+
+# In the order in which they are written; those without a function here are written by the module of their table.
+_PARTS: tuple[tuple[str, Callable[[sqlite3.Connection, Topics, Any], None]], ...] = (
+    ("received", _write_received),
+    ("events", _write_events),
+    ("journal", _write_journal),
+    ("streams", _write_streams),
+    ("runs", _write_runs),
+    ("sessions", _write_sessions),
+    ("values", _write_values),
+    ("progress", _write_progress),
+    ("timers", lambda connection, _, writes: timers.write(connection, writes)),
+    ("dead", _write_dead),
+    ("sent", lambda connection, _, events: workers.submit(connection, events)),
+)

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.progress import Ranges
-from penstock.core.events.envelope import Recorded
+from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.timing.timers import TimerWrite
 
@@ -83,6 +83,14 @@ class DeadLetter(Struct):
     at_ms: int
 
 
+class Sent(Struct, frozen=True):
+    """An event for a partition that somebody else owns: he gives it its place in the log."""
+
+    topic: str
+    partition: int
+    event: Envelope
+
+
 class Writes(Struct):
     """One commit."""
 
@@ -96,3 +104,5 @@ class Writes(Struct):
     index: list[IndexWrite] = field(default_factory=list[IndexWrite])
     timers: list[TimerWrite] = field(default_factory=list[TimerWrite])
     streams: list[StreamChunk] = field(default_factory=list[StreamChunk])
+    sent: list[Sent] = field(default_factory=list[Sent])
+    received: list[int] = field(default_factory=list[int])  # numbers in the inbox whose events are among `events`

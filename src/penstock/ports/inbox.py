@@ -1,0 +1,36 @@
+"""Events on their way to the owner of their partition. Its contract, as tests: `penstock.testing.inbox_contract`."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from penstock.core.agents.unit import Sent
+
+
+class Waiting(Struct, frozen=True):
+    """An event that waits for its place in the log. Numbers rise, with gaps."""
+
+    number: int
+    sent: Sent
+
+
+class Inbox(Protocol):
+    """What others than the owner of a partition append to it. `Writes.sent` puts into it too, `Writes.received` takes out.
+
+    Every implementation guarantees:
+
+    I1 durable  What `submit` returned from survives a kill of every process.
+    I2 once     An event whose id waits already, or is in the log, is not taken again.
+    I3 order    Events come in the order in which one sender sent them.
+    I4 atomic   What a commit sends and receives is part of it (S1): an event waits, or is in the log, and never both or neither.
+    I5 wake     After each `submit`, and each commit that sends, the watchers of the log are called, soon and at least once.
+    """
+
+    async def submit(self, events: Sequence[Sent]) -> None:
+        """Put events into the inbox; no claim is needed."""
+        ...
+
+    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
+        """Return the first events that wait for the owner of these partitions."""
+        ...
