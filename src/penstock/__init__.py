@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.app import App as App
     from penstock.app import Running as Running
+    from penstock.core.agents.pieces import Piece as Piece
+    from penstock.core.agents.pieces import standing as standing
     from penstock.core.agents.policy import Retry as Retry
     from penstock.core.events.event import Event as Event
     from penstock.core.knowledge.passages import Passage as Passage
@@ -18,16 +20,29 @@ if TYPE_CHECKING:
     from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
 
 __version__ = "0.1.0"
-__all__ = ["App", "Context", "Event", "Passage", "Retry", "Running", "WorkflowContext", "__version__"]
+__all__ = [
+    "App",
+    "Context",
+    "Event",
+    "Passage",
+    "Piece",
+    "Retry",
+    "Running",
+    "WorkflowContext",
+    "__version__",
+    "standing",
+]
 
 _HOME = {
     "App": "penstock.app",
     "Context": "penstock.runtime.context",
     "Event": "penstock.core.events.event",
     "Passage": "penstock.core.knowledge.passages",
+    "Piece": "penstock.core.agents.pieces",
     "Retry": "penstock.core.agents.policy",
     "Running": "penstock.app",
     "WorkflowContext": "penstock.runtime.workflow_context",
+    "standing": "penstock.core.agents.pieces",
 }
 
 

@@ -1,7 +1,7 @@
 """An app: agents, knowledge and models under one name. Declaring it opens nothing; `running` does."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ import msgspec
 
 from penstock.core.agents.control import Cancel, Signal
 from penstock.core.agents.declaration import Agent, Handler, Options, declare, declared
+from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.core.timing.timers import Timer, when
@@ -191,6 +192,19 @@ class Running:
         """Append an event and return what `agent` returns for it, as plain data, once that is durable."""
         body = await self.engine.call(agent, event, id=id, tenant=tenant, within_s=within_s)
         return msgspec.json.decode(body) if body else None
+
+    async def stream(
+        self, id: str, *, name: str = "", from_offset: int = 0, tenant: str = "default"
+    ) -> AsyncGenerator[Piece]:
+        """Yield what a run tells on its way, to its end: `async for piece in live.stream(id)`.
+
+        `id`: of the run, or of the event that it handles. First comes what was told from `from_offset` on, then what is told. A
+        `reset` says which offsets no longer stand (`penstock.standing` drops them), the last piece, `ended`, how it ended.
+        """
+        follower = await self.engine.follow(id, name=name, from_offset=from_offset, tenant=tenant)
+        async with aclosing(follower.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def signal(
         self, run_id: str, name: str, payload: Any = None, *, id: str | None = None, tenant: str = "default"

@@ -8,8 +8,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from penstock.core.agents.journal import Journal, encode_chunk
+from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import JournalChunk, ProgressWrite, Writes
 from penstock.errors import PenstockError
@@ -21,6 +23,14 @@ UNITS_MAX = 8192  # units of work that may wait for one commit
 QUIET_TICKS = 3  # ticks of the loop without anything new after which a commit begins
 TICKS_MAX = 64
 GROUP = 16  # ended runs that are worth a commit of their own, which then goes on beside the others
+
+
+class Streaming(Protocol):
+    """A run that told something that no commit has taken."""
+
+    is_due: bool
+
+    def take(self) -> tuple[list[StreamChunk], Release]: ...
 
 
 class Committer:
@@ -35,6 +45,7 @@ class Committer:
         self._releases: list[Release] = []
         self._progress: dict[tuple[str, str, int], Progress] = {}
         self._journals: dict[str, Journal] = {}
+        self.streaming: dict[str, Streaming] = {}
         self._units = 0
         self._news = 0
         self._committing = False
@@ -65,9 +76,16 @@ class Committer:
         self._news += 1
         self._wake.set()
 
+    def wake(self) -> None:
+        """Commit soon: some of what is streamed is due."""
+        self._news += 1
+        self._wake.set()
+
     def ended(self, run_id: str, journal: Journal) -> bytes:
         """Return the records of a run that ends now and that no commit has taken yet, as one chunk."""
         self._journals.pop(run_id, None)
+        if self.streaming:
+            self._take_pieces(run_id, self._open, self._releases)
         return encode_chunk(journal.fresh) if journal.fresh else b""
 
     @property
@@ -152,6 +170,9 @@ class Committer:
 
     def _taken(self) -> tuple[Writes, list[Release], int]:
         writes, releases, number = self._open, self._releases, self.number
+        if self.streaming:
+            for run_id in [each for each, run in self.streaming.items() if run.is_due or each in self._journals]:
+                self._take_pieces(run_id, writes, releases)
         for run_id, journal in self._journals.items():
             writes.journal.append(JournalChunk(run_id, journal.stored, encode_chunk(journal.fresh)))
             journal.stored += 1
@@ -163,6 +184,13 @@ class Committer:
         self.number += 1
         self._wake.clear()
         return writes, releases, number
+
+    def _take_pieces(self, run_id: str, writes: Writes, releases: list[Release]) -> None:
+        run = self.streaming.pop(run_id, None)
+        if run is not None:
+            chunks, landed = run.take()
+            writes.streams.extend(chunks)
+            releases.append(landed)
 
 
 def _nothing() -> None:

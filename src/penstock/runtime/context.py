@@ -34,8 +34,10 @@ from penstock.runtime.lanes import Delivery
 from penstock.runtime.memory import Entry
 from penstock.runtime.models import BoundModel
 from penstock.runtime.releases import Piece
+from penstock.runtime.run_streams import Teller
 from penstock.runtime.services import RunControl, Services
 from penstock.runtime.steps import Steps, scope
+from penstock.runtime.streams import StreamWriter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,6 +60,7 @@ class Context:
         "_services",
         "_session",
         "_steps",
+        "_teller",
         "_values",
         "delays",
         "emitted",
@@ -212,10 +215,30 @@ class Context:
         return self._services.collection(name)
 
     def tell(self, text: str, *, name: str = "") -> None:
-        """Show a piece of an answer to whoever listens, at once: provisional until the run is committed."""
-        self._services.releases.tell(
-            self.event.correlation_id, Piece("token", self.run_id, name, text=text, provisional=True)
-        )
+        """Show a piece of an answer to whoever follows the run, at once: `ctx.stream().write(text)`.
+
+        A batch agent has no streams: only who listens at this moment gets it.
+        """
+        if self._delivery.agent.options.batch:
+            piece = Piece("token", self.run_id, name, text=text, provisional=True)
+            self._services.releases.tell(self.event.correlation_id, piece)
+        else:
+            self._services.streams.token(self._telling(), "", text, name)
+
+    def stream(self, name: str = "") -> StreamWriter:
+        """Return a stream of this run to write to. What is told outside of a step is told again by another attempt."""
+        if self._delivery.agent.options.batch:
+            raise Refused(f"{self.agent!r} takes batches, whose runs have no streams", "take events one at a time")
+        return StreamWriter(self._services.streams, self._telling, name)
+
+    def _telling(self) -> Teller:
+        if self.over:
+            raise Refused("the handling has ended", "await in the handler what it starts")
+        try:
+            return self._teller
+        except AttributeError:  # made when it is needed: most handlings tell nothing
+            self._teller = teller_of(self._delivery)
+            return self._teller
 
     async def _step(
         self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
@@ -323,6 +346,14 @@ def _write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]]
         else:
             entry.content[name] = body
     services.memory.values.changed(entry)
+
+
+def teller_of(delivery: Delivery) -> Teller:
+    """Return the run of a delivery as one that tells on its way."""
+    recorded = delivery.events[0]
+    cause, partition = recorded.event, recorded.position.partition
+    correlation = cause.correlation_id or cause.id
+    return Teller(delivery.run_id, cause.tenant, partition, correlation, delivery.journal, delivery.attempt)
 
 
 def entered(context: Context) -> None:

@@ -17,11 +17,12 @@ from penstock.core.knowledge.passages import DEFAULT_TENANT
 from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
-from penstock.ports.state import StoredRun
+from penstock.ports.state import Claim, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import PARTITION, Appender
 from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
+from penstock.runtime.following import Follower, run_to_follow
 from penstock.runtime.front import Front
 from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
@@ -31,6 +32,7 @@ from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.releases import Releases
 from penstock.runtime.services import Services, unobserved
+from penstock.runtime.streams import Streams
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.timers import Timers
@@ -67,13 +69,9 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
     ends = await parts.store.ends()
     done = await parts.store.progress()
     await _require_same_embedder(parts)
-    committer = Committer(parts.store, claim, parts.reached)
-    memory = Memory(parts.store, committer, parts.clock)
-    releases = Releases()
     appender = Appender(parts.app, parts.topology, ends)
-    timers = Timers(parts.store, parts.clock, committer, releases, appender)
-    services = Services(parts.clock, committer, memory, releases, parts.models, timers, parts.executing)
-    services.reached, services.stand_in = parts.reached, parts.stand_in
+    services = _services(parts, claim, appender)
+    timers = services.timers
     failure: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
@@ -108,10 +106,22 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
         failure = group.exceptions[0]
     finally:
         ended = failure if isinstance(failure, PenstockError) else Unavailable("the engine", "commit", "it was stopped")
-        committer.stop(ended)
-        releases.broken(ended)
+        services.committer.stop(ended)
+        services.releases.broken(ended)
+        services.streams.broken(ended)
     if failure is not None:
         raise failure
+
+
+def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
+    committer = Committer(parts.store, claim, parts.reached)
+    memory = Memory(parts.store, committer, parts.clock)
+    releases = Releases()
+    streams = Streams(committer, releases, parts.store)
+    timers = Timers(parts.store, parts.clock, committer, releases, appender)
+    services = Services(parts.clock, committer, memory, releases, parts.models, timers, streams, parts.executing)
+    services.reached, services.stand_in = parts.reached, parts.stand_in
+    return services
 
 
 async def _require_same_embedder(parts: Parts) -> None:
@@ -171,12 +181,18 @@ class Engine(Front):
             self.services.releases.broken(error)
             raise
 
+    async def follow(self, id: str, *, name: str = "", from_offset: int = 0, tenant: str = DEFAULT_TENANT) -> Follower:
+        """Return one who follows a stream of a run, named by its id or by that of its event; `Missing` when there is none."""
+        run = await run_to_follow(self.parts.store, self.parts.topology, id, tenant)
+        return Follower(self.services.streams, self.parts.store, run, tenant, name=name, from_offset=from_offset)
+
     async def settled(self, within_s: float) -> bool:
         """Wait until everything is handled, retries included, and durable; False when that took too long."""
         return await self._until(lambda: self._handlings.settled and not self._behind, within_s)
 
     async def drained(self, within_s: float) -> bool:
         """Wait until no handler runs and everything is durable; what waits goes on at the next start."""
+        self.services.streams.flush()
         return await self._until(lambda: self._handlings.quiet, within_s)
 
     async def caught_up(self, agent: str) -> None:

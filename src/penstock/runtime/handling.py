@@ -17,7 +17,7 @@ from penstock.core.events.event import Event
 from penstock.errors import Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
-from penstock.runtime.context import Context, entered
+from penstock.runtime.context import Context, entered, teller_of
 from penstock.runtime.deadlines import Deadlines
 from penstock.runtime.lanes import BatchLane, Delivery
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
@@ -81,7 +81,7 @@ class Handlings:
 
     def _begin(self, delivery: Delivery) -> None:
         if delivery.agent.options.workflow:
-            self._workflows.begin(delivery.agent, delivery.events[0])
+            self._workflows.begin(delivery.agent, delivery.events[0], known=delivery.known)
             self._done(delivery)
             self._subscription(delivery).lanes.finished(delivery)
             return
@@ -154,8 +154,10 @@ class Handlings:
         stored = await self._store.run(delivery.run_id)
         if stored is None:
             return 0.0
-        delivery.journal = Journal(stored.records, stored.chunks)
+        delivery.journal = Journal(stored.records, stored.chunks, recalled=True)
         delivery.attempt = stored.change.attempt + 1
+        if stored.streamed:
+            await self._services.streams.recall(teller_of(delivery))
         wait_s = (stored.change.due_ms - self._services.clock.now_ms()) / 1000
         # A clock that was set back must not make it longer than any wait of the policy.
         return min(wait_s, delivery.agent.options.retry.delay_max_s)
@@ -188,6 +190,8 @@ class Handlings:
             )
         context.write_memory(writes)
         writes.index.extend(context.index)
+        if services.streams.runs:
+            services.streams.settle(run_id)
         change = self._change(delivery, "succeeded", now_ms)
         change.result = body
         change.duration_ms = round(duration_ms, 3)
@@ -232,6 +236,8 @@ class Handlings:
         writes = services.committer.add(lambda: services.releases.tell(cause.correlation_id or cause.id, piece))
         writes.runs.append(change)
         delivery.attempt += 1
+        if services.streams.runs:
+            services.streams.rewind(delivery.run_id, delivery.attempt)
         delivery.journal.rewind()
         self._rest(delivery, wait_s)
 

@@ -6,27 +6,15 @@ loses the oldest pieces, and is told so; it never slows a handling down.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sized
 from contextlib import contextmanager
 from typing import Any
 
-from msgspec import Struct
-
+from penstock.core.agents.pieces import Piece
 from penstock.core.events.envelope import Recorded
 from penstock.errors import PenstockError, RunFailed
 
 PIECES_MAX = 1024
-
-
-class Piece(Struct, frozen=True):
-    """Something that happened on the way from one event to its answers."""
-
-    kind: str  # token | step | event | succeeded | retrying | failed | lagged
-    run_id: str = ""
-    name: str = ""
-    text: str = ""
-    data: Any = None
-    provisional: bool = False
 
 
 class Listener:
@@ -63,6 +51,8 @@ class Releases:
         self._runs: dict[str, list[asyncio.Future[bytes]]] = {}
         self._replies: dict[str, list[tuple[str, asyncio.Future[Recorded]]]] = {}
         self._listeners: dict[str, list[Listener]] = {}
+        self.streamed: Sized = ()  # runs that tell something, or are followed
+        self.on_over: Callable[[str], None] = _nobody
 
     @contextmanager
     def run(self, run_id: str) -> Generator[asyncio.Future[bytes]]:
@@ -122,6 +112,8 @@ class Releases:
         self.emitted(correlation_id, emitted, run_id)
         if self.heard(correlation_id):
             self.tell(correlation_id, Piece("succeeded", run_id, data=result))
+        if self.streamed:
+            self.on_over(run_id)
 
     def emitted(self, correlation_id: str, emitted: list[Recorded], run_id: str = "") -> None:
         """Events that followed from another one are durable."""
@@ -141,6 +133,8 @@ class Releases:
             if not future.done():
                 future.set_exception(error)
         self.tell(correlation_id, Piece("failed", run_id, text=reason))
+        if self.streamed:
+            self.on_over(run_id)
 
     def broken(self, error: PenstockError) -> None:
         """Nothing more will come."""
@@ -152,6 +146,10 @@ class Releases:
         for listeners in self._listeners.values():
             for listener in listeners:
                 listener.tell(Piece("failed", text=str(error)))
+
+
+def _nobody(run_id: str) -> None:
+    """Stand in for nobody who follows streams."""
 
 
 def _forget(future: "asyncio.Future[Any]") -> None:

@@ -11,6 +11,7 @@ from penstock.runtime.committer import Committer
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.releases import Piece, Releases
+from penstock.runtime.streams import Streams
 from penstock.runtime.timers import Timers
 from penstock.runtime.write_points import Reached, StandIn, unwatched
 
@@ -36,6 +37,7 @@ class Services:
     releases: Releases
     models: Models
     timers: Timers
+    streams: Streams
     executing: Callable[[str, str], None] = unobserved
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
     control: RunControl | None = None

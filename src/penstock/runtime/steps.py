@@ -14,6 +14,7 @@ from typing import Any
 from penstock.core.agents.journal import Journal, decode_value, encode_value
 from penstock.core.events.texts import storable
 from penstock.runtime.releases import Piece
+from penstock.runtime.run_streams import within
 from penstock.runtime.services import Services
 from penstock.runtime.write_points import WritePoint
 
@@ -52,6 +53,7 @@ class Steps:
             return decode_value(found, type_returned(call))
         services = self._services
         executing[step] = None
+        token = within.set(step)
         try:
             if effects:
                 await services.committer.durable()
@@ -66,7 +68,12 @@ class Steps:
             self.record(step, result)
             if effects:
                 services.reached(WritePoint.AFTER_RECORD)
+        except Exception:
+            if services.streams.runs:
+                services.streams.withdraw(self.run_id, step)
+            raise
         finally:
+            within.reset(token)
             waiting = executing.pop(step)
             if waiting is not None:
                 waiting.set_result(None)

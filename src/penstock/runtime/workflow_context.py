@@ -15,11 +15,12 @@ from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import decode_value, shaped
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
-from penstock.errors import LimitReached, RunFailed, TimedOut
+from penstock.errors import LimitReached, Refused, RunFailed, TimedOut
 from penstock.runtime.models import BoundModel
-from penstock.runtime.releases import Piece
+from penstock.runtime.run_streams import Teller
 from penstock.runtime.services import Services
 from penstock.runtime.steps import Steps, scope
+from penstock.runtime.streams import StreamWriter
 from penstock.runtime.workflow_run import Calls, WorkflowRun
 
 P = ParamSpec("P")
@@ -31,13 +32,15 @@ BRANCHES_MAX = 100_000
 class WorkflowContext:
     """One life of one workflow run."""
 
-    __slots__ = ("_calls", "_run", "_services", "_steps")
+    __slots__ = ("_calls", "_partition", "_run", "_services", "_steps", "_teller", "over")
 
-    def __init__(self, run: WorkflowRun, calls: Calls, services: Services) -> None:
+    def __init__(self, run: WorkflowRun, calls: Calls, services: Services, partition: int) -> None:
         self._run = run
         self._calls = calls
         self._services = services
         self._steps = Steps(run.run_id, run.journal, run.cause.correlation_id, services)
+        self._partition = partition
+        self.over = False  # tasks that it left behind may still run
 
     @property
     def run_id(self) -> str:
@@ -164,9 +167,21 @@ class WorkflowContext:
         return self._services.models.bound(name, self)
 
     def tell(self, text: str, *, name: str = "") -> None:
-        """Show a piece of an answer to whoever listens, at once: provisional until the run is committed."""
-        piece = Piece("token", self.run_id, name, text=text, provisional=True)
-        self._services.releases.tell(self._run.cause.correlation_id, piece)
+        """Show a piece of an answer to whoever follows the run, at once: `ctx.stream().write(text)`."""
+        self._services.streams.token(self._telling(), "", text, name)
+
+    def stream(self, name: str = "") -> StreamWriter:
+        """Return a stream of this run to write to. What is told outside of a step is told again when the run is resumed."""
+        return StreamWriter(self._services.streams, self._telling, name)
+
+    def _telling(self) -> Teller:
+        if self.over:
+            raise Refused("the run has ended", "await in the workflow what it starts")
+        try:
+            return self._teller
+        except AttributeError:  # made when it is needed: most runs tell nothing
+            self._teller = teller_of(self._run, self._partition)
+            return self._teller
 
     def _recorded_once(self, name: str, value: int) -> int:
         step = self._run.journal.next_step(scope.get() + name)
@@ -192,6 +207,12 @@ class WorkflowContext:
         except TimeoutError:
             if run.journal.find(step) is None:
                 self._steps.record(step, {"timed_out_s": timeout_s})
+
+
+def teller_of(run: WorkflowRun, partition: int) -> Teller:
+    """Return the run as one that tells on its way."""
+    cause = run.cause
+    return Teller(run.run_id, cause.tenant, partition, cause.correlation_id or cause.id, run.journal, run.attempt)
 
 
 async def _branch(name: str, work: Awaitable[T]) -> T:

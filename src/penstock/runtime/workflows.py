@@ -27,7 +27,7 @@ from penstock.runtime.services import Services
 from penstock.runtime.steps import Steps
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
-from penstock.runtime.workflow_context import WorkflowContext
+from penstock.runtime.workflow_context import WorkflowContext, teller_of
 from penstock.runtime.workflow_run import WorkflowRun
 from penstock.runtime.write_points import WritePoint
 
@@ -59,9 +59,12 @@ class Workflows:
                 for change in await self._store.runs(RunFilter(agent=agent.name, status="running", limit=OPEN_MAX)):
                     await self._resume(agent, change.run_id)
 
-    def begin(self, agent: Agent, recorded: Recorded) -> None:
-        """Begin a run for an event, together with the commit that is being collected."""
-        run = WorkflowRun(run_id_of(recorded.event.id, agent.name), agent, recorded.event, Journal())
+    def begin(self, agent: Agent, recorded: Recorded, *, known: bool) -> None:
+        """Begin a run for an event, together with the commit that is being collected.
+
+        `known`: an earlier process may have begun it, and not have come to a commit.
+        """
+        run = WorkflowRun(run_id_of(recorded.event.id, agent.name), agent, recorded.event, Journal(recalled=known))
         self._services.committer.add().runs.append(self._change(run, "running"))
         self._start(run, recorded)
 
@@ -131,7 +134,9 @@ class Workflows:
         recorded = await self._store.event(event_id)
         if stored is None or recorded is None:
             raise Missing(f"the event of run {run_id}", "the store is damaged: restore a backup")
-        run = WorkflowRun(run_id, agent, recorded.event, Journal(stored.records, stored.chunks))
+        run = WorkflowRun(run_id, agent, recorded.event, Journal(stored.records, stored.chunks, recalled=True))
+        if stored.streamed:
+            await self._services.streams.recall(teller_of(run, recorded.position.partition))
         self._start(run, recorded)
 
     def _start(self, run: WorkflowRun, recorded: Recorded) -> None:
@@ -147,7 +152,7 @@ class Workflows:
 
     async def _live(self, run: WorkflowRun) -> None:
         run.task = asyncio.current_task()
-        context = WorkflowContext(run, self, self._services)
+        context = WorkflowContext(run, self, self._services, self._places[run.run_id].position.partition)
         try:
             event = type_of(run.agent, run.cause.type).decoded(run.cause.data)
             result = await run.agent.handler(event, context)
@@ -167,6 +172,8 @@ class Workflows:
             self._ends(run, "failed", reason=reason)
         else:
             self._ends(run, "succeeded", body=body, emitted=emitted)
+        finally:
+            context.over = True
 
     def _ends(
         self,
@@ -195,6 +202,8 @@ class Workflows:
         else:
             writes = services.committer.add(lambda: services.releases.failed(run.run_id, correlation, reason))
         writes.events.extend(told)
+        if status == "succeeded" and services.streams.runs:
+            services.streams.settle(run.run_id)
         change = self._change(run, status)
         change.reason, change.result = reason, body
         change.records = services.committer.ended(run.run_id, run.journal)

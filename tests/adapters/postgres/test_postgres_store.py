@@ -9,6 +9,7 @@ from penstock.adapters.postgres.store import open_postgres_store
 from penstock.layers.retrying_store import RetryingStore
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.engine_contract import EngineContract
+from penstock.testing.engine_stream_contract import EngineStreamContract
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.state_contract import StateStoreContract
@@ -76,7 +77,7 @@ class TestRetryingPostgresStore(EventLogContract, StateStoreContract, TimerStore
         return another
 
 
-class TestOnPostgres(EngineContract, TimingContract):
+class TestOnPostgres(EngineContract, TimingContract, EngineStreamContract):
     @pytest.fixture
     def disk(self, url):
         return lambda: open_postgres_store(url)

@@ -32,13 +32,14 @@ _DAMAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that
 class Journal:
     """The records of one run: those found in the store, and those made since."""
 
-    __slots__ = ("_calls", "_known", "fresh", "stored")
+    __slots__ = ("_calls", "_known", "fresh", "recalled", "stored")
 
-    def __init__(self, known: Iterable[StepRecord] = (), stored: int = 0) -> None:
+    def __init__(self, known: Iterable[StepRecord] = (), stored: int = 0, *, recalled: bool = False) -> None:
         self._known = {record.step: record for record in known}
         self._calls: dict[str, int] = {}
         self.fresh: list[StepRecord] = []  # recorded, and not yet handed to the committer
         self.stored = stored  # chunks in the store
+        self.recalled = recalled  # an earlier process may have worked on the run
 
     def rewind(self) -> None:
         """Begin another attempt, which asks for the same steps from the beginning."""

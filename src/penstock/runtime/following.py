@@ -1,0 +1,168 @@
+"""Following a stream: what is durable from an offset on, then what is told, without a gap and nothing twice, to the run's end.
+
+- A follower is an offset. What it has not read lies in the store or, not durable yet, in memory: it has no queue of its own that
+  could overflow, and one who is slow or comes back reads on from the store.
+- A run that another worker handles, or nobody yet, is looked for in the store from time to time.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from penstock.core.agents.pieces import ENDED, Piece, decode_pieces, reset
+from penstock.core.agents.unit import RunChange
+from penstock.core.events.envelope import event_of, run_id
+from penstock.errors import Missing, PenstockError, Refused
+from penstock.ports.store import Store
+from penstock.runtime.run_streams import RunStreams
+from penstock.runtime.streams import CHUNKS, Streams
+from penstock.runtime.topology import Topology
+
+LOOK_AGAIN_S = 1.0
+NOTES_MAX = 16
+OVER = ("succeeded", "failed", "cancelled")
+
+
+class Follower:
+    """One who follows one stream of one run."""
+
+    def __init__(
+        self, streams: Streams, store: Store, run_id: str, tenant: str, *, name: str, from_offset: int
+    ) -> None:
+        self._streams = streams
+        self._store = store
+        self._run_id = run_id
+        self._tenant = tenant
+        self._name = name
+        self._next = max(0, from_offset)
+        self._has_read = False  # at least once from the store
+        self._arrived = asyncio.Event()
+        self._failure: PenstockError | None = None
+        self._notes: deque[Piece] = deque(maxlen=NOTES_MAX)
+
+    def wake(self) -> None:
+        self._arrived.set()
+
+    def fail(self, error: PenstockError) -> None:
+        """End with this error what follows."""
+        self._failure = error
+        self._arrived.set()
+
+    def tell(self, piece: Piece) -> None:
+        """Have the follower yield something that is not of the stream."""
+        self._notes.append(piece)
+        self._arrived.set()
+
+    async def pieces(self) -> AsyncGenerator[Piece]:
+        """Yield the pieces, and at last one that says how the run ended (`ended`).
+
+        Raises what stopped the engine: follow again, from the offset after the last piece. `Missing` when the tenant has no
+        such run, `LimitReached` when too many follow.
+        """
+        change = await self._change()
+        while change.status not in OVER:
+            with self._streams.following(self._run_id, self) as run:
+                change = await self._change()  # it may have ended before we were told of ends
+                while not run.is_over and change.status not in OVER:
+                    self._arrived.clear()
+                    async for piece in self._news(run):
+                        yield piece
+                    while self._notes:
+                        yield self._notes.popleft()
+                    if self._failure is not None:
+                        raise self._failure
+                    await self._arrival(run)
+                    if run.is_over or run.teller is None:
+                        change = await self._change()
+        async for piece in self._stored(0):
+            yield piece
+        for piece in await self._end(change):
+            yield piece
+
+    async def _news(self, run: RunStreams) -> AsyncGenerator[Piece]:
+        """Yield what is durable or in memory, until there is no more for now."""
+        while True:
+            stream = run.streams.get(self._name)
+            if stream is None:
+                if run.teller is None or not self._has_read:
+                    async for piece in self._stored(0):
+                        yield piece
+                return
+            if self._next < stream.durable:
+                async for piece in self._stored(stream.durable):
+                    yield piece
+            elif (piece := stream.shown(self._next)) is not None:
+                self._next = piece.offset + 1
+                yield piece
+            else:
+                return
+
+    async def _stored(self, durable: int) -> AsyncGenerator[Piece]:
+        """Yield what the store has; all below `durable` that it does not have is a hole."""
+        self._has_read = True
+        more = True
+        while more:
+            chunks = await self._store.pieces(
+                self._tenant, self._run_id, self._name, from_offset=self._next, limit=CHUNKS
+            )
+            more = len(chunks) == CHUNKS
+            for chunk in chunks:
+                for piece in decode_pieces(chunk):
+                    if piece.offset >= self._next:
+                        self._next = piece.offset + 1
+                        yield piece
+        self._next = max(self._next, durable)
+
+    async def _end(self, change: RunChange) -> list[Piece]:
+        ends = {end.name: end.next for end in await self._store.streams(self._tenant, self._run_id)}
+        end = ends.get(self._name, 0)
+        pieces: list[Piece] = []
+        if self._next > end:  # what was read from there on was shown by a process that died, and is lost
+            pieces.append(replace(reset([(end, self._next)], change.attempt), run_id=self._run_id, stream=self._name))
+        told = {"reason": change.reason} if change.reason else None
+        last = Piece(ENDED, self._run_id, text=change.status, data=told, offset=end, stream=self._name)
+        return [*pieces, replace(last, attempt=change.attempt)]
+
+    async def _arrival(self, run: RunStreams) -> None:
+        if run.teller is not None:
+            await self._arrived.wait()
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN_S):
+                await self._arrived.wait()
+
+    async def _change(self) -> RunChange:
+        stored = await self._store.run(self._run_id)
+        if stored is None or stored.change.tenant != self._tenant:
+            raise Missing(f"the run {self._run_id!r}", "see `penstock runs list`")
+        return stored.change
+
+
+async def run_to_follow(store: Store, topology: Topology, id: str, tenant: str) -> str:
+    """Return the run that is meant by its id, or by that of the event which it handles.
+
+    `Missing` when the tenant has none such, `Refused` when several agents handle the event.
+    """
+    stored = await store.run(id)
+    event_id, agent = event_of(id)
+    if stored is not None and stored.change.tenant == tenant:
+        takers = await _takers(store, topology, event_id, tenant)
+        if stored.change.attempt or agent in takers:  # a run that has not begun is one of any name, to the store
+            return id
+    takers = await _takers(store, topology, id, tenant)
+    if not takers:
+        raise Missing(f"the run {id!r}", "see `penstock runs list`")
+    if len(takers) > 1:
+        raise Refused(
+            f"event {id!r} has {len(takers)} runs", f"name one: {', '.join(run_id(id, each) for each in takers)}"
+        )
+    return run_id(id, takers[0])
+
+
+async def _takers(store: Store, topology: Topology, event_id: str, tenant: str) -> list[str]:
+    recorded = await store.event(event_id)
+    kind = None if recorded is None or recorded.event.tenant != tenant else topology.kinds.get(recorded.event.type)
+    return [] if kind is None else [agent.name for agent in topology.takers(kind.event)]
