@@ -23,8 +23,8 @@ demo: $(STAMP) ## the main job: a team of agents answers questions over document
 test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-soak: $(STAMP) ## the simulation over many fresh seeds (SEEDS=20000)
-	@PENSTOCK_SEEDS=$${SEEDS:-20000} $(BIN)/python -m pytest -n 2 tests/simulation $(ARGS)
+soak: $(STAMP) ## the simulation over fresh seeds for hours (ARGS=--help); a failing seed is printed
+	@$(BIN)/python scripts/soak.py $(ARGS)
 
 check: $(STAMP) ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

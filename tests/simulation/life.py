@@ -6,17 +6,22 @@ The real engine, lanes, committer and retry layer run over a store that loses re
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from troubles import troubles_of
+from watching import WatchedStore
 from world import World
 
-from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.policy import Retry
 from penstock.errors import PenstockError
 from penstock.layers.retrying_store import RetryingStore
-from penstock.runtime.engine import Parts, running
+from penstock.runtime.engine import Engine, Parts, running
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.topology import Topology
+from penstock.testing import WritePoint
+from penstock.testing.crashing import Crashed, Fate, mortal
+from penstock.testing.faults import Faults, Weather
 from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.virtual_time import VirtualClock
 
@@ -24,25 +29,38 @@ if TYPE_CHECKING:
     from scene import Client, Scene
 
 RETRY = Retry(attempts_max=6, delay_s=0.05)
-PATIENCE_S = 100_000
+PATIENCE_S = 3600.0  # within which a healed world must come to rest; virtual, so a bound and no cost
+NTH_MAX = 20
+POINTS = tuple(WritePoint)
 
 
 class Life:
     """One process: an engine on the world's disk, and what handlers need to know of it."""
 
-    def __init__(self, world: World, name: str, scenes: "Sequence[Scene]") -> None:
+    def __init__(self, world: World, name: str, scenes: "Sequence[Scene]", faults: Faults | None = None) -> None:
         self.world = world
         self.name = name
         self.epoch = 0
         self.active: Counter[tuple[str, str]] = Counter()
+        self.fate = Fate()
         random, chances = world.random, world.chances
-        loss, delay_s = (0.0, 0.0) if world.healthy else (chances.loss, chances.delay_s)
-        faulty = FaultyStore(MemoryStore(world.disk), random, loss=loss, delay_s=delay_s)
-        clock = VirtualClock(random, name)
-        clock.skew_ms = random.choice([0, 0, -60_000, 60_000])
+        self.clock = VirtualClock(random, name)
+        self.clock.skew_ms = random.choice([0, 0, -60_000, 60_000])
+        self.clock.drift = chances.drift
+        self.troubles: list[Any] = []
+        if faults is None and not world.healthy:
+            faults = Weather(
+                random, loss=chances.loss, delay_s=chances.delay_s, repeats=chances.repeats, torn=chances.torn
+            )
+            self.troubles = troubles_of(world, faults, self.clock)
         agents = {agent.name: agent for scene in scenes for agent in scene.agents(self)}
-        models = Models(_no_model, Prompts(None))
-        self.parts = Parts("sim", Topology(agents), RetryingStore(faulty, clock), clock, models)
+        store = RetryingStore(FaultyStore(WatchedStore(world, agents), faults or Faults()), self.clock)
+        self.parts = Parts("sim", Topology(agents), store, self.clock, Models(_no_model, Prompts(None)))
+
+    def doomed(self, point: WritePoint, nth: int) -> None:
+        """Have it die at a write point."""
+        self.fate.decide(point, nth)
+        self.parts = replace(self.parts, store=mortal(self.parts.store, self.fate), reached=self.fate.reached)
 
     @property
     def owns(self) -> bool:
@@ -54,11 +72,11 @@ class Life:
         random, chances = self.world.random, self.world.chances
         if self.world.healthy:
             return
-        if random.random() < chances.slow:
+        if self.world.lucky(chances.slow):
             await asyncio.sleep(30)
         if random.random() < 0.5:
             await asyncio.sleep(random.random() * 0.01)
-        if random.random() < chances.failure:
+        if self.world.lucky(chances.failure):
             raise RuntimeError("bad luck")
 
 
@@ -76,31 +94,49 @@ class Alone:
         self._life.active[self._which] -= 1
 
 
-async def live(world: World, scenes: "Sequence[Scene]", name: str) -> None:
+async def live(life: Life, scenes: "Sequence[Scene]") -> None:
     """Run one process until it ends or is killed."""
-    life = Life(world, name, scenes)
+    world = life.world
+    dying = world.lucky(world.chances.deaths) and not world.healthy
+    if dying:
+        life.doomed(world.random.choice(POINTS), world.random.randint(1, NTH_MAX))
+    befalling = [asyncio.ensure_future(trouble()) for trouble in life.troubles]
     try:
-        async with running(life.parts, owner=name) as engine:
+        async with running(life.parts, owner=life.name) as engine:
             life.epoch = engine.services.committer.claim.epoch
-
-            async def client(ask: "Client", at_s: float) -> None:
-                await asyncio.sleep(at_s)
-                try:
-                    await ask()
-                except PenstockError:
-                    if engine.services.committer.failure is not None:
-                        raise
-
-            async with asyncio.TaskGroup() as clients:
-                for scene in scenes:
-                    for ask in scene.clients(life, engine):
-                        clients.create_task(client(ask, world.random.random() * world.chances.life_s))
+            await _ask(life, scenes, engine)
             if world.healthy:
                 for scene in scenes:
                     await scene.healed(life, engine)
+                began_s = life.clock.monotonic_s()
                 assert await engine.settled(PATIENCE_S), "the healed world never came to rest"
+                took_s = life.clock.monotonic_s() - began_s
+                assert took_s <= PATIENCE_S, f"the healed world came to rest only after {took_s:.0f} s"
     except* PenstockError:
         pass  # fenced by a rival, or the store stayed away: the next life goes on
+    except* Crashed:
+        assert life.fate.dead
+    finally:
+        for each in befalling:
+            each.cancel()
+
+
+async def _ask(life: Life, scenes: "Sequence[Scene]", engine: Engine) -> None:
+    """Be all the clients, who begin at some moment and ask once."""
+    world = life.world
+
+    async def client(ask: "Client", at_s: float) -> None:
+        await asyncio.sleep(at_s)
+        try:
+            await ask()
+        except PenstockError:
+            if engine.services.committer.failure is not None:
+                raise
+
+    async with asyncio.TaskGroup() as clients:
+        for scene in scenes:
+            for ask in scene.clients(life, engine):
+                clients.create_task(client(ask, world.random.random() * world.chances.life_s))
 
 
 def _no_model(name: str) -> Any:

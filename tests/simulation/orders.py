@@ -56,7 +56,7 @@ class Orders(Scene):
                 number=number,
                 text=POISON if random.random() < world.chances.poison else "please",
             )
-            for number in range(random.randint(5, 40))
+            for number in range(random.randint(5, world.chances.orders_max))
         ]
 
     def agents(self, life: Life) -> list[Agent]:

@@ -15,6 +15,7 @@ from penstock.runtime.context import Context
 from penstock.runtime.engine import Engine
 
 SKEW_MS = 60_000  # between two processes, at most twice this
+LONGEST_S = 8 * 3600.0  # a clock that was an hour ahead three times has set its timers so late, and ours may be slow
 
 
 class Plan(Event, key="who"):
@@ -70,7 +71,7 @@ class Reminders(Scene):
     async def healed(self, life: Life, engine: Engine) -> None:
         for plan in self.plans:
             await self._send(engine, plan)
-        await asyncio.sleep(3600 + 2 * SKEW_MS / 1000)
+        await asyncio.sleep(LONGEST_S)
         assert not self.world.disk.timers, "timers are left that should have fired"
 
     def check(self) -> None:
@@ -94,7 +95,8 @@ class Reminders(Scene):
                 assert any(
                     each.correlation_id == f"plan-{last.number}" and b'"named":true' in each.data for each in nudges
                 )
-        for event_id, came_s in self.came_s.items():
+        honest = not (self.world.chances.jumps or self.world.chances.drift)  # then no clock was set while it ran
+        for event_id, came_s in self.came_s.items() if honest else ():
             plan = self.plans[int(event_id.rpartition("-")[2])]
             assert came_s >= self.sent_s[event_id] + plan.after_s - 2 * SKEW_MS / 1000 - 1
 

@@ -7,7 +7,6 @@ from random import Random
 from chances import Chances
 
 from penstock.adapters.memory.store import Disk
-from penstock.core.agents.journal import decode_chunk
 from penstock.core.events.envelope import Envelope
 
 KEYS = 4
@@ -23,20 +22,26 @@ class World:
     effects: Counter[str] = field(default_factory=Counter)  # idempotency key -> calls
     faults: list[str] = field(default_factory=list)
     healthy: bool = False
+    # what `WatchedStore` saw being written
+    steps: dict[str, set[str]] = field(default_factory=dict)  # run -> its recorded steps
+    ended: set[str] = field(default_factory=set)  # runs
+    attempts: dict[str, int] = field(default_factory=dict)  # run -> its last attempt that failed
+    last_ended: dict[tuple[str, str, int, str, str], int] = field(default_factory=dict)  # lane -> offset
+    by_origin: dict[str, list[Envelope]] = field(default_factory=dict)  # event from outside -> all that followed
 
     def any_key(self) -> str:
         return f"c{self.random.randrange(KEYS)}"
 
     def recorded_steps(self, run_id: str) -> set[str]:
         """The steps of a run that are on the disk."""
-        bodies = list(self.disk.chunks.get(run_id, []))
-        if (change := self.disk.runs.get(run_id)) is not None and change.records:
-            bodies.append(change.records)
-        return {record.step for body in bodies for record in decode_chunk(body)}
+        return self.steps.get(run_id, set())
 
     def followed(self, event_id: str) -> list[Envelope]:
         """The events on the disk that one event led to, itself included."""
-        return [each.event for each in self.disk.ids.values() if each.event.correlation_id == event_id]
+        return self.by_origin.get(event_id, [])
+
+    def lucky(self, chance: float) -> bool:
+        return chance > 0 and self.random.random() < chance
 
     def expect(self, holds: bool, fault: str) -> None:
         """Note what is wrong; the seed fails at its end, when all of it is known."""

@@ -1,8 +1,6 @@
-"""A layer that behaves as a network and a failing machine do, as often as a seed says."""
+"""A layer that behaves as a network and a failing machine do."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from random import Random
 from typing import TypeVar
 
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
@@ -11,29 +9,28 @@ from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
-from penstock.errors import Unavailable
 from penstock.ports.inbox import Waiting
 from penstock.ports.state import Claim, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.workers import Membership
+from penstock.testing.faults import Faults
 
 T = TypeVar("T")
 
 
 class FaultyStore:
-    """Delays every call, drops some requests, and drops some answers after the work was done."""
+    """Has every call meet its faults on the way there and back."""
 
-    def __init__(self, inner: Store, random: Random, *, loss: float, delay_s: float) -> None:
+    def __init__(self, inner: Store, faults: Faults) -> None:
         self._inner = inner
-        self._random = random
-        self.loss = loss
-        self.delay_s = delay_s
+        self._faults = faults
 
     async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
         return await self._over("append", lambda: self._inner.append(topic, events))
 
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
-        return await self._over("read", lambda: self._inner.read(topic, partition, after=after, limit=limit))
+        found = await self._over("read", lambda: self._inner.read(topic, partition, after=after, limit=limit))
+        return self._faults.torn(found)
 
     async def ends(self) -> Mapping[tuple[str, int], int]:
         return await self._over("ends", self._inner.ends)
@@ -119,13 +116,10 @@ class FaultyStore:
         return await self._over("streams", lambda: self._inner.streams(tenant, run_id))
 
     async def _over(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        await self._travel(operation)
+        faults = self._faults
+        await faults.asked(operation)
         answer = await call()
-        await self._travel(operation)
+        if faults.arrives_twice(operation):
+            await call()
+        await faults.answered(operation)
         return answer
-
-    async def _travel(self, operation: str) -> None:
-        if self.delay_s:
-            await asyncio.sleep(self._random.expovariate(1 / self.delay_s))
-        if self._random.random() < self.loss:
-            raise Unavailable("the faulty store", operation)

@@ -46,16 +46,20 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualClock:
-    """A `Clock` on a virtual loop: all chance comes from one seed. `skew_ms` sets the wall clock off."""
+    """A `Clock` on a virtual loop: all chance comes from one seed.
+
+    `skew_ms` sets the wall clock off; with `drift` it goes faster or slower, by that part of every second.
+    """
 
     def __init__(self, random: Random | None = None, name: str = "v") -> None:
         self._random = random if random is not None else Random(0)
         self._name = name
         self._made = 0
         self.skew_ms = 0
+        self.drift = 0.0
 
     def now_ms(self) -> int:
-        return _START_MS + int(asyncio.get_running_loop().time() * 1000) + self.skew_ms
+        return _START_MS + int(asyncio.get_running_loop().time() * 1000 * (1 + self.drift)) + self.skew_ms
 
     def monotonic_s(self) -> float:
         return asyncio.get_running_loop().time()
