@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from penstock.core.agents.pieces import Piece as Piece
     from penstock.core.agents.pieces import standing as standing
     from penstock.core.agents.policy import Retry as Retry
+    from penstock.core.agents.tools import NOT_DONE as NOT_DONE
+    from penstock.core.agents.tools import Attempt as Attempt
+    from penstock.core.agents.tools import Reconcile as Reconcile
+    from penstock.core.agents.tools import Skip as Skip
+    from penstock.core.agents.tools import tool as tool
     from penstock.core.events.event import Event as Event
     from penstock.core.knowledge.passages import Passage as Passage
     from penstock.runtime.context import Context as Context
@@ -21,28 +26,38 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "NOT_DONE",
     "App",
+    "Attempt",
     "Context",
     "Event",
     "Passage",
     "Piece",
+    "Reconcile",
     "Retry",
     "Running",
+    "Skip",
     "WorkflowContext",
     "__version__",
     "standing",
+    "tool",
 ]
 
 _HOME = {
+    "NOT_DONE": "penstock.core.agents.tools",
     "App": "penstock.app",
+    "Attempt": "penstock.core.agents.tools",
     "Context": "penstock.runtime.context",
     "Event": "penstock.core.events.event",
     "Passage": "penstock.core.knowledge.passages",
     "Piece": "penstock.core.agents.pieces",
+    "Reconcile": "penstock.core.agents.tools",
     "Retry": "penstock.core.agents.policy",
     "Running": "penstock.app",
+    "Skip": "penstock.core.agents.tools",
     "WorkflowContext": "penstock.runtime.workflow_context",
     "standing": "penstock.core.agents.pieces",
+    "tool": "penstock.core.agents.tools",
 }
 
 

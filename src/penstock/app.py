@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from penstock.core.agents.control import Cancel, Signal
+from penstock.core.agents.control import Cancel, Decide, Signal
 from penstock.core.agents.declaration import Agent, Handler, Options, declare, declared
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
@@ -21,6 +21,7 @@ from penstock.ports.clock import Clock
 from penstock.runtime.engine import Engine, running
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.knowledge import Knowledge, OpenKnowledge
+from penstock.runtime.questions import Outcome, Question
 from penstock.runtime.services import unobserved
 from penstock.wiring import Declared, Settings, opened, settings
 
@@ -215,6 +216,21 @@ class Running:
     async def cancel(self, run_id: str, reason: str = "cancelled", *, tenant: str = "default") -> str:
         """Have a workflow run end where it is, with the workflows that it waits for; return the event's id."""
         return await self.engine.send(Cancel(run_id=run_id, reason=reason), tenant=tenant)
+
+    async def questions(self, *, tenant: str | None = "default", limit: int = 50) -> list[Question]:
+        """Return the steps whose outcome nobody knows, and which wait for a person to decide; `tenant` None: of all."""
+        return await self.engine.services.questions.listed(tenant=tenant, limit=limit)
+
+    async def decide(
+        self, run_id: str, step: str, outcome: Outcome, value: Any = None, *, by: str = "", tenant: str = "default"
+    ) -> str:
+        """Decide about a step that waits for it, and return the decision's event id once it is durable.
+
+        "done": it happened, and returned `value`; "retry": call the tool again; "fail": the step has failed.
+        """
+        said = Decide.checked({"run_id": run_id, "step": step, "outcome": outcome, "value": value, "by": by})
+        await self.engine.services.questions.require_asked(tenant, run_id, step)
+        return await self.engine.send(said, tenant=tenant)
 
     def knowledge(self, name: str, *, tenant: str = "default") -> OpenKnowledge:
         """Return a collection to search and to write to."""

@@ -120,3 +120,15 @@ class RunFailed(PenstockError):
 
     def __str__(self) -> str:
         return f"run {self.run_id} failed: {self.reason}; see `penstock runs show {self.run_id}`"
+
+
+class StepFailed(PenstockError):
+    """A step failed for good, after all its attempts or because a person said so. Trying again gives the same answer."""
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(step, reason)
+        self.step = step
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"step {self.step} failed: {self.reason}"

@@ -108,8 +108,7 @@ async def opened(
     _require_free({INDEXER, CONTROL} & agents.keys())
     if declared.collections:
         agents[INDEXER] = indexer()
-    if any(agent.options.workflow for agent in agents.values()):
-        agents[CONTROL] = control()
+    agents[CONTROL] = control()
     topology = Topology(agents, declared.events)
     async with AsyncExitStack() as stack:
         store, index = storage or await _store(store_url(chosen, declared.name), declared.collections, stack)

@@ -103,7 +103,9 @@ def test_runs_are_listed_by_what_is_asked_for(done):
 
 
 def test_a_status_that_does_not_exist_is_named(done):
-    assert "one of queued, running, retrying, succeeded, failed" in said("runs", "list", "--status", "odd", code=2)
+    assert "one of queued, running, retrying, asking, succeeded, failed" in said(
+        "runs", "list", "--status", "odd", code=2
+    )
 
 
 @pytest.mark.parametrize("command", [("runs", "good:worker", "RUN"), ("events", "good", "EVENT")])

@@ -91,7 +91,7 @@ async def _require_under_way(running: Running, id: str, tenant: str) -> None:
     agent = running.engine.parts.topology.agents.get(change.agent)
     if agent is None or not agent.options.workflow:
         raise Refused(f"run {id!r} is not one of a workflow", "only workflows take signals and can be cancelled")
-    if change.status not in ("queued", "running"):
+    if change.status not in ("queued", "running", "asking"):
         raise Refused(f"run {id!r} has ended ({change.status})", "begin another one")
 
 

@@ -33,6 +33,7 @@ from penstock.runtime.delays import Delays
 from penstock.runtime.lanes import Delivery
 from penstock.runtime.memory import Entry
 from penstock.runtime.models import BoundModel
+from penstock.runtime.questions import Questions
 from penstock.runtime.releases import Piece
 from penstock.runtime.run_streams import Teller
 from penstock.runtime.services import RunControl, Services
@@ -79,8 +80,7 @@ class Context:
         self.index: list[IndexWrite] = []  # passages of an index that lies in the state store
         self.events = delivery.events
         self.over = False  # whether the attempt has ended; tasks that it left behind may still run
-        cause = delivery.events[0].event
-        self._steps = Steps(delivery.run_id, delivery.journal, cause.correlation_id, services, delivery.executing)
+        self._steps = Steps(delivery.run_id, delivery.journal, delivery.events[0].event, services, delivery.executing)
 
     @property
     def run_id(self) -> str:
@@ -205,6 +205,11 @@ class Context:
         if self._services.control is None:
             raise Missing("a workflow", "declare one: @app.workflow")
         return self._services.control
+
+    @property
+    def questions(self) -> Questions:
+        """The steps that wait for people; for penstock's own agents."""
+        return self._services.questions
 
     def model(self, name: str = "default") -> BoundModel:
         """Return a model of the app, whose answers are steps of this run."""

@@ -1,21 +1,25 @@
-"""The agent that hears what is said to workflow runs, in order per run."""
+"""The agent that hears what is said to runs, in order per run."""
 
-from penstock.core.agents.control import Cancel, Signal
+from penstock.core.agents.control import Cancel, Decide, Signal
 from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.runtime.context import Context
+from penstock.runtime.questions import Decision
 
 NAME = "runs"
 
 
 def control() -> Agent:
-    """Return the agent for signals and cancellations."""
+    """Return the agent for signals, cancellations and decisions."""
     return declare(hear, NAME, Options())
 
 
-async def hear(said: Signal | Cancel, ctx: Context) -> None:
+async def hear(said: Signal | Cancel | Decide, ctx: Context) -> None:
     """Hand it to the run; one that does not exist (any more) leaves it in the dead letters."""
     match said:
         case Signal():
             ctx.runs.signal(said.run_id, said.name, said.payload)
         case Cancel():
             ctx.runs.cancel(said.run_id, said.reason)
+        case Decide():
+            decision = Decision(said.outcome, said.value, said.by)
+            await ctx.questions.decide(ctx.tenant, said.run_id, said.step, decision)

@@ -33,10 +33,10 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def watch(self) -> Watched:
-        """Watch the current task from now on, until `over` is set on what is returned."""
+    def watch(self, task: "asyncio.Task[None] | None" = None) -> Watched:
+        """Watch a task (the current one) from now on, until `over` is set on what is returned."""
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        task = task or asyncio.current_task()
         assert task is not None
         watched = Watched(task, loop.time() + self._timeout_s)
         self._queue.append(watched)

@@ -30,6 +30,7 @@ from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.lanes import BatchLane, KeyLanes
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
+from penstock.runtime.questions import Questions
 from penstock.runtime.releases import Releases
 from penstock.runtime.services import Services, unobserved
 from penstock.runtime.streams import Streams
@@ -119,7 +120,9 @@ def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
     releases = Releases()
     streams = Streams(committer, releases, parts.store)
     timers = Timers(parts.store, parts.clock, committer, releases, appender)
-    services = Services(parts.clock, committer, memory, releases, parts.models, timers, streams, parts.executing)
+    questions = Questions(memory, committer, parts.store)
+    services = Services(parts.clock, committer, memory, releases, parts.models, timers, streams, questions)
+    services.executing = parts.executing
     services.reached, services.stand_in = parts.reached, parts.stand_in
     return services
 

@@ -14,13 +14,13 @@ from penstock.core.agents.journal import Journal
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
-from penstock.errors import Invalid, LimitReached, Missing, Refused
+from penstock.errors import Invalid
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, entered, teller_of
 from penstock.runtime.deadlines import Deadlines
 from penstock.runtime.lanes import BatchLane, Delivery
-from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
+from penstock.runtime.outcomes import FINAL, body_of, events_of, reason_of, require_annotated
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
@@ -29,8 +29,8 @@ from penstock.runtime.workflows import Workflows
 from penstock.runtime.write_points import WritePoint
 
 IN_FLIGHT_MAX = 1024
+UNENDED = ("asking", "running")  # what a run's attempt is that has neither failed nor succeeded
 _log = logging.getLogger("penstock")
-_FINAL = (Invalid, LimitReached, Missing, Refused)  # trying again gives the same answer
 
 
 class Handlings:
@@ -46,12 +46,14 @@ class Handlings:
         self._workflows = workflows
         self._ready: deque[Delivery] = deque()
         self._under_way: dict[str, Delivery] = {}
+        self._asking: set[str] = set()  # runs among those under way that wait for a person
         self._resting = 0  # deliveries that wait for another attempt
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
         self._decoders: dict[str, dict[str, type[Event]]] = {}
         self._deadlines: dict[str, Deadlines] = {}
         self.on_appended: Callable[[Recorded], None] = _nowhere
         services.committer.on_room = self._fill
+        services.questions.on_asking = self._waits_for_people
 
     def subscribe(self, subscription: Subscription) -> None:
         agent = subscription.agent
@@ -61,7 +63,7 @@ class Handlings:
 
     def start(self, delivery: Delivery) -> None:
         """Handle a delivery whose turn has come, when there is room."""
-        if len(self._under_way) < IN_FLIGHT_MAX and not self._services.committer.full:
+        if self._has_room:
             self._begin(delivery)
         else:
             self._ready.append(delivery)
@@ -71,13 +73,17 @@ class Handlings:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is being handled or waits for a place."""
-        return not self._under_way and not self._ready
+        """Whether nothing is being handled, but by people, or waits for a place."""
+        return len(self._under_way) == len(self._asking) and not self._ready
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._under_way) - len(self._asking) < IN_FLIGHT_MAX and not self._services.committer.full
 
     @property
     def settled(self) -> bool:
-        """Whether nothing waits for another attempt either."""
-        return self.quiet and not self._resting
+        """Whether nothing waits for another attempt, or for people, either."""
+        return self.quiet and not self._resting and not self._asking
 
     def _begin(self, delivery: Delivery) -> None:
         if delivery.agent.options.workflow:
@@ -89,7 +95,7 @@ class Handlings:
         self._tasks.start(self._handle(delivery))
 
     def _fill(self) -> None:
-        while self._ready and len(self._under_way) < IN_FLIGHT_MAX and not self._services.committer.full:
+        while self._ready and self._has_room:
             self._begin(self._ready.popleft())
         for subscription in self._subscriptions.values():
             if subscription.behind:
@@ -100,13 +106,13 @@ class Handlings:
             return
         context = Context(delivery, self._services)
         entered(context)
-        watched = self._deadlines[delivery.agent.name].watch()
+        delivery.watched = self._deadlines[delivery.agent.name].watch()
         started_s = self._services.clock.monotonic_s()
         try:
             body = await self._called(delivery, context)
         except asyncio.CancelledError as error:
-            if watched.ran_out:
-                watched.task.uncancel()
+            if delivery.watched.ran_out:
+                delivery.watched.task.uncancel()
                 limit_s = delivery.agent.options.timeout_s
                 self._failed(delivery, TimeoutError(f"no result within timeout_s={limit_s:g}"))
             elif self._tasks.ending:
@@ -121,8 +127,11 @@ class Handlings:
             duration_ms = (self._services.clock.monotonic_s() - started_s) * 1000
             self._succeeded(delivery, context, body, duration_ms)
         finally:
-            watched.over = True
+            delivery.watched.over = True
             context.let_go()
+            if self._asking:
+                self._asking.discard(delivery.run_id)
+                self._services.questions.abandon(delivery.run_id)
         if self._ready:
             self._fill()
 
@@ -133,6 +142,21 @@ class Handlings:
         argument = events if agent.options.batch else events[0]
         result = await (agent.handler(argument, context) if agent.wants_context else agent.handler(argument))
         return self._outcome(context, result)
+
+    def _waits_for_people(self, run_id: str, asking: bool) -> None:  # noqa: FBT001 - a callback's own form
+        """A run waits for a person, or goes on: it has no place among the others meanwhile, and its time stands still."""
+        delivery = self._under_way.get(run_id)
+        if delivery is None:
+            self._workflows.waits_for_people(run_id, asking=asking)
+        elif asking:
+            self._asking.add(run_id)
+            delivery.watched.over = True
+            self._services.committer.add().runs.append(self._change(delivery, "asking", self._services.clock.now_ms()))
+            self._fill()
+        elif run_id in self._asking and not self._tasks.ending:
+            self._asking.remove(run_id)
+            delivery.watched = self._deadlines[delivery.agent.name].watch(delivery.watched.task)
+            self._services.committer.add().runs.append(self._change(delivery, "running", self._services.clock.now_ms()))
 
     async def _recalled(self, delivery: Delivery) -> bool:
         """Learn what an earlier process left of the run; False when it must not be handled now."""
@@ -155,7 +179,7 @@ class Handlings:
         if stored is None:
             return 0.0
         delivery.journal = Journal(stored.records, stored.chunks, recalled=True)
-        delivery.attempt = stored.change.attempt + 1
+        delivery.attempt = stored.change.attempt + (stored.change.status not in UNENDED)
         if stored.streamed:
             await self._services.streams.recall(teller_of(delivery))
         wait_s = (stored.change.due_ms - self._services.clock.now_ms()) / 1000
@@ -213,7 +237,7 @@ class Handlings:
         )
         clock = self._services.clock
         del self._under_way[delivery.run_id]
-        if not isinstance(error, _FINAL) and delivery.attempt < retry.attempts_max:
+        if not isinstance(error, FINAL) and delivery.attempt < retry.attempts_max:
             wait_s = retry.wait_s(delivery.attempt, clock.random())
             self._try_later(delivery, reason, wait_s)
             return

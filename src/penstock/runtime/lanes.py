@@ -12,12 +12,13 @@ from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import Journal
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.envelope import run_id as run_id_of
+from penstock.runtime.deadlines import Watched
 
 
 class Delivery:
     """One handling to be: the events (several for an agent that takes batches), and how often it was tried."""
 
-    __slots__ = ("agent", "attempt", "begun_ms", "events", "executing", "journal", "known", "lane", "run_id")
+    __slots__ = ("agent", "attempt", "begun_ms", "events", "executing", "journal", "known", "lane", "run_id", "watched")
 
     def __init__(self, agent: Agent, events: list[Recorded], lane: str, *, known: bool) -> None:
         self.agent = agent
@@ -29,6 +30,8 @@ class Delivery:
         self.begun_ms = 0
         self.journal = Journal()
         self.run_id = run_id_of(events[0].event.id, agent.name)
+
+    watched: Watched  # from when its handling begins
 
     def join(self) -> None:
         """Take the run id of a batch, which is not that of its first event alone."""

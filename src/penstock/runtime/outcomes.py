@@ -9,8 +9,9 @@ import msgspec
 from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
 from penstock.core.events.texts import told
-from penstock.errors import LimitReached, Refused
+from penstock.errors import Invalid, LimitReached, Missing, Refused, StepFailed
 
+FINAL = (Invalid, LimitReached, Missing, Refused, StepFailed)  # trying again gives the same answer
 REASON_CHARS_MAX = 4000
 RESULT_BYTES_MAX = 16 * 1024 * 1024
 _OURS = Path(__file__).parents[1]

@@ -10,6 +10,7 @@ from penstock.runtime.collection import Collection
 from penstock.runtime.committer import Committer
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
+from penstock.runtime.questions import Questions
 from penstock.runtime.releases import Piece, Releases
 from penstock.runtime.streams import Streams
 from penstock.runtime.timers import Timers
@@ -38,6 +39,7 @@ class Services:
     models: Models
     timers: Timers
     streams: Streams
+    questions: Questions
     executing: Callable[[str, str], None] = unobserved
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
     control: RunControl | None = None

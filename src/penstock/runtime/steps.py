@@ -5,41 +5,43 @@ the branches went on in.
 """
 
 import asyncio
-import typing
 from collections.abc import Callable
 from contextvars import ContextVar
 from inspect import isawaitable
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from penstock.core.agents.journal import Journal, decode_value, encode_value
+from penstock.core.agents.tools import Tool
+from penstock.core.events.envelope import Envelope
 from penstock.core.events.texts import storable
+from penstock.runtime.calling import called, type_returned
 from penstock.runtime.releases import Piece
 from penstock.runtime.run_streams import within
 from penstock.runtime.services import Services
+from penstock.runtime.tool_calls import Call, ToolCall
 from penstock.runtime.write_points import WritePoint
 
-_TYPES_MAX = 10_000
 NAME_BYTES_MAX = 4096
 Executing = dict[str, "asyncio.Future[None] | None"]  # steps under way, and who waits for their end
 scope: ContextVar[str] = ContextVar("penstock_scope", default="")
-_returned: dict[Any, Any] = {}
 
 
 class Steps:
     """Executes and records."""
 
-    __slots__ = ("_correlation_id", "_executing", "_services", "journal", "run_id")
+    __slots__ = ("_executing", "cause", "journal", "run_id", "services")
+    keeps_failures: ClassVar[bool] = False  # whether a tool that failed for good is recorded to have
 
     def __init__(
-        self, run_id: str, journal: Journal, correlation_id: str, services: Services, executing: Executing | None = None
+        self, run_id: str, journal: Journal, cause: Envelope, services: Services, executing: Executing | None = None
     ) -> None:
         self.run_id = run_id
         self.journal = journal
-        self._correlation_id = correlation_id
-        self._services = services
+        self.cause = cause
+        self.services = services
         self._executing: Executing = {} if executing is None else executing
 
-    async def execute(
+    async def execute(  # noqa: C901 - the hot path is in one piece: a call more is a coroutine more for every step
         self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
     ) -> Any:
         """Return what the step returned, once: `effects` says whether it waits until all that led to it is durable."""
@@ -51,16 +53,19 @@ class Steps:
         found = self.journal.find(step)
         if found is not None:
             return decode_value(found, type_returned(call))
-        services = self._services
+        services = self.services
         executing[step] = None
         token = within.set(step)
         try:
+            if isinstance(call, Tool):
+                tool = cast("Tool[..., Any]", call)
+                return await ToolCall(self, step, tool, Call(name, args, options)).outcome(effects=effects)
             if effects:
                 await services.committer.durable()
                 services.reached(WritePoint.BEFORE_EFFECT)
             services.executing(self.run_id, step)
             stand_in = services.stand_in
-            result = call(*args, **options) if stand_in is None else stand_in(name, call, args, options)
+            result = called(step, call, args, options) if stand_in is None else stand_in(name, call, args, options)
             if isawaitable(result):
                 result = await result
             if effects:
@@ -81,22 +86,20 @@ class Steps:
 
     def record(self, step: str, value: Any) -> None:
         """Have the next commit record what a step came to."""
-        services = self._services
-        self.journal.record(step, encode_value(value, step), services.clock.now_ms())
+        services = self.services
+        self.note(step, value)
+        if services.releases.heard(self.cause.correlation_id):
+            services.told_when_durable(self.cause.correlation_id, Piece("step", self.run_id, step))
+
+    def note(self, name: str, value: Any) -> None:
+        """Have the next commit write a record; the newest one of a name counts."""
+        services = self.services
+        self.journal.record(name, encode_value(value, name), services.clock.now_ms())
         services.committer.recorded(self.run_id, self.journal)
-        if services.releases.heard(self._correlation_id):
-            services.told_when_durable(self._correlation_id, Piece("step", self.run_id, step))
 
 
-def type_returned(call: Callable[..., Any]) -> Any:
-    """The type that a step's function is annotated to return; `Any` where it does not say."""
-    function = getattr(call, "__func__", call)
-    known = _returned.get(function)
-    if known is None:
-        try:
-            known = typing.get_type_hints(function).get("return", Any)
-        except (NameError, AttributeError, TypeError, SyntaxError):
-            known = Any
-        if len(_returned) < _TYPES_MAX:  # lambdas made in a loop must not fill the memory
-            _returned[function] = known
-    return known
+class WorkflowSteps(Steps):
+    """Those of a workflow, which is resumed by running again: it must meet the same failures too."""
+
+    __slots__ = ()
+    keeps_failures: ClassVar[bool] = True

@@ -19,7 +19,7 @@ from penstock.errors import LimitReached, Refused, RunFailed, TimedOut
 from penstock.runtime.models import BoundModel
 from penstock.runtime.run_streams import Teller
 from penstock.runtime.services import Services
-from penstock.runtime.steps import Steps, scope
+from penstock.runtime.steps import WorkflowSteps, scope
 from penstock.runtime.streams import StreamWriter
 from penstock.runtime.workflow_run import Calls, WorkflowRun
 
@@ -38,7 +38,7 @@ class WorkflowContext:
         self._run = run
         self._calls = calls
         self._services = services
-        self._steps = Steps(run.run_id, run.journal, run.cause.correlation_id, services)
+        self._steps = WorkflowSteps(run.run_id, run.journal, run.cause, services)
         self._partition = partition
         self.over = False  # tasks that it left behind may still run
 

@@ -24,7 +24,7 @@ from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.services import Services
-from penstock.runtime.steps import Steps
+from penstock.runtime.steps import WorkflowSteps
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 from penstock.runtime.workflow_context import WorkflowContext, teller_of
@@ -34,6 +34,7 @@ from penstock.runtime.write_points import WritePoint
 _log = logging.getLogger("penstock")
 LIVE_MAX = 20_000
 OPEN_MAX = 1_000_000
+UNDER_WAY: tuple[Status, ...] = ("running", "asking")
 
 
 class Workflows:
@@ -56,8 +57,9 @@ class Workflows:
         """Go on with the runs that the store knows as running."""
         for agent in self._topology.agents.values():
             if agent.options.workflow:
-                for change in await self._store.runs(RunFilter(agent=agent.name, status="running", limit=OPEN_MAX)):
-                    await self._resume(agent, change.run_id)
+                for status in UNDER_WAY:
+                    for change in await self._store.runs(RunFilter(agent=agent.name, status=status, limit=OPEN_MAX)):
+                        await self._resume(agent, change.run_id)
 
     def begin(self, agent: Agent, recorded: Recorded, *, known: bool) -> None:
         """Begin a run for an event, together with the commit that is being collected.
@@ -70,6 +72,12 @@ class Workflows:
 
     def is_under_way(self, run_id: str) -> bool:
         return run_id in self._runs
+
+    def waits_for_people(self, run_id: str, *, asking: bool) -> None:
+        """A run waits for a person, or for nobody any more."""
+        run = self._runs.get(run_id)
+        if run is not None and not self._tasks.ending:
+            self._services.committer.add().runs.append(self._change(run, "asking" if asking else "running"))
 
     def signal(self, run_id: str, name: str, payload: Any) -> None:
         """Record a signal in the run's journal, together with the commit that is done with it."""
@@ -226,7 +234,7 @@ class Workflows:
             self.cancel(child, f"{run.run_id}, which called it, has ended")
 
     def _arrives(self, run: WorkflowRun, step: str, value: dict[str, Any]) -> None:
-        Steps(run.run_id, run.journal, run.cause.correlation_id, self._services).record(step, value)
+        WorkflowSteps(run.run_id, run.journal, run.cause, self._services).record(step, value)
         run.arrived(step)
 
     def _require(self, run_id: str) -> WorkflowRun:

@@ -1,18 +1,22 @@
 """The small app on which the engine's contract is tried, and how it is killed."""
 
 import asyncio
+import typing
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.core.agents.declaration import Handler, Options, declare
-from penstock.core.agents.policy import Retry
+from penstock.core.agents.policy import NO_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.ports.store import Store
+from penstock.runtime.control import NAME as CONTROL
+from penstock.runtime.control import control
 from penstock.runtime.engine import Engine, Parts, running
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.topology import Topology
+from penstock.runtime.workflow_context import WorkflowContext
 
 Disk = Callable[[], AbstractAsyncContextManager[Store]]
 QUICK = Retry(attempts_max=3, delay_s=0.001, delay_max_s=0.01)
@@ -43,9 +47,10 @@ class Seen(Event, key="customer"):
 async def engine_of(
     disk: Disk, *handlers: Handler, timeout_s: float = 60.0, batch: int = 0
 ) -> AsyncGenerator[tuple[Engine, Store]]:
-    """Run handlers, named as their functions, on what lies on the disk."""
+    """Run handlers, named as their functions, on what lies on the disk; one that takes a `WorkflowContext` is a workflow."""
     chosen = Options(retry=QUICK, timeout_s=timeout_s, batch=batch)
-    agents = {handler.__name__: declare(handler, handler.__name__, chosen) for handler in handlers}
+    agents = {each.__name__: declare(each, each.__name__, _options(each, chosen)) for each in handlers}
+    agents[CONTROL] = control()
     async with disk() as store:
         topology = Topology(agents, [Order, Receipt, Seen])
         parts = Parts("contract", topology, store, SystemClock(), Models(_no_model, Prompts(None)))
@@ -68,6 +73,11 @@ async def killed(disk: Disk, *handlers: Handler, do: Callable[[Engine], Any]) ->
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert reached.done(), task.exception()
+
+
+def _options(handler: Handler, chosen: Options) -> Options:
+    is_workflow = WorkflowContext in typing.get_type_hints(handler).values()
+    return Options(retry=NO_RETRY, workflow=True) if is_workflow else chosen
 
 
 def _no_model(name: str) -> Any:

@@ -1,6 +1,6 @@
 """What is said to a run from outside: events on a topic of their own, in order per run."""
 
-from typing import Any
+from typing import Any, Literal
 
 from penstock.core.events.event import Event
 
@@ -20,3 +20,13 @@ class Cancel(Event, topic=TOPIC, key="run_id"):
 
     run_id: str
     reason: str = "cancelled"
+
+
+class Decide(Event, topic=TOPIC, key="run_id"):
+    """What a person says of a step whose outcome nobody knows: it was done, is to be tried again, or has failed."""
+
+    run_id: str
+    step: str
+    outcome: Literal["done", "retry", "fail"]
+    value: Any = None
+    by: str = ""

@@ -13,7 +13,8 @@ from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.timing.timers import TimerWrite
 
-Status = Literal["queued", "running", "retrying", "succeeded", "failed", "cancelled"]
+# "asking": a person is to decide about the outcome of a step.
+Status = Literal["queued", "running", "retrying", "asking", "succeeded", "failed", "cancelled"]
 
 
 class RunChange(Struct):
