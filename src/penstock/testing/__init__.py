@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from penstock.testing.apps import Live as Live
     from penstock.testing.apps import app as app
     from penstock.testing.apps import crash_starting as crash_starting
+    from penstock.testing.cassette import Cassette as Cassette
     from penstock.testing.crashing import Crashed as Crashed
     from penstock.testing.crashing import NotReached as NotReached
+    from penstock.testing.plain_data import redacted as redacted
     from penstock.testing.scripted_model import ScriptedModel as ScriptedModel
     from penstock.testing.virtual_time import VirtualClock as VirtualClock
     from penstock.testing.virtual_time import run_virtually as run_virtually
 
 _HOME = {
+    "Cassette": "cassette",
     "Crashed": "crashing",
     "Disk": "apps",
     "Live": "apps",
@@ -30,6 +33,7 @@ _HOME = {
     "VirtualClock": "virtual_time",
     "app": "apps",
     "crash_starting": "apps",
+    "redacted": "plain_data",
     "run_virtually": "virtual_time",
 }
 __all__ = [  # noqa: RUF022 - in the order in which they are met
@@ -43,6 +47,8 @@ __all__ = [  # noqa: RUF022 - in the order in which they are met
     "Crashed",
     "NotReached",
     "ScriptedModel",
+    "Cassette",
+    "redacted",
 ]
 
 
