@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock.testing import WritePoint
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *ROOT.glob("*.md"),
@@ -58,3 +60,18 @@ def test_the_guarantees_page_names_tests_that_exist():
     prefixes = re.findall(r"`(test_[a-z]\d+_)\*`", page)
     assert len(prefixes) >= 10
     assert not [prefix for prefix in prefixes if f"def {prefix}" not in contracts]
+
+
+def test_the_example_of_the_page_on_testing_runs_as_it_stands(tmp_path):
+    conftest, tests, *_ = code_in(ROOT / "docs" / "testing.md")
+    (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
+    (tmp_path / "test_shop.py").write_text(tests, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_the_page_on_testing_names_every_write_point():
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    assert not [point for point in WritePoint if f"`{point}`" not in page]
