@@ -171,7 +171,7 @@ def test_an_id_that_two_send_at_once_is_one_event_however_slow_the_store_answers
             await asyncio.sleep(0.5)
             second = asyncio.ensure_future(engine.send(Placed(customer="a"), id="o1"))
             assert await first == await second == "o1"
-        assert len(store.disk.logs["shop", 0]) == 1
+        assert len(store.disk.log("shop")) == 1
 
     run_virtually(life())
 

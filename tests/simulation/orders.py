@@ -105,7 +105,7 @@ class Orders(Scene):
             if "order" in stored:
                 log = [
                     msgspec.json.decode(each.event.data)
-                    for each in disk.logs["part", 0]
+                    for each in disk.log("part")
                     if each.event.key == f"c{customer}" and each.event.id not in lost
                 ]
                 told = msgspec.msgpack.decode(stored["order"])

@@ -89,7 +89,7 @@ class Reminders(Scene):
             later = [each for each in nudges if each.correlation_id == planned and b'"named":true' in each.data]
             assert len(later) <= (0 if planned in buried or plan.call_off else 1)
         for who in {plan.who for plan in self.plans}:
-            log = [each.event for each in disk.logs["plan", 0] if each.event.key == who and each.event.id not in buried]
+            log = [each.event for each in disk.log("plan") if each.event.key == who and each.event.id not in buried]
             last = Plan.decoded(log[-1].data) if log else None
             if last is not None and not last.call_off:
                 assert any(

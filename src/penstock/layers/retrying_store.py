@@ -59,6 +59,9 @@ class RetryingStore:
     async def give(self, claim: Claim, partitions: Collection[int]) -> None:
         await self._patiently(lambda: self._inner.give(claim, partitions))
 
+    async def leave(self, claim: Claim) -> None:
+        await self._patiently(lambda: self._inner.leave(claim))
+
     async def divide(self, claim: Claim, partitions: int) -> None:
         await self._patiently(lambda: self._inner.divide(claim, partitions))
 

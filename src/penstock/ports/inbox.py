@@ -13,6 +13,7 @@ class Waiting(Struct, frozen=True):
 
     number: int
     sent: Sent
+    known: bool = False  # it is in the log: two brought it at the same time, and it need only be taken out
 
 
 class Inbox(Protocol):
@@ -21,7 +22,7 @@ class Inbox(Protocol):
     Every implementation guarantees:
 
     I1 durable  What `submit` returned from survives a kill of every process.
-    I2 once     An event whose id waits already, or is in the log, is not taken again.
+    I2 once     An event whose id waits already, or is in the log, is not taken again, or it is told that it is known.
     I3 order    Events come in the order in which one sender sent them.
     I4 atomic   What a commit sends and receives is part of it (S1): an event waits, or is in the log, and never both or neither.
     I5 wake     After each `submit`, and each commit that sends, the watchers of the log are called, soon and at least once.

@@ -45,6 +45,10 @@ class Workers(Protocol):
         """Own partitions no longer."""
         ...
 
+    async def leave(self, claim: Claim) -> None:
+        """End one's own claim, as a renewal of another would; nothing happens when it has ended."""
+        ...
+
     async def divide(self, claim: Claim, partitions: int) -> None:
         """Have `partitions` partitions from now on, all owned by the claim, which must be one made with `claim`.
 

@@ -1,11 +1,13 @@
 """Giving events their envelope and their place: this engine is the only one that appends to the partitions it owns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
-from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id, event_of
+from penstock.core.agents.unit import Sent
+from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, emitted_id, event_of
 from penstock.core.events.event import Event
+from penstock.core.events.partitions import partition_of
 from penstock.core.events.tenant import require_tenant
 from penstock.core.events.texts import storable
 from penstock.errors import LimitReached, Refused
@@ -15,20 +17,48 @@ DEPTH_MAX = 64
 EVENT_BYTES_MAX = 1024 * 1024
 KEY_BYTES_MAX = 1024
 ID_BYTES_MAX = 16 * 1024
-PARTITION = 0
+Appended = Callable[[Recorded], None]
 
 
 class Appender:
-    """The ends of the log, and what becomes of an event that is put there."""
+    """The ends of the log, and what becomes of an event that is put there.
 
-    def __init__(self, app: str, topology: Topology, ends: Mapping[tuple[str, int], int]) -> None:
+    An event of a partition that another worker owns gets no place here: the committer sends it there.
+    """
+
+    def __init__(self, app: str, topology: Topology, partitions: int = 1) -> None:
         self._app = app
         self._topology = topology
-        self._ends = dict(ends)
+        self._ends: dict[tuple[str, int], int] = {}
+        self.partitions = partitions
+        self.owned: frozenset[int] = frozenset()
 
-    def end(self, topic: str) -> int:
+    def own(self, partitions: Iterable[int], ends: Mapping[tuple[str, int], int]) -> None:
+        """Give out the places of these partitions from now on; `ends` are where they end."""
+        self.owned |= frozenset(partitions)
+        self._ends |= {(topic, each): end for (topic, each), end in ends.items() if each in self.owned}
+
+    def disown(self, partition: int) -> None:
+        """Give out places of this partition no longer."""
+        self.owned -= {partition}
+        self._ends = {which: end for which, end in self._ends.items() if which[1] != partition}
+
+    def end(self, topic: str, partition: int) -> int:
         """Return the last offset that was given out."""
-        return self._ends.get((topic, PARTITION), 0)
+        return self._ends.get((topic, partition), 0)
+
+    def partition_of(self, envelope: Envelope) -> int:
+        """Return the partition of an event. Without a key it is a lane of its own, and lies anywhere."""
+        return partition_of(envelope.tenant, envelope.key or envelope.id, self.partitions)
+
+    def posted(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> Recorded:
+        """Return an event from outside that goes through the inbox, where its id is compared with those of all workers."""
+        topic, envelope = self.waiting(event, id=id, tenant=tenant, key=key, now_ms=now_ms)
+        return Recorded(Position(topic, self.partition_of(envelope), UNPLACED), envelope)
+
+    def received(self, sent: Sent) -> Recorded:
+        """Return an event that was sent to a partition of ours, with its place."""
+        return self._in(sent.partition, sent.topic, sent.event)
 
     def submitted(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> Recorded:
         """Return an event from outside with its place."""
@@ -92,8 +122,14 @@ class Appender:
         _bounded(event)
 
     def _placed(self, topic: str, envelope: Envelope) -> Recorded:
-        offset = self._ends[topic, PARTITION] = self.end(topic) + 1
-        return Recorded(Position(topic, PARTITION, offset), envelope)
+        return self._in(0 if self.partitions == 1 else self.partition_of(envelope), topic, envelope)
+
+    def _in(self, partition: int, topic: str, envelope: Envelope) -> Recorded:
+        if partition not in self.owned:
+            return Recorded(Position(topic, partition, UNPLACED), envelope)
+        which = (topic, partition)
+        offset = self._ends[which] = self._ends.get(which, 0) + 1
+        return Recorded(Position(topic, partition, offset), envelope)
 
 
 def check_id(event_id: str) -> None:

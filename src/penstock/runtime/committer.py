@@ -13,7 +13,8 @@ from typing import Protocol
 from penstock.core.agents.journal import Journal, encode_chunk
 from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.progress import Progress
-from penstock.core.agents.unit import JournalChunk, ProgressWrite, Writes
+from penstock.core.agents.unit import JournalChunk, ProgressWrite, Sent, Writes
+from penstock.core.events.envelope import UNPLACED, Recorded
 from penstock.errors import PenstockError
 from penstock.ports.state import Claim, StateStore
 from penstock.runtime.write_points import Reached, WritePoint, unwatched
@@ -56,6 +57,7 @@ class Committer:
         self.durable_number = 0
         self.failure: PenstockError | None = None
         self.on_room: Release = _nothing
+        self.on_sent: Callable[[Recorded], None] | None = None  # set where other workers own partitions
 
     def add(self, release: Release | None = None) -> Writes:
         """Return the writes of the next commit, to add one whole unit of work to; `release` is called once it is durable."""
@@ -179,6 +181,8 @@ class Committer:
             journal.fresh.clear()
         for (agent, topic, partition), progress in self._progress.items():
             writes.progress.append(ProgressWrite(agent, topic, partition, progress.low, progress.above))
+        if self.on_sent is not None:
+            _send(writes, self.on_sent)
         self._open, self._releases, self._units = Writes(), [], 0
         self._journals, self._progress = {}, {}
         self.number += 1
@@ -191,6 +195,16 @@ class Committer:
             chunks, landed = run.take()
             writes.streams.extend(chunks)
             releases.append(landed)
+
+
+def _send(writes: Writes, on_sent: Callable[[Recorded], None]) -> None:
+    """Send the events that have no place here to the owners of their partitions."""
+    unplaced = [each for each in writes.events if each.position.offset == UNPLACED]
+    if unplaced:
+        writes.events = [each for each in writes.events if each.position.offset != UNPLACED]
+        for each in unplaced:
+            writes.sent.append(Sent(each.position.topic, each.position.partition, each.event))
+            on_sent(each)
 
 
 def _nothing() -> None:

@@ -11,33 +11,33 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from penstock.core.agents.journal import decode_value
-from penstock.core.agents.progress import Progress
-from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.passages import DEFAULT_TENANT
 from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
 from penstock.ports.state import Claim, StoredRun
 from penstock.ports.store import Store
-from penstock.runtime.appending import PARTITION, Appender
+from penstock.runtime.appending import Appender
 from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
+from penstock.runtime.delivering import Delivering
+from penstock.runtime.elsewhere import Elsewhere
 from penstock.runtime.following import Follower, run_to_follow
 from penstock.runtime.front import Front
 from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
 from penstock.runtime.indexer import NAME as INDEXER
-from penstock.runtime.lanes import BatchLane, KeyLanes
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
+from penstock.runtime.ownership import TTL_MS, Ownership
 from penstock.runtime.questions import Questions
+from penstock.runtime.receiving import Receiver
 from penstock.runtime.releases import Releases
 from penstock.runtime.services import Services, unobserved
 from penstock.runtime.streams import Streams
-from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.timers import Timers
-from penstock.runtime.topology import Topology
+from penstock.runtime.topology import Topology, require_one_order
 from penstock.runtime.workflows import Workflows
 from penstock.runtime.write_points import Reached, StandIn, unwatched
 
@@ -61,39 +61,34 @@ class Parts:
 
 
 @asynccontextmanager
-async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
+async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGenerator["Engine"]:
     """Take over the store and run; on leaving, what is under way gets `GRACE_S` seconds to end.
 
-    Raises what stopped it: `Fenced` when another worker took over, `Unavailable` when the store stayed away.
+    `beside`: share the store with other workers. Raises what stopped it: `Fenced` when another worker took over, `Unavailable`
+    when the store stayed away, `Invalid` for an app that several workers cannot share.
     """
-    claim = await parts.store.claim(owner)
-    ends = await parts.store.ends()
-    done = await parts.store.progress()
     await _require_same_embedder(parts)
-    appender = Appender(parts.app, parts.topology, ends)
+    store = parts.store
+    claim = await (store.join(owner) if beside else store.claim(owner))
+    partitions = len((await store.renew(claim, ttl_ms=TTL_MS)).owners)
+    if partitions > 1:
+        require_one_order(parts.topology, parts.indexes)
+    appender = Appender(parts.app, parts.topology, partitions)
     services = _services(parts, claim, appender)
-    timers = services.timers
+    unwatch: list[Callable[[], None]] = []
     failure: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             tasks = Tasks(group)
-            workflows = Workflows(parts.topology, services, parts.store, appender, tasks)
-            services.control = workflows
-            handlings = Handlings(services, parts.store, appender, tasks, workflows)
-            engine = Engine(parts, services, appender, handlings)
-            for name, index in parts.indexes.items():
-                assert parts.embedder is not None
-                services.collections[name] = Collection(name, index, parts.embedder, tasks)
-            tasks.start(engine.commit())
-            subscriptions = engine.subscribed(done)
-            workflows.on_appended = engine.appended
-            # Before any backlog is handled: its answers must find the runs that wait for them.
-            await workflows.resume_all()
-            timers.on_appended = engine.appended
-            await timers.own(None)
-            tasks.start(timers.run())
-            for subscription in subscriptions:
-                tasks.start(subscription.catch_up(parts.store, appender))
+            engine = _assembled(parts, services, appender, tasks)
+            if beside:
+                unwatch.append(await _share(engine, claim, tasks))
+            else:
+                await engine.delivering.own(range(partitions))
+            receiver = Receiver(store, services.committer, appender, shared=beside)
+            unwatch.append(store.watch(receiver.woken.set))
+            tasks.start(services.timers.run())
+            tasks.start(receiver.run(engine.delivering.appended))
             try:
                 yield engine
                 await engine.drained(GRACE_S)
@@ -110,8 +105,39 @@ async def running(parts: Parts, *, owner: str) -> AsyncGenerator["Engine"]:
         services.committer.stop(ended)
         services.releases.broken(ended)
         services.streams.broken(ended)
+        for stop in unwatch:
+            stop()
     if failure is not None:
         raise failure
+    if beside:  # the others need not wait until this worker has been silent for long enough
+        await store.leave(claim)
+
+
+def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Tasks) -> "Engine":
+    """Return an engine that commits, and owns nothing yet."""
+    workflows = Workflows(parts.topology, services, parts.store, appender, tasks)
+    services.control = workflows
+    handlings = Handlings(services, parts.store, appender, tasks, workflows)
+    delivering = Delivering(parts.topology, parts.store, services, appender, handlings, workflows, tasks)
+    handlings.on_appended = workflows.on_appended = services.timers.on_appended = delivering.appended
+    for name, index in parts.indexes.items():
+        assert parts.embedder is not None
+        services.collections[name] = Collection(name, index, parts.embedder, tasks)
+    engine = Engine(parts, services, appender, handlings, delivering)
+    tasks.start(engine.commit())
+    return engine
+
+
+async def _share(engine: "Engine", claim: Claim, tasks: Tasks) -> Callable[[], None]:
+    """Work beside others, from now on, until the returned function is called."""
+    store, elsewhere = engine.parts.store, Elsewhere()
+    engine.elsewhere = elsewhere
+    engine.services.committer.on_sent = elsewhere.left
+    ownership = Ownership(store, claim, engine.delivering.own, engine.delivering.disown)
+    await ownership.beat()
+    tasks.start(ownership.run(engine.parts.clock, tasks))
+    tasks.start(elsewhere.run())
+    return store.watch(elsewhere.woken.set)
 
 
 def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
@@ -147,34 +173,18 @@ class _Stopped(Exception):
 class Engine(Front):
     """A running app: its front door, and the machine behind it."""
 
-    def __init__(self, parts: Parts, services: Services, appender: Appender, handlings: Handlings) -> None:
-        super().__init__(parts.topology, parts.store, services, appender, self.appended)
+    def __init__(
+        self, parts: Parts, services: Services, appender: Appender, handlings: Handlings, delivering: Delivering
+    ) -> None:
+        super().__init__(parts.topology, parts.store, services, appender, delivering.appended)
         self.parts = parts
         self._handlings = handlings
-        self._by_topic: dict[str, list[Subscription]] = {}
-        handlings.on_appended = self.appended
+        self.delivering = delivering
 
-    def subscribed(self, done: Mapping[tuple[str, str, int], Progress]) -> list[Subscription]:
-        """Make a subscription for each agent and topic, from where the agent is."""
-        soon = asyncio.get_running_loop().call_soon
-        for agent in self.parts.topology.agents.values():
-            batch = agent.options.batch
-            lanes = BatchLane(self._handlings.start, soon) if batch else KeyLanes(self._handlings.start)
-            for topic in sorted({event.topic_ for event in agent.accepts}):
-                progress = done.get((agent.name, topic, PARTITION), Progress())
-                subscription = Subscription(agent, topic, PARTITION, progress, lanes)
-                subscription.known_to = self._appender.end(topic)
-                subscription.on_skipped = self._skipped
-                subscription.on_caught_up = self.services.committer.add  # whoever waits for a commit looks again
-                for event in agent.accepts:
-                    if event.topic_ == topic:
-                        subscription.takes(self.parts.topology.kind(event))
-                if subscription.read_to < subscription.known_to:
-                    subscription.behind = True
-                    subscription.turned.set()
-                self._by_topic.setdefault(topic, []).append(subscription)
-                self._handlings.subscribe(subscription)
-        return [each for subscriptions in self._by_topic.values() for each in subscriptions]
+    @property
+    def partitions(self) -> frozenset[int]:
+        """Those that this engine works on."""
+        return self._appender.owned
 
     async def commit(self) -> None:
         """Commit until cancelled; when that becomes impossible, tell all who wait, and stop."""
@@ -191,7 +201,7 @@ class Engine(Front):
 
     async def settled(self, within_s: float) -> bool:
         """Wait until everything is handled, retries included, and durable; False when that took too long."""
-        return await self._until(lambda: self._handlings.settled and not self._behind, within_s)
+        return await self._until(lambda: self._handlings.settled and not self.delivering.behind, within_s)
 
     async def drained(self, within_s: float) -> bool:
         """Wait until no handler runs and everything is durable; what waits goes on at the next start."""
@@ -200,8 +210,8 @@ class Engine(Front):
 
     async def caught_up(self, agent: str) -> None:
         """Wait until an agent is durably done with every event that was appended so far."""
-        mine = [each for topic in self._by_topic.values() for each in topic if each.agent.name == agent]
-        ends = [(each, self._appender.end(each.topic)) for each in mine]
+        mine = self.delivering.of(agent)
+        ends = [(each, self._appender.end(each.topic, each.partition)) for each in mine]
         while any(each.progress.low < end for each, end in ends):
             await self.services.committer.next_commit()
         await self.services.committer.durable()
@@ -214,19 +224,6 @@ class Engine(Front):
         if stored.change.status == "queued" and self._handlings.is_under_way(id):
             stored.change.status = "running"
         return stored
-
-    def _skipped(self, subscription: Subscription) -> None:
-        agent, topic, partition = subscription.agent.name, subscription.topic, subscription.partition
-        self.services.committer.done(agent, topic, partition, subscription.progress)
-
-    def appended(self, recorded: Recorded) -> None:
-        """Deliver an event that was given its place just now."""
-        for subscription in self._by_topic.get(recorded.position.topic, ()):
-            subscription.offer(recorded)
-
-    @property
-    def _behind(self) -> bool:
-        return any(each.behind or each.lanes.held for topic in self._by_topic.values() for each in topic)
 
     async def _until(self, holds: Callable[[], bool], within_s: float) -> bool:
         committer = self.services.committer

@@ -4,15 +4,17 @@ An id from outside makes an event once (L4): an event that is on its way to the 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
-from penstock.core.events.envelope import Envelope, Position, Recorded, may_be_emitted, run_id
+from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, may_be_emitted, run_id
 from penstock.core.events.event import Event
 from penstock.core.timing.timers import When
 from penstock.errors import Missing, Refused, RunFailed, TimedOut
 from penstock.ports.store import Store
-from penstock.runtime.appending import PARTITION, Appender, check_id
+from penstock.runtime.appending import Appended, Appender, check_id
+from penstock.runtime.elsewhere import Elsewhere
 from penstock.runtime.services import Services
 from penstock.runtime.topology import Topology
 from penstock.runtime.write_points import WritePoint
@@ -32,7 +34,7 @@ class Front:
         store: Store,
         services: Services,
         appender: Appender,
-        appended: Callable[[Recorded], None],
+        appended: Appended,
     ) -> None:
         self.services = services
         self._topology = topology
@@ -42,6 +44,7 @@ class Front:
         self._unsure: dict[str, Recorded] = {}  # events with an id from outside that are not durable yet
         self._asking: dict[str, int] = {}  # ids that the store is being asked about, and how often
         self._late: set[str] = set()  # ids among them that became durable meanwhile
+        self.elsewhere: Elsewhere | None = None  # set where other workers own partitions
 
     async def send(
         self,
@@ -80,11 +83,11 @@ class Front:
         event_id = self.services.clock.new_id() if id is None else id
         with self.services.releases.reply(event_id, reply.type_) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
-            if not is_new:
-                earlier = await self._answer_to(event_id, reply)
-                if earlier is not None:
-                    return earlier
-            recorded = await self._within(waiting, within_s, f"the answer to event {event_id}")
+            recorded = None if is_new else await self._answer_to(event_id, reply.type_)
+            if recorded is None:
+                what = f"the answer to event {event_id}"
+                look = partial(self._answer_to, event_id, reply.type_)
+                recorded = await self._followed(event_id, waiting, look, within_s, what, is_new=is_new)
         return reply.decoded(recorded.event.data)
 
     async def call(
@@ -102,13 +105,11 @@ class Front:
         run = run_id(event_id, agent)
         with self.services.releases.run(run) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
-            if not is_new:
-                stored = await self._store.run(run)
-                if stored is not None and stored.change.status == "succeeded":
-                    return stored.change.result
-                if stored is not None and stored.change.status == "failed":
-                    raise RunFailed(run, stored.change.reason)
-            return await self._within(waiting, within_s, f"run {run}")
+            result = None if is_new else await self._result_of(run)
+            if result is None:
+                look = partial(self._result_of, run)
+                result = await self._followed(event_id, waiting, look, within_s, f"run {run}", is_new=is_new)
+            return result
 
     def _require_answerable(self, event: Event, reply: Any) -> None:
         """Refuse at once what could only end in a time-out."""
@@ -159,7 +160,9 @@ class Front:
             return self._set(
                 self._appender.waiting(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms), when
             ), True
-        recorded = self._appender.submitted(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms)
+        from_outside = id is not None and not made_here
+        placed = self._appender.posted if from_outside and self.elsewhere is not None else self._appender.submitted
+        recorded = placed(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms)
         if id is not None and not made_here:
             self._unsure[id] = recorded
             committer.add(lambda: self._sure(id)).events.append(recorded)
@@ -172,9 +175,10 @@ class Front:
     def _set(self, unplaced: tuple[str, Envelope], when: When) -> Recorded:
         """Set a timer for an event from outside; its id is the event's."""
         topic, envelope = unplaced
-        timer = self.services.timers.timer(envelope.id, PARTITION, when, unplaced)
+        partition = self._appender.partition_of(envelope)
+        timer = self.services.timers.timer(envelope.id, partition, when, unplaced)
         self.services.timers.set(timer, self.services.committer.add())
-        return Recorded(Position(topic, PARTITION, 0), envelope)
+        return Recorded(Position(topic, partition, UNPLACED), envelope)
 
     async def _known(self, id: str) -> Recorded | None:
         """Return the event with an id from outside, durable or not."""
@@ -204,13 +208,19 @@ class Front:
         else:
             self._unsure.pop(id, None)
 
-    async def _answer_to(self, event_id: str, reply: type[E]) -> E | None:
-        """Return the first `reply` that followed from an earlier event; `RunFailed` when an agent gave up instead."""
+    async def _result_of(self, run: str) -> bytes | None:
+        """Return what an earlier run returned, None when it has not ended; `RunFailed` when it gave up."""
+        stored = await self._store.run(run)
+        if stored is not None and stored.change.status in ("failed", "cancelled"):
+            raise RunFailed(run, stored.change.reason)
+        return stored.change.result if stored is not None and stored.change.status == "succeeded" else None
+
+    async def _answer_to(self, event_id: str, reply_type: str) -> Recorded | None:
+        """Return the first reply that followed from an earlier event; `RunFailed` when an agent gave up instead."""
         followed = await self._store.origin(event_id)
-        replies = [each for each in followed if each.event.type == reply.type_ and each.event.id != event_id]
+        replies = [each for each in followed if each.event.type == reply_type and each.event.id != event_id]
         if replies:
-            first = min(replies, key=lambda each: each.position.offset)
-            return reply.decoded(first.event.data)
+            return min(replies, key=lambda each: each.position.offset)
         kinds = self._topology.kinds
         for each in followed[:FOLLOWED_MAX]:
             for agent in self._topology.takers(kinds[each.event.type].event) if each.event.type in kinds else ():
@@ -218,6 +228,24 @@ class Front:
                 if stored is not None and stored.change.status == "failed":
                     raise RunFailed(stored.change.run_id, stored.change.reason)
         return None
+
+    async def _followed(
+        self,
+        event_id: str,
+        waiting: "asyncio.Future[T]",
+        look: Callable[[], Awaitable[T | None]],
+        within_s: float,
+        what: str,
+        *,
+        is_new: bool,
+    ) -> T:
+        """Wait for what this worker, or another one, makes of an event."""
+        if self.elsewhere is None:
+            return await self._within(waiting, within_s, what)
+        with self.elsewhere.follow(event_id, waiting, look):
+            if not is_new:
+                self.elsewhere.away(event_id)
+            return await self._within(waiting, within_s, what)
 
     async def _within(self, waiting: "asyncio.Future[T]", within_s: float, what: str) -> T:
         # A timer that is nearly always cancelled: asyncio.timeout costs three times as much.

@@ -48,7 +48,8 @@ class Handlings:
         self._under_way: dict[str, Delivery] = {}
         self._asking: set[str] = set()  # runs among those under way that wait for a person
         self._resting = 0  # deliveries that wait for another attempt
-        self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self._closing = False  # whether a partition is being handed over
+        self._subscriptions: dict[tuple[str, str, int], Subscription] = {}
         self._decoders: dict[str, dict[str, type[Event]]] = {}
         self._deadlines: dict[str, Deadlines] = {}
         self.on_appended: Callable[[Recorded], None] = _nowhere
@@ -57,12 +58,34 @@ class Handlings:
 
     def subscribe(self, subscription: Subscription) -> None:
         agent = subscription.agent
-        self._subscriptions[agent.name, subscription.topic] = subscription
+        self._subscriptions[agent.name, subscription.topic, subscription.partition] = subscription
         self._decoders[agent.name] = {event.type_: event for event in agent.accepts}
         self._deadlines.setdefault(agent.name, Deadlines(agent.options.timeout_s))
 
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Nothing of this subscription is handled here any more."""
+        del self._subscriptions[subscription.agent.name, subscription.topic, subscription.partition]
+        self._closing = any(each.closed for each in self._subscriptions.values())
+
+    def is_busy(self, partition: int) -> bool:
+        """Whether anything of a partition, which is being closed, is being handled."""
+        self._closing = True
+        return any(each.partition == partition for each in self._under_way.values())
+
+    def drop(self, partition: int) -> None:
+        """Cut off what is under way in a partition: its next owner does it."""
+        dropped = [each for each in self._under_way.values() if each.partition == partition]
+        for delivery in dropped:
+            del self._under_way[delivery.run_id]
+            delivery.dropped = True
+            if delivery.task is not None:
+                delivery.task.cancel()
+        self._ready = deque(each for each in self._ready if each.partition != partition)
+
     def start(self, delivery: Delivery) -> None:
         """Handle a delivery whose turn has come, when there is room."""
+        if self._closing and self._is_closed(delivery):
+            return  # it waits in the log, for the next owner
         if self._has_room:
             self._begin(delivery)
         else:
@@ -92,7 +115,12 @@ class Handlings:
             self._subscription(delivery).lanes.finished(delivery)
             return
         self._under_way[delivery.run_id] = delivery
-        self._tasks.start(self._handle(delivery))
+        delivery.task = self._tasks.start(self._handle(delivery))
+
+    def _is_closed(self, delivery: Delivery) -> bool:
+        place = delivery.events[0].position
+        subscription = self._subscriptions.get((delivery.agent.name, place.topic, place.partition))
+        return subscription is None or subscription.closed
 
     def _fill(self) -> None:
         while self._ready and self._has_room:
@@ -115,7 +143,7 @@ class Handlings:
                 delivery.watched.task.uncancel()
                 limit_s = delivery.agent.options.timeout_s
                 self._failed(delivery, TimeoutError(f"no result within timeout_s={limit_s:g}"))
-            elif self._tasks.ending:
+            elif self._tasks.ending or delivery.dropped:
                 raise
             else:  # the handler cancelled itself, or had itself cancelled
                 self._failed(delivery, error)
@@ -272,7 +300,8 @@ class Handlings:
     async def _wait_and_start(self, delivery: Delivery, wait_s: float) -> None:
         await self._services.clock.sleep(wait_s)
         self._resting -= 1
-        self.start(delivery)
+        if not self._is_closed(delivery):
+            self.start(delivery)
 
     def _bury(self, delivery: Delivery, reason: str) -> None:
         """Give up on an event: it goes to the dead letters with the reason, and its key goes on."""
@@ -297,7 +326,7 @@ class Handlings:
             of = (
                 subscription
                 if place.topic == subscription.topic
-                else self._subscriptions[delivery.agent.name, place.topic]
+                else self._subscriptions[delivery.agent.name, place.topic, place.partition]
             )
             of.progress.mark(place.offset)
             self._services.committer.done(delivery.agent.name, place.topic, place.partition, of.progress)
@@ -309,7 +338,8 @@ class Handlings:
         )
 
     def _subscription(self, delivery: Delivery) -> Subscription:
-        return self._subscriptions[delivery.agent.name, delivery.events[0].position.topic]
+        place = delivery.events[0].position
+        return self._subscriptions[delivery.agent.name, place.topic, place.partition]
 
 
 def _nowhere(recorded: Recorded) -> None:

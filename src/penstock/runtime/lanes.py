@@ -18,7 +18,20 @@ from penstock.runtime.deadlines import Watched
 class Delivery:
     """One handling to be: the events (several for an agent that takes batches), and how often it was tried."""
 
-    __slots__ = ("agent", "attempt", "begun_ms", "events", "executing", "journal", "known", "lane", "run_id", "watched")
+    __slots__ = (
+        "agent",
+        "attempt",
+        "begun_ms",
+        "dropped",
+        "events",
+        "executing",
+        "journal",
+        "known",
+        "lane",
+        "run_id",
+        "task",
+        "watched",
+    )
 
     def __init__(self, agent: Agent, events: list[Recorded], lane: str, *, known: bool) -> None:
         self.agent = agent
@@ -26,12 +39,18 @@ class Delivery:
         self.lane = lane
         self.known = known  # whether the store may know something of the run already
         self.executing: dict[str, asyncio.Future[None] | None] = {}  # steps under way, and who waits for their end
+        self.task: asyncio.Task[None] | None = None
+        self.dropped = False  # its partition was given to another worker, who handles it
         self.attempt = 1
         self.begun_ms = 0
         self.journal = Journal()
         self.run_id = run_id_of(events[0].event.id, agent.name)
 
     watched: Watched  # from when its handling begins
+
+    @property
+    def partition(self) -> int:
+        return self.events[0].position.partition
 
     def join(self) -> None:
         """Take the run id of a batch, which is not that of its first event alone."""

@@ -57,6 +57,12 @@ class Shelf(Generic[T]):
         """The next commit writes a change of this entry."""
         entry.changed_in = self._committer.number
 
+    def forget(self) -> None:
+        """Drop what may be dropped: another worker may change it from now on."""
+        durable = self._committer.durable_number
+        kept = {key: each for key, each in self._entries.items() if each.holders or each.changed_in > durable}
+        self._entries = OrderedDict(kept)
+
     def _shrink(self) -> None:
         while len(self._entries) > ENTRIES_MAX:
             key, entry = next(iter(self._entries.items()))
@@ -74,6 +80,11 @@ class Memory:
         self._clock = clock
         self.sessions: Shelf[History] = Shelf(self._history, committer)
         self.values: Shelf[dict[str, bytes]] = Shelf(self._values, committer)
+
+    def forget(self) -> None:
+        """Drop what nobody holds and nothing is to be written of."""
+        self.sessions.forget()
+        self.values.forget()
 
     async def _history(self, key: Key) -> History:
         tenant, session = key

@@ -31,16 +31,28 @@ class Subscription:
         self.progress = progress
         self.lanes = lanes
         self.read_to = progress.low
-        self.behind = False
+        self.behind = True  # until it is open, nothing is delivered
+        self.closed = False
         self.known_to = 0  # up to this offset the store may know something of a run
         self.on_skipped: Callable[[Subscription], object] = _nobody  # progress was made without a handling
         self.on_caught_up: Callable[[], object] = _nobody
         self._kinds: dict[str, Callable[[Recorded], str]] = {}
         self.turned = asyncio.Event()  # something changed for one who is behind
 
-    def takes(self, kind: Kind) -> None:
+    def takes(self, kind: Kind, partitions: int = 1) -> None:
         """Deliver events of this kind."""
-        self._kinds[kind.event.type_] = _lane_of(self.agent, kind)
+        self._kinds[kind.event.type_] = _lane_of(self.agent, kind, partitions)
+
+    def open(self, appender: Appender) -> None:
+        """Begin to deliver."""
+        self.behind = self.read_to < appender.end(self.topic, self.partition)
+        if self.behind:
+            self.turned.set()
+
+    def close(self) -> None:
+        """Deliver nothing more: the partition is handed over to another worker."""
+        self.closed = self.behind = True
+        self.turned.set()
 
     def offer(self, recorded: Recorded) -> bool:
         """Deliver an event that follows all that was read; False when the agent is behind and will read it later."""
@@ -64,18 +76,18 @@ class Subscription:
         self.lanes.offer(Delivery(self.agent, [recorded], lane, known=offset <= self.known_to))
 
     async def catch_up(self, log: EventLog, appender: Appender) -> None:
-        """Read on whenever behind, forever, up to the last offset that was given out."""
-        while True:
+        """Read on whenever behind, until it is closed, up to the last offset that was given out."""
+        while not self.closed:
             await self.turned.wait()
             self.turned.clear()
-            while self.behind and self.lanes.held < WAITING_MAX // 2:
+            while self.behind and not self.closed and self.lanes.held < WAITING_MAX // 2:
                 page = await log.read(self.topic, self.partition, after=self.read_to, limit=PAGE)
-                for recorded in page:
+                for recorded in () if self.closed else page:
                     if recorded.position.offset in self.progress:
                         self.read_to = recorded.position.offset
                     else:
                         self._deliver(recorded)
-                if self.read_to >= appender.end(self.topic):
+                if self.read_to >= appender.end(self.topic, self.partition) and not self.closed:
                     self.behind = False
                     self.on_caught_up()
                 elif not page:
@@ -86,11 +98,13 @@ def _nobody(*_: object) -> None:
     """Stand in for an engine that is not running yet."""
 
 
-def _lane_of(agent: Agent, kind: Kind) -> Callable[[Recorded], str]:
+def _lane_of(agent: Agent, kind: Kind, partitions: int) -> Callable[[Recorded], str]:
     """Return how an event finds its lane. Without a key each event is a lane of its own: nothing asks for order."""
     field = agent.key_field(kind.event)
-    if agent.options.batch:
+    if agent.options.batch and partitions == 1:
         return lambda _: ""
+    if agent.options.batch:  # each partition may be another worker's: what an agent remembers is of one of them
+        return lambda recorded: f"#{recorded.position.partition}"
     if field is None:
         return lambda recorded: recorded.event.key or recorded.event.id
     if field == kind.key:

@@ -17,11 +17,10 @@ class Tasks:
         self._context = copy_context()
         self.ending = False  # all are being cancelled, by us
 
-    def start(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Run `work` beside everything else, unless the engine is ending: then the next start does it, from the log."""
+    def start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
+        """Run `work` beside everything else; None when the engine is ending: then the next start does it, from the log."""
         try:
-            self._group.create_task(work, context=self._context.copy())
+            return self._group.create_task(work, context=self._context.copy())
         except RuntimeError:  # "TaskGroup is shutting down": there is no other way to ask
             work.close()
-            return False
-        return True
+            return None

@@ -21,6 +21,26 @@ class Kind:
         return "" if self.key is None else str(getattr(event, self.key))
 
 
+def require_one_order(topology: "Topology", collections: Iterable[str]) -> None:
+    """Refuse, with all findings, an app whose order per key is not that of its partitions: several workers would break it."""
+    findings = [
+        Finding(
+            f"{agent.name}.key",
+            f"orders {event.__name__} by {field!r}, and its partition goes by {topology.kind(event).key!r}",
+            f"declare the key with the event: class {event.__name__}(Event, key={field!r})",
+        )
+        for agent in topology.agents.values()
+        for event in agent.accepts
+        if (field := agent.key_field(event)) is not None and field != topology.kind(event).key
+    ]
+    findings += [
+        Finding(f"knowledge {name!r}", "lies in the memory of one worker", "run this app with one worker, for now")
+        for name in collections
+    ]
+    if findings:
+        raise Invalid("the app for several partitions", tuple(findings))
+
+
 class Topology:
     """The agents of an app by what they take."""
 

@@ -9,6 +9,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any
 
@@ -53,13 +54,26 @@ class Workflows:
         self._living = 0
         self.on_appended = _nowhere
 
-    async def resume_all(self) -> None:
-        """Go on with the runs that the store knows as running."""
+    async def resume(self, partitions: Collection[int]) -> None:
+        """Go on with the runs of these partitions that the store knows as running."""
         for agent in self._topology.agents.values():
             if agent.options.workflow:
                 for status in UNDER_WAY:
                     for change in await self._store.runs(RunFilter(agent=agent.name, status=status, limit=OPEN_MAX)):
-                        await self._resume(agent, change.run_id)
+                        await self._resume(agent, change.run_id, partitions)
+
+    def drop(self, partition: int) -> None:
+        """Leave the runs of a partition to its next owner, who finds them as they are in the store."""
+        for run_id, place in tuple(self._places.items()):
+            if place.position.partition == partition:
+                run = self._runs.pop(run_id)
+                del self._places[run_id]
+                if run in self._parked:
+                    self._parked.remove(run)
+                else:
+                    self._living -= 1
+                if run.task is not None:
+                    run.task.cancel()
 
     def begin(self, agent: Agent, recorded: Recorded, *, known: bool) -> None:
         """Begin a run for an event, together with the commit that is being collected.
@@ -136,10 +150,12 @@ class Workflows:
 
     # one run
 
-    async def _resume(self, agent: Agent, run_id: str) -> None:
-        stored = await self._store.run(run_id)
+    async def _resume(self, agent: Agent, run_id: str, partitions: Collection[int]) -> None:
         event_id = run_id.rpartition(":")[0]
         recorded = await self._store.event(event_id)
+        if recorded is not None and recorded.position.partition not in partitions:
+            return
+        stored = await self._store.run(run_id)
         if stored is None or recorded is None:
             raise Missing(f"the event of run {run_id}", "the store is damaged: restore a backup")
         run = WorkflowRun(run_id, agent, recorded.event, Journal(stored.records, stored.chunks, recalled=True))

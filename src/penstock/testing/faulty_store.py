@@ -53,6 +53,9 @@ class FaultyStore:
     async def give(self, claim: Claim, partitions: Collection[int]) -> None:
         await self._over("give", lambda: self._inner.give(claim, partitions))
 
+    async def leave(self, claim: Claim) -> None:
+        await self._over("leave", lambda: self._inner.leave(claim))
+
     async def divide(self, claim: Claim, partitions: int) -> None:
         await self._over("divide", lambda: self._inner.divide(claim, partitions))
 

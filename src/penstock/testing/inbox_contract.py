@@ -54,6 +54,14 @@ class InboxContract:
         await store.submit([sent("a"), sent("b")])
         assert [each.event.id for each in await waiting(store, ALL)] == ["b"]
 
+    async def test_i2_what_came_into_the_log_beside_the_inbox_is_known(self, store: Store) -> None:
+        await store.submit([sent("a"), sent("b")])
+        await store.commit(await store.claim("w"), 1, Writes(events=[recorded("a")]))
+        assert [(each.sent.event.id, each.known) for each in await store.submitted(ALL, limit=9)] == [
+            ("a", True),
+            ("b", False),
+        ]
+
     async def test_i2_many_who_submit_the_same_are_one(self, store: Store, beside: ReopenedStore) -> None:
         other = await beside()
         async with anyio.create_task_group() as group:

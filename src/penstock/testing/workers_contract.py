@@ -105,6 +105,16 @@ class WorkersContract:
         assert dict((await store.renew(two, ttl_ms=SHORT_MS)).owners) == {0: 0, 1: 0}
         assert await store.take(two, [0, 1]) == {0, 1}
 
+    async def test_n3_what_one_who_leaves_owned_is_free_at_once(self, store: Store) -> None:
+        await divided(store, 2)
+        one, two = await store.join("one"), await store.join("two")
+        await store.take(one, [0, 1])
+        await store.leave(one)
+        await store.leave(one)
+        membership = await store.renew(two, ttl_ms=LONG_MS)
+        assert (membership.workers, dict(membership.owners)) == ((two.epoch,), {0: 0, 1: 0})
+        await expect_fenced(store, one)
+
     async def test_n3_partitions_that_there_are_not_are_nobodys(self, store: Store) -> None:
         one = await store.join("one")
         assert await store.take(one, [4711]) == frozenset()

@@ -59,6 +59,10 @@ class Disk:
     timers: dict[str, Timer] = field(default_factory=dict[str, Timer])
     streams: dict[str, dict[str, list[StreamChunk]]] = field(default_factory=dict[str, dict[str, list[StreamChunk]]])
 
+    def log(self, topic: str) -> list[Recorded]:
+        """Return the events of a topic, partition by partition."""
+        return [each for which in sorted(self.logs) if which[0] == topic for each in self.logs[which]]
+
 
 class MemoryStore:
     """A log and a state store on one `Disk`. `now_ms` is its clock: it tells who has been silent for too long."""
@@ -127,6 +131,10 @@ class MemoryStore:
         owners = self.disk.owners
         owners.update({each: 0 for each in partitions if owners.get(each) == claim.epoch})
 
+    async def leave(self, claim: Claim) -> None:
+        if claim.epoch in self.disk.members:
+            self._end({claim.epoch})
+
     async def divide(self, claim: Claim, partitions: int) -> None:
         if not self._require(claim).alone:
             raise Refused("several workers share the store", "stop them first: a lone worker changes the partitions")
@@ -158,7 +166,11 @@ class MemoryStore:
 
     async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
         wanted = set(partitions)
-        found = [Waiting(number, sent) for number, sent in self.disk.waiting.items() if sent.partition in wanted]
+        found = [
+            Waiting(number, sent, sent.event.id in self.disk.ids)
+            for number, sent in self.disk.waiting.items()
+            if sent.partition in wanted
+        ]
         return found[:limit]
 
     def _send(self, events: Iterable[Sent]) -> None:

@@ -108,6 +108,9 @@ class PostgresStore:
     async def give(self, claim: Claim, partitions: Collection[int]) -> None:
         await self._database.transact("give", lambda each: workers.give(each, claim, partitions))
 
+    async def leave(self, claim: Claim) -> None:
+        await self._database.transact("leave", lambda each: workers.leave(each, claim))
+
     async def divide(self, claim: Claim, partitions: int) -> None:
         await self._database.transact("divide", lambda each: workers.divide(each, claim, partitions))
 

@@ -46,7 +46,8 @@ WHERE NOT EXISTS (SELECT FROM event WHERE event.id = u.id) ON CONFLICT (id) DO N
 """
 SEND_TYPES = ("int", "text", "text", "bytea")
 _SUBMITTED = """
-SELECT number, topic, partition, body FROM inbox WHERE partition = ANY($1::int[]) ORDER BY number LIMIT $2
+SELECT number, topic, partition, body, EXISTS (SELECT FROM event WHERE event.id = inbox.id)
+FROM inbox WHERE partition = ANY($1::int[]) ORDER BY number LIMIT $2
 """
 
 
@@ -100,6 +101,11 @@ async def give(connection: Connection, claim: Claim, partitions: Collection[int]
     )
 
 
+async def leave(connection: Connection, claim: Claim) -> None:
+    await connection.execute("DELETE FROM worker WHERE epoch = $1", claim.epoch)
+    await connection.execute(_FREE, [claim.epoch])
+
+
 async def divide(connection: Connection, claim: Claim, partitions: int) -> None:
     await require(connection, claim)
     if not await connection.fetchval("SELECT alone FROM worker WHERE epoch = $1", claim.epoch):
@@ -136,7 +142,10 @@ def sent_rows(events: Sequence[Sent]) -> list[tuple[Any, ...]]:
 
 async def submitted(connection: Connection, partitions: Collection[int], limit: int) -> list[Waiting]:
     rows = await connection.fetch(_SUBMITTED, list(partitions), limit)
-    return [Waiting(number, Sent(told(topic), partition, decode(body))) for number, topic, partition, body in rows]
+    return [
+        Waiting(number, Sent(told(topic), partition, decode(body)), known)
+        for number, topic, partition, body, known in rows
+    ]
 
 
 async def _require(epoch: int | None, claim: Claim) -> None:

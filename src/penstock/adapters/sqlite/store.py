@@ -147,6 +147,9 @@ class SqliteStore:
     async def give(self, claim: Claim, partitions: Collection[int]) -> None:
         await self.transact(lambda each: workers.give(each, claim, partitions), "give")
 
+    async def leave(self, claim: Claim) -> None:
+        await self.transact(lambda each: workers.leave(each, claim), "leave")
+
     async def divide(self, claim: Claim, partitions: int) -> None:
         await self.transact(lambda each: workers.divide(each, claim, partitions), "divide")
 

@@ -77,6 +77,10 @@ def give(connection: sqlite3.Connection, claim: Claim, partitions: Collection[in
     )
 
 
+def leave(connection: sqlite3.Connection, claim: Claim) -> None:
+    _end(connection, "epoch = ?", (claim.epoch,))
+
+
 def divide(connection: sqlite3.Connection, claim: Claim, partitions: int) -> None:
     require(connection, claim)
     if not connection.execute("SELECT alone FROM worker WHERE epoch = ?", (claim.epoch,)).fetchone()[0]:
@@ -105,10 +109,14 @@ def submit(connection: sqlite3.Connection, events: Iterable[Sent]) -> None:
 def submitted(connection: sqlite3.Connection, partitions: Collection[int], limit: int) -> Sequence[Waiting]:
     marks = ", ".join("?" * len(partitions))
     query = f"""
-        SELECT number, topic, partition, body FROM inbox WHERE partition IN ({marks}) ORDER BY number LIMIT ?
+        SELECT number, topic, partition, body, EXISTS (SELECT 1 FROM event WHERE event.id = inbox.id)
+        FROM inbox WHERE partition IN ({marks}) ORDER BY number LIMIT ?
     """  # noqa: S608 - question marks
     rows = connection.execute(query, (*partitions, limit)).fetchall()
-    return [Waiting(number, Sent(topic, partition, decode(body))) for number, topic, partition, body in rows]
+    return [
+        Waiting(number, Sent(topic, partition, decode(body)), bool(known))
+        for number, topic, partition, body, known in rows
+    ]
 
 
 def ports(connection: sqlite3.Connection) -> list[int]:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 DEFAULT_TENANT = "default"
 EMITTED_TAIL_BYTES = 9  # millions of events of one origin must not meet: the same ids come again at each replay
+UNPLACED = 0  # the offset of an event that waits: for its time, or for the owner of its partition
 _EMITTED = re.compile(rf"\.[0-9a-f]{{{2 * EMITTED_TAIL_BYTES}}}\Z")
 
 

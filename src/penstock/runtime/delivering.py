@@ -1,0 +1,130 @@
+"""From appended events to the agents that take them, for the partitions that this engine owns.
+
+- A partition that is taken over is opened when the runs that wait in it are there: answers must find them.
+- One that is handed over is closed first: its events wait in the log, for the next owner.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from penstock.core.agents.declaration import Agent
+from penstock.core.agents.progress import Progress
+from penstock.core.events.envelope import UNPLACED, Recorded
+from penstock.ports.store import Store
+from penstock.runtime.appending import Appender
+from penstock.runtime.handling import Handlings
+from penstock.runtime.lanes import BatchLane, KeyLanes
+from penstock.runtime.services import Services
+from penstock.runtime.subscriptions import Subscription
+from penstock.runtime.tasks import Tasks
+from penstock.runtime.topology import Topology
+from penstock.runtime.workflows import Workflows
+
+HANDOVER_S = 10.0
+Marks = Mapping[tuple[str, str, int], Progress]
+
+
+class Delivering:
+    """The subscriptions of an engine."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of an engine
+        self,
+        topology: Topology,
+        store: Store,
+        services: Services,
+        appender: Appender,
+        handlings: Handlings,
+        workflows: Workflows,
+        tasks: Tasks,
+    ) -> None:
+        self._topology = topology
+        self._store = store
+        self._services = services
+        self._appender = appender
+        self._handlings = handlings
+        self._workflows = workflows
+        self._tasks = tasks
+        self._takers: dict[tuple[str, int], list[Subscription]] = {}
+
+    def appended(self, recorded: Recorded) -> None:
+        """Deliver an event that was given its place just now."""
+        place = recorded.position
+        if place.offset == UNPLACED:
+            return
+        for subscription in self._takers.get((place.topic, place.partition), ()):
+            subscription.offer(recorded)
+
+    async def own(self, partitions: Iterable[int]) -> None:
+        """Go on with these partitions from where they are."""
+        ends, done = await self._store.ends(), await self._store.progress()
+        partitions = tuple(partitions)
+        self._appender.own(partitions, ends)
+        opened = [each for partition in partitions for each in self._subscribe(partition, done)]
+        await self._workflows.resume(partitions)
+        await self._services.timers.own(sorted(self._appender.owned))
+        for subscription in opened:
+            subscription.open(self._appender)
+            self._tasks.start(subscription.catch_up(self._store, self._appender))
+
+    async def disown(self, partition: int, within_s: float = HANDOVER_S) -> None:
+        """Let what is under way in a partition end, cut off what does not, and have all of it durable."""
+        closed = [each for each in self._subscriptions() if each.partition == partition]
+        for subscription in closed:
+            subscription.close()
+        committer = self._services.committer
+        try:
+            async with asyncio.timeout(within_s):
+                while self._handlings.is_busy(partition):
+                    await committer.next_commit()
+        except TimeoutError:
+            pass
+        self._handlings.drop(partition)
+        self._workflows.drop(partition)
+        self._appender.disown(partition)
+        await self._services.timers.own(sorted(self._appender.owned))
+        for subscription in closed:
+            del self._takers[subscription.topic, partition]
+            self._handlings.unsubscribe(subscription)
+        committer.add()  # what was added so far is durable when this is
+        await committer.durable()
+        self._services.memory.forget()
+
+    def of(self, agent: str) -> list[Subscription]:
+        """Return the subscriptions of an agent."""
+        return [each for each in self._subscriptions() if each.agent.name == agent]
+
+    @property
+    def behind(self) -> bool:
+        """Whether anything that was appended is not handled yet."""
+        return any(each.behind or each.lanes.held for each in self._subscriptions())
+
+    def _subscriptions(self) -> list[Subscription]:
+        return [each for subscriptions in self._takers.values() for each in subscriptions]
+
+    def _subscribe(self, partition: int, done: Marks) -> list[Subscription]:
+        """Make a subscription for each agent and topic, from where the agent is. It is not open yet."""
+        made: list[Subscription] = []
+        soon = asyncio.get_running_loop().call_soon
+        for agent in self._topology.agents.values():
+            batch = agent.options.batch
+            lanes = BatchLane(self._handlings.start, soon) if batch else KeyLanes(self._handlings.start)
+            for topic in sorted({event.topic_ for event in agent.accepts}):
+                progress = done.get((agent.name, topic, partition), Progress())
+                subscription = Subscription(agent, topic, partition, progress, lanes)
+                self._prepare(subscription, agent)
+                self._takers.setdefault((topic, partition), []).append(subscription)
+                self._handlings.subscribe(subscription)
+                made.append(subscription)
+        return made
+
+    def _prepare(self, subscription: Subscription, agent: Agent) -> None:
+        subscription.known_to = self._appender.end(subscription.topic, subscription.partition)
+        subscription.on_skipped = self._skipped
+        subscription.on_caught_up = self._services.committer.add  # whoever waits for a commit looks again
+        for event in agent.accepts:
+            if event.topic_ == subscription.topic:
+                subscription.takes(self._topology.kind(event), self._appender.partitions)
+
+    def _skipped(self, subscription: Subscription) -> None:
+        agent, topic, partition = subscription.agent.name, subscription.topic, subscription.partition
+        self._services.committer.done(agent, topic, partition, subscription.progress)
