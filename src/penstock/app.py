@@ -5,7 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -14,14 +14,17 @@ from penstock.core.agents.declaration import Agent, Handler, Options, declare, d
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.events.event import Event
+from penstock.core.timing.plans import EventMaker, Plan, PlanOptions, planned
+from penstock.core.timing.schedule_events import SchedulePaused, ScheduleResumed, ScheduleTriggered
 from penstock.core.timing.timers import Timer, when
-from penstock.errors import Finding, Invalid
+from penstock.errors import Finding, Invalid, Missing
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.runtime.engine import Engine, running
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.knowledge import Knowledge, OpenKnowledge
 from penstock.runtime.questions import Outcome, Question
+from penstock.runtime.schedules import KeptSchedule
 from penstock.runtime.services import unobserved
 from penstock.wiring import Declared, Settings, opened, settings
 
@@ -41,6 +44,7 @@ class App:
             raise Invalid("the app", (finding,))
         self.name = name
         self.agents: dict[str, Agent] = {}
+        self.schedules: dict[str, Plan] = {}
         self._events = tuple(events)
         self._prompts = None if prompts is None else Path(prompts)
         self._knowledge: dict[str, Knowledge] = {}
@@ -100,6 +104,22 @@ class App:
         """Declare a knowledge collection, and return it for handlers to search."""
         return self._knowledge.setdefault(name, Knowledge(name))
 
+    def schedule(
+        self, name: str, expression: str, *, event: Event | EventMaker, **options: Unpack[PlanOptions]
+    ) -> None:
+        """Have an event appended again and again: `rate(5 minutes)`, `cron(0 3 * * ? *)`, `at(...)` or crontab's five fields.
+
+        `event`: the event, or a function that makes one from the due time. `timezone`: an IANA name. `catch_up`: what follows
+        after the app was down: "latest" (one event), "all" (the last `catch_up_max` of them) or "none". `jitter_s`: fire up to
+        so much later, evenly spread. `start`, `end`: bounds. `overlap="skip"`: leave one out while the last one is handled.
+        Raises `Invalid` with all findings.
+        """
+        if name in self.schedules:
+            raise Invalid(
+                f"app {self.name!r}", (Finding("name", f"{name!r} is taken by another schedule", "rename it"),)
+            )
+        self.schedules[name] = planned(name, expression, event, options)
+
     def model(self, name: str, model: "str | ChatModel") -> None:
         """Name a chat model for `ctx.model(name)`: a provider string such as "openai:NAME", or a model itself."""
         self._models[name] = model
@@ -111,7 +131,9 @@ class App:
     @property
     def declared(self) -> Declared:
         """All that was declared so far, for whoever opens the app's parts."""
-        return Declared(self.name, self.agents, self._events, self.collections, self._models, self._prompts)
+        return Declared(
+            self.name, self.agents, self._events, self.collections, self._models, self._prompts, self.schedules
+        )
 
     @asynccontextmanager
     async def running(
@@ -161,6 +183,28 @@ class Running:
     async def cancel_timer(self, id: str, *, tenant: str = "default") -> None:
         """Cancel what waits for its time, and return once that is durable; `Missing` when it has fired, or never was."""
         await self.engine.services.timers.cancel_now(id, tenant)
+
+    async def schedules(self) -> Sequence[KeptSchedule]:
+        """Return the schedules of the app, and where each of them is."""
+        return [] if self.engine.parts.schedules is None else await self.engine.parts.schedules.kept()
+
+    async def pause_schedule(self, name: str) -> str:
+        """Have a schedule fire no more until it is resumed, over restarts too; return the id of the event that says so."""
+        return await self._say_to(name, SchedulePaused(schedule=name))
+
+    async def resume_schedule(self, name: str) -> str:
+        """Have a paused schedule go on with its next due time; what was due meanwhile is not made up for."""
+        return await self._say_to(name, ScheduleResumed(schedule=name))
+
+    async def trigger_schedule(self, name: str, *, id: str | None = None) -> str:
+        """Have a schedule fire once now, beside its due times; the same `id` twice is one firing."""
+        return await self._say_to(name, ScheduleTriggered(schedule=name), id=id)
+
+    async def _say_to(self, name: str, said: Event, *, id: str | None = None) -> str:
+        schedules = self.engine.parts.schedules
+        if schedules is None:
+            raise Missing(f"the schedule {name!r}", "this app declares none: app.schedule(...)")
+        return await self.engine.send(said, id=id, tenant=schedules.require(name).tenant)
 
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
         """Return what waits for its time, the soonest first."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import Passage
+from penstock.core.timing.plans import Plan, scheduled_events
 from penstock.errors import Finding, Invalid, Missing
 from penstock.layers.retrying_store import RetryingStore
 from penstock.ports.chat_model import ChatModel
@@ -29,6 +30,8 @@ from penstock.runtime.engine import Parts
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexer import indexer
 from penstock.runtime.models import Models, Prompts
+from penstock.runtime.schedules import NAME as SCHEDULES
+from penstock.runtime.schedules import Schedules
 from penstock.runtime.topology import Topology
 
 FILE = "penstock.toml"
@@ -61,6 +64,7 @@ class Declared:
     collections: tuple[str, ...] = ()
     models: Mapping[str, "str | ChatModel"] = field(default_factory=dict[str, "str | ChatModel"])
     prompts: Path | None = None
+    plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
 
 
 def settings(
@@ -105,17 +109,23 @@ async def opened(
 
         clock = SystemClock()
     agents = dict(declared.agents)
-    _require_free({INDEXER, CONTROL} & agents.keys())
+    _require_free({INDEXER, CONTROL, SCHEDULES} & agents.keys())
     if declared.collections:
         agents[INDEXER] = indexer()
     agents[CONTROL] = control()
-    topology = Topology(agents, declared.events)
+    schedules = Schedules(declared.plans) if declared.plans else None
+    if schedules is not None:
+        agents[SCHEDULES] = schedules.agent()
+    topology = Topology(agents, (*declared.events, *scheduled_events(declared.plans)))
     async with AsyncExitStack() as stack:
         store, index = storage or await _store(store_url(chosen, declared.name), declared.collections, stack)
         embedder = await _embedder(chosen.embedder, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
-        yield Parts(declared.name, topology, RetryingStore(store, clock), clock, models, embedder, indexes)
+        parts = Parts(declared.name, topology, RetryingStore(store, clock), clock, models, embedder, indexes)
+        if schedules is not None:
+            schedules.over(parts.store, topology)
+        yield replace(parts, schedules=schedules)
 
 
 def _require_free(taken: set[str]) -> None:

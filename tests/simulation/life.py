@@ -18,6 +18,7 @@ from penstock.errors import PenstockError
 from penstock.layers.retrying_store import RetryingStore
 from penstock.runtime.engine import Engine, Parts, running
 from penstock.runtime.models import Models, Prompts
+from penstock.runtime.schedules import Schedules
 from penstock.runtime.topology import Topology
 from penstock.testing import WritePoint
 from penstock.testing.crashing import Crashed, Fate, mortal
@@ -53,9 +54,13 @@ class Life:
                 random, loss=chances.loss, delay_s=chances.delay_s, repeats=chances.repeats, torn=chances.torn
             )
             self.troubles = troubles_of(world, faults, self.clock)
+        self.schedules: Schedules | None = None  # of the scene that has some
         agents = {agent.name: agent for scene in scenes for agent in scene.agents(self)}
         store = RetryingStore(FaultyStore(WatchedStore(world, agents), faults or Faults()), self.clock)
-        self.parts = Parts("sim", Topology(agents), store, self.clock, Models(_no_model, Prompts(None)))
+        models = Models(_no_model, Prompts(None))
+        self.parts = Parts("sim", Topology(agents), store, self.clock, models, schedules=self.schedules)
+        if self.schedules is not None:
+            self.schedules.over(store, self.parts.topology)
 
     def doomed(self, point: WritePoint, nth: int) -> None:
         """Have it die at a write point."""

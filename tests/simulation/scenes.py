@@ -2,11 +2,12 @@
 
 from orders import Orders
 from reminders import Reminders
+from routine import Routine
 from scene import Scene
 from trips import Trips
 from world import World
 
-SCENES: tuple[type[Scene], ...] = (Orders, Trips, Reminders)
+SCENES: tuple[type[Scene], ...] = (Orders, Trips, Reminders, Routine)
 
 
 def scenes_of(world: World) -> list[Scene]:

@@ -109,6 +109,10 @@ class Context:
     def key(self) -> str:
         return self._delivery.lane[len(self.tenant) + 1 :]
 
+    def now_ms(self) -> int:
+        """Return the time on the wall; another attempt gets another one."""
+        return self._services.clock.now_ms()
+
     @overload
     async def step(self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **options: P.kwargs) -> R: ...
     @overload
@@ -144,7 +148,7 @@ class Context:
         there is one of a name, and setting it again moves it.
         """
         if after_s is not None or at is not None or timer:
-            self._later().emit(event, key, after_s, at, timer)
+            self.later.emit(event, key, after_s, at, timer)
             return
         if len(self.emitted) >= EMITTED_MAX:
             raise LimitReached("the number of events emitted by one handling", len(self.emitted) + 1, EMITTED_MAX)
@@ -152,9 +156,11 @@ class Context:
 
     def cancel_timer(self, name: str) -> None:
         """Cancel this agent's timer of that name for this key when this handling is committed; none is no error."""
-        self._later().cancel(name)
+        self.later.cancel(name)
 
-    def _later(self) -> Delays:
+    @property
+    def later(self) -> Delays:
+        """What is to happen later; for penstock's own agents."""
         if self.delays is None:
             self.delays = Delays(self.agent, self.key)
         return self.delays

@@ -77,8 +77,8 @@ class Delays:
             placed = appender.unplaced(wish.event, wish.key, run=run, cause=cause.event, number=number, now_ms=now_ms)
             topic, event = placed
             if wish.chain:
-                chain_id = emitted_id(wish.chain, wish.chain, 0)
-                event = replace(event, id=chain_id, correlation_id=chain_id, causation_id="", depth=0)
+                event_id = chain_id(tenant, wish.chain)
+                event = replace(event, id=event_id, correlation_id=event_id, causation_id="", depth=0)
             elif _is_slow(wish, timers):
                 event = replace(event, depth=0)
             if wish.when is None:
@@ -91,6 +91,11 @@ class Delays:
             timers.set(chosen, writes)
         writes.events.extend(emitted)
         return emitted
+
+
+def chain_id(tenant: str, chain: str) -> str:
+    """Return the id of the event with which a chain begins; nobody outside can give it to an event."""
+    return emitted_id(f"{tenant}/{chain}", chain, 0)
 
 
 def _is_slow(wish: Delayed, timers: Timers) -> bool:

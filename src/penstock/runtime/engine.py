@@ -33,6 +33,7 @@ from penstock.runtime.ownership import TTL_MS, Ownership
 from penstock.runtime.questions import Questions
 from penstock.runtime.receiving import Receiver
 from penstock.runtime.releases import Releases
+from penstock.runtime.schedules import Schedules
 from penstock.runtime.services import Services, unobserved
 from penstock.runtime.streams import Streams
 from penstock.runtime.tasks import Tasks
@@ -56,6 +57,7 @@ class Parts:
     embedder: Embedder | None = None
     indexes: Mapping[str, Index] = field(default_factory=dict[str, Index])
     executing: Callable[[str, str], None] = unobserved  # called with run id and step before a step is executed
+    schedules: Schedules | None = None
     reached: Reached = unwatched  # called where the process may die, by testing
     stand_in: StandIn | None = None  # answers in place of the functions of steps, in tests
 
@@ -89,6 +91,8 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
             unwatch.append(store.watch(receiver.woken.set))
             tasks.start(services.timers.run())
             tasks.start(receiver.run(engine.delivering.appended))
+            if parts.schedules is not None:
+                tasks.start(parts.schedules.begin(engine))
             try:
                 yield engine
                 await engine.drained(GRACE_S)

@@ -76,10 +76,10 @@ class Timers:
     async def own(self, partitions: Sequence[int] | None) -> None:
         """Take over the timers of these partitions, and let go of all others."""
         self.partitions = partitions
+        for queue in self._queues.values():  # at once: what is another's now must not fire here
+            queue.forget()
         latest_ms = await self._store.timers_set_ms(partitions=partitions)
         self._ahead_ms = max(self._ahead_ms, latest_ms)
-        for queue in self._queues.values():
-            queue.forget()
         self._turned.set()
 
     # what is set and cancelled
@@ -218,8 +218,12 @@ class Timers:
             queue.extend(page, PAGE)
             for timer_id, change in self._fresh.items():
                 queue.drop(timer_id)
-                if change.timer is not None and not change.has_fired and change.timer.clock == queue.clock:
-                    queue.put(change.timer)
+                timer = change.timer
+                if timer is not None and not change.has_fired and timer.clock == queue.clock and self._owns(timer):
+                    queue.put(timer)
+
+    def _owns(self, timer: Timer) -> bool:
+        return self.partitions is None or timer.partition in self.partitions
 
     def _due(self, when: When) -> tuple[TimerClock, int, int]:
         now_ms = self.elapsed_ms()

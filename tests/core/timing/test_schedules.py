@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from penstock.core.timing.schedules import Cron, Rate, missed, parse_schedule
+from penstock.core.timing.schedules import Cron, Rate, missed, newest, parse_schedule
 from penstock.errors import Invalid
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -312,7 +312,8 @@ def test_what_was_missed_is_the_same_whichever_way_it_is_asked_for(schedule, zon
     everything = missed(parsed, last_ms, now_ms, zone, "all", 10_000)
     assert all(last_ms < each <= now_ms for each in everything)
     assert missed(parsed, last_ms, now_ms, zone, "latest", limit) == everything[-1:]
-    assert missed(parsed, last_ms, now_ms, zone, "skip", limit) == []
+    assert missed(parsed, last_ms, now_ms, zone, "none", limit) == []
+    assert newest(parsed, last_ms, now_ms, zone, limit) == everything[-limit:]
     pages, mark_ms = [], last_ms
     while page := missed(parsed, mark_ms, now_ms, zone, "all", limit):
         assert len(page) <= limit
@@ -336,7 +337,7 @@ def test_the_latest_of_many_years_is_found_without_counting_them():
 
 def test_a_clock_that_was_set_back_has_missed_nothing():
     every_minute = parse_schedule("* * * * *")
-    for policy in ("skip", "latest", "all"):
+    for policy in ("none", "latest", "all"):
         assert missed(every_minute, DAY_MS, DAY_MS - HOUR_MS, "UTC", policy, 5) == []
 
 

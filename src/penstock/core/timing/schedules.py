@@ -9,6 +9,7 @@ what PutRule was recorded to accept.
 """
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Literal, TypeAlias
@@ -20,8 +21,8 @@ from penstock.errors import Finding, Invalid
 
 TEXT_LENGTH_MAX: Final = 256  # EventBridge's bound too
 RATE_DAYS_MAX: Final = 36_525
-CatchUp: TypeAlias = Literal["skip", "latest", "all"]
-CATCH_UPS: Final[tuple[CatchUp, ...]] = ("skip", "latest", "all")
+CatchUp: TypeAlias = Literal["none", "latest", "all"]
+CATCH_UPS: Final[tuple[CatchUp, ...]] = ("none", "latest", "all")
 
 _MINUTE_MS = 60_000
 _UNITS_MS = {"minute": _MINUTE_MS, "hour": 60 * _MINUTE_MS, "day": 24 * 60 * _MINUTE_MS}
@@ -90,7 +91,7 @@ def parse_schedule(text: str, *, start_ms: int = 0) -> Schedule:
 def missed(schedule: Schedule, last_ms: int, now_ms: int, zone: str, policy: CatchUp, limit: int) -> list[int]:
     """Return the firings (ms) after `last_ms` and up to `now_ms` that are to be made up, the oldest first.
 
-    "skip": none. "latest": the last one. "all": the first `limit` of them; if there are so many, ask again from the last of
+    "none": none. "latest": the last one. "all": the first `limit` of them; if there are so many, ask again from the last of
     these, and none is lost. A clock that was set back (`now_ms` before `last_ms`) has missed nothing.
     Raise `Invalid` for an unknown policy or a limit below 1, and what `after` raises.
     """
@@ -98,12 +99,34 @@ def missed(schedule: Schedule, last_ms: int, now_ms: int, zone: str, policy: Cat
     if findings:
         raise Invalid("the catch-up", tuple(findings))
     match policy:
-        case "skip":
+        case "none":
             return []
         case "latest":
             return _latest(schedule, last_ms, now_ms, zone)
         case "all":
             return _first(schedule, last_ms, now_ms, zone, limit=limit)
+
+
+def newest(schedule: Schedule, last_ms: int, now_ms: int, zone: str, limit: int) -> list[int]:
+    """Return the last `limit` firings (ms) after `last_ms` and up to `now_ms`, the oldest first.
+
+    It looks back further and further, so that years of missed minutes cost no more than those that are wanted.
+    """
+    first_ms = schedule.after(last_ms, zone)
+    if first_ms is None or first_ms > now_ms:
+        return []
+    second_ms = schedule.after(first_ms, zone)
+    span_ms = _MINUTE_MS if second_ms is None else max(_MINUTE_MS, (second_ms - first_ms) * limit)
+    while True:
+        from_ms = max(last_ms, now_ms - span_ms)
+        found: deque[int] = deque(maxlen=limit)
+        firing_ms = schedule.after(from_ms, zone)
+        while firing_ms is not None and firing_ms <= now_ms:
+            found.append(firing_ms)
+            firing_ms = schedule.after(firing_ms, zone)
+        if len(found) == limit or from_ms == last_ms:
+            return [*found]
+        span_ms *= 2
 
 
 def _first(schedule: Schedule, last_ms: int, now_ms: int, zone: str, *, limit: int) -> list[int]:
