@@ -151,7 +151,7 @@ async def _answer(running: Running, visits: OpenVisits, id: str, asked: _Call) -
     known = {"run_id": id, "event_id": id.rpartition(":")[0], "status": change.status}
     if not is_over(change):
         return JSONResponse(known, 202, {"Location": f"/v1/runs/{id}"})
-    failure = {"reason": change.reason} if change.status == "failed" else {}
+    failure = {} if change.status == "succeeded" else {"reason": change.reason}
     return JSONResponse({**known, "result": result_of(change), **failure})
 
 

@@ -7,14 +7,14 @@
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.errors import LimitReached
 from penstock.gateway.problems import TOO_MANY, problem_response
 from penstock.runtime.appending import EVENT_BYTES_MAX
-from penstock.runtime.releases import Listener, Piece
+from penstock.runtime.releases import Piece
 
 BODY_BYTES_MAX = EVENT_BYTES_MAX + 64 * 1024  # an event and its envelope
 STREAMS_MAX = 1024
@@ -52,12 +52,18 @@ class BodyLimit:
         await self._app(scope, _replayed(bytes(body), receive), send)
 
 
+class Listening(Protocol):
+    """One who can be told something beside what he listens to."""
+
+    def tell(self, piece: Piece) -> None: ...
+
+
 class Visits:
     """The streams that are open and the callers who wait."""
 
     def __init__(self, *, keep_alive_s: float = KEEP_ALIVE_S) -> None:
         self._keep_alive_s = keep_alive_s
-        self._streams: set[Listener] = set()
+        self._streams: set[Listening] = set()
         self._waiting: set[asyncio.Future[None]] = set()
         self._is_closing = False
 
@@ -89,7 +95,7 @@ class Visits:
             raise LimitReached(TOO_MANY[0], STREAMS_MAX + 1, STREAMS_MAX)
 
     @contextmanager
-    def stream(self, listener: Listener) -> Generator[None]:
+    def stream(self, listener: Listening) -> Generator[None]:
         """Tell a listener now and then that the stream is alive, and when it must end."""
         loop = asyncio.get_running_loop()
 

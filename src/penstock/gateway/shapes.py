@@ -14,7 +14,7 @@ from penstock.core.events.cloudevents import to_cloudevent
 from penstock.core.events.envelope import Envelope, Recorded, event_of
 from penstock.ports.state import StoredRun
 
-Ended = Literal["succeeded", "failed"]
+Ended = Literal["succeeded", "failed", "cancelled"]
 STATUSES: tuple[str, ...] = get_args(Status)
 CloudEvent = dict[str, Any]
 

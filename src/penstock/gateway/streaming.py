@@ -41,8 +41,8 @@ async def follow_run(id: str, running: RunningApp, visits: OpenVisits, tenant: T
     """Stream a run as server-sent events, from its beginning to its end.
 
     `step` {name, at_ms} · `event` a CloudEvent that the run emitted · `token` {text, name, provisional} · `retrying` {attempts,
-    due_ms, reason} · `lagged` {reason}: tokens were lost · and one at the end: `succeeded` {result}, `failed` {reason}, or
-    `problem` when the server cannot go on: connect again.
+    due_ms, reason} · `lagged` {reason}: tokens were lost · and one at the end: `succeeded` {result}, `failed` or `cancelled`
+    {reason}, or `problem` when the server cannot go on: connect again.
     """
     visits.require_place()
     await run_of(running, id, tenant)
@@ -77,9 +77,9 @@ class _Told:
             for event in emitted_by(self.id, await self.running.engine.parts.store.origin(self.correlation_id)):
                 yield _line("event", to_cloudevent(event))
             end = (
-                {"reason": change.reason}
-                if change.status == "failed"
-                else {"result": msgspec.Raw(change.result or b"null")}
+                {"result": msgspec.Raw(change.result or b"null")}
+                if change.status == "succeeded"
+                else {"reason": change.reason}
             )
             yield _line(change.status, {"run_id": self.id, **end})
             self.is_over = True

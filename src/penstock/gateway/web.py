@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 import penstock
 from penstock.app import App, Running
-from penstock.gateway import events, page, runs, search, streaming
+from penstock.gateway import events, page, pieces, runs, search, streaming
 from penstock.gateway.agents import agent_routes, event_schemas
 from penstock.gateway.callers import RunningApp
 from penstock.gateway.limits import KEEP_ALIVE_S, BodyLimit, Visits
@@ -95,7 +95,15 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
     api.state.visits = visits
     speak_problems(api)
     api.add_middleware(BodyLimit)
-    for router in (page.routes, agent_routes(app.agents), events.routes, streaming.routes, runs.routes, search.routes):
+    for router in (
+        page.routes,
+        agent_routes(app.agents),
+        events.routes,
+        streaming.routes,
+        pieces.routes,
+        runs.routes,
+        search.routes,
+    ):
         api.include_router(router)
     api.add_api_route(
         "/healthz", _health, methods=["GET"], tags=["server"], summary="Health", responses=documented(503)

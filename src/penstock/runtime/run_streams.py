@@ -10,6 +10,7 @@ from penstock.core.agents.journal import Journal
 from penstock.core.agents.pieces import RESET, Piece, Span, StreamChunk, dropped_by, encode_pieces
 from penstock.errors import PenstockError
 
+OFFSET_MAX = (1 << 62) - 1
 AHEAD_MAX = 1024  # pieces that are shown and not durable
 OPEN_MIN = 64  # spans from which on it pays to look for those that stand
 within: ContextVar[str] = ContextVar("penstock_step", default="")  # the step that is being executed

@@ -239,6 +239,67 @@ class EngineStreamContract:
         assert by_step == {"a#0": "a0 a1 a2 ", "b#0": "b0 b1 b2 "}
         assert len(standing(pieces)) == 6
 
+    async def test_bug_pydantic_ai_6092_every_follower_receives_every_piece(self, disk: Disk) -> None:
+        """However many they are and however slowly they read; beyond what may be shown ahead of the store, too."""
+        total = 3 * AHEAD_MAX
+        go_on = asyncio.Event()
+
+        async def serve(_: Order, ctx: Context) -> None:
+            await go_on.wait()
+            for number in range(total):
+                ctx.tell(f"{number} ")
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+
+        async def slowly(engine: Engine, pause: int) -> list[Piece]:
+            found: list[Piece] = []
+            async for piece in (await engine.follow(RUN)).pieces():
+                found.append(piece)
+                if pause and len(found) % pause == 0:
+                    await engine.services.committer.durable()  # what it has not read is not in memory any more
+                    await asyncio.sleep(0)
+            return found
+
+        async with engine_of(disk, serve) as (engine, _):
+            await engine.send(Order(customer="a"), id="o1")
+            following = [asyncio.ensure_future(slowly(engine, pause)) for pause in (0, 0, 1, 7, 100, 1000)]
+            await asyncio.sleep(0)
+            go_on.set()
+            async with asyncio.timeout(20):
+                everything = await asyncio.gather(*following)
+        for pieces in everything:
+            expect_whole(pieces)
+            assert texts(pieces) == "".join(f"{number} " for number in range(total))
+
+    async def test_no_row_per_token(self, disk: Disk) -> None:
+        """Others commit all the time; what is told slowly goes along with few of their commits."""
+        told = 500
+        is_over = asyncio.Event()
+
+        async def serve(_: Order, ctx: Context) -> None:
+            for number in range(told):
+                ctx.tell(f"{number} ")
+                await ctx_ticks()
+            is_over.set()
+
+        async def ctx_ticks() -> None:
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+        async def others(engine: Engine) -> None:
+            while not is_over.is_set():
+                engine.services.committer.add()
+                await asyncio.sleep(0)
+
+        async with engine_of(disk, serve) as (engine, store):
+            await engine.send(Order(customer="a"), id="o1")
+            async with asyncio.timeout(30):
+                await others(engine)
+                assert await engine.settled(10)
+            (end,) = await store.streams("default", RUN)
+            assert end.next == told
+            assert end.chunks <= 60
+
     async def test_c9_an_endless_stream_ends_the_run_with_its_reason(self, disk: Disk) -> None:
         async def serve(_: Order, ctx: Context) -> None:
             while True:
