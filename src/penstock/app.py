@@ -13,6 +13,7 @@ from penstock.core.agents.control import Cancel, Decide, Signal
 from penstock.core.agents.declaration import Agent, Handler, Options, declare, declared
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
+from penstock.core.agents.unit import DeadLetter
 from penstock.core.events.event import Event
 from penstock.core.timing.plans import EventMaker, Plan, PlanOptions, planned
 from penstock.core.timing.schedule_events import SchedulePaused, ScheduleResumed, ScheduleTriggered
@@ -20,6 +21,8 @@ from penstock.core.timing.timers import Timer, when
 from penstock.errors import Finding, Invalid, Missing
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
+from penstock.ports.state import ALL_DEAD, DeadFilter
+from penstock.runtime.asking_again import UNSIGNED, AskingAgain, Fork, Signature
 from penstock.runtime.engine import Engine, running
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.knowledge import Knowledge, OpenKnowledge
@@ -275,6 +278,53 @@ class Running:
         said = Decide.checked({"run_id": run_id, "step": step, "outcome": outcome, "value": value, "by": by})
         await self.engine.services.questions.require_asked(tenant, run_id, step)
         return await self.engine.send(said, tenant=tenant)
+
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
+        """Return the newest dead letters: events that agents gave up on, and why."""
+        return await self.engine.parts.store.dead_letters(which)
+
+    async def redrive(
+        self,
+        *which: str | DeadFilter,
+        fresh: bool = False,
+        event: Event | None = None,
+        signed: Signature = UNSIGNED,
+        tenant: str | None = None,
+    ) -> list[str]:
+        """Have runs of dead letters (ids, or filters) tried again from what they recorded; return the runs that will be.
+
+        `fresh`: without what they recorded; `event`: a new run with this one instead. A run keeps its id, so that receivers of
+        its idempotency keys know it. It comes after the events of its key that wait already.
+        """
+        return await self.again.redrive(which, fresh=fresh, event=event, signed=signed, tenant=tenant)
+
+    async def drop(
+        self, *which: str | DeadFilter, signed: Signature = UNSIGNED, tenant: str | None = None
+    ) -> list[str]:
+        """Let dead letters go (ids of their runs, or filters), and return the ids of the runs, which stay as failed."""
+        return await self.again.drop(which, signed=signed, tenant=tenant)
+
+    async def fork(  # noqa: PLR0913 - each says how the fork differs
+        self,
+        run_id: str,
+        at: str = "",
+        *,
+        event: Event | None = None,
+        model: str = "",
+        dry: bool = False,
+        signed: Signature = UNSIGNED,
+        tenant: str | None = None,
+    ) -> str:
+        """Begin a run that has what `run_id` recorded before step `at` and executes the rest anew; return its id.
+
+        It handles `event`, if given, and asks `model` of the app, if given. `dry`: it changes nothing outside.
+        """
+        return await self.again.fork(run_id, Fork(at, event, model, dry), signed=signed, tenant=tenant)
+
+    @property
+    def again(self) -> AskingAgain:
+        """The door to runs that are over."""
+        return AskingAgain(self.engine, self.engine.parts.store, self.engine.parts.topology)
 
     def knowledge(self, name: str, *, tenant: str = "default") -> OpenKnowledge:
         """Return a collection to search and to write to."""

@@ -1,12 +1,12 @@
 """The disk, watched: whatever reaches it is checked at that moment, whoever wrote it (C2 to C5)."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from world import World
 
 from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.declaration import Agent
-from penstock.core.agents.journal import decode_chunk
+from penstock.core.agents.journal import FORGOTTEN, decode_chunk, decode_value
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import ProgressWrite, RunChange, Writes
 from penstock.core.events.envelope import Recorded
@@ -26,6 +26,7 @@ class WatchedStore(MemoryStore):
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         disk = self.disk
         before = {which: disk.progress.get(which) for which in map(_place, writes.progress)}
+        ended_with = {chunk.run_id: disk.runs.get(chunk.run_id) for chunk in writes.journal}
         was = disk.members.get(claim.epoch)
         was_number = was.number if was is not None else 0
         await super().commit(claim, number, writes)
@@ -36,7 +37,9 @@ class WatchedStore(MemoryStore):
         for recorded in writes.events:
             self._check_event(recorded)
         for chunk in writes.journal:
-            self._check_steps(chunk.run_id, chunk.body)
+            ended = ended_with[chunk.run_id]  # a run that is redriven keeps what its end had recorded
+            kept = set() if ended is None or not ended.records else {each.step for each in decode_chunk(ended.records)}
+            self._check_steps(chunk.run_id, chunk.body, kept)
         for change in writes.runs:
             self._check_run(change)
         for progress in writes.progress:
@@ -56,11 +59,15 @@ class WatchedStore(MemoryStore):
             if cause is not None:
                 self._world.expect(event.depth in (0, cause.event.depth + 1), f"{event.id} has depth {event.depth}")
 
-    def _check_steps(self, run_id: str, body: bytes) -> None:
-        """No step is recorded twice (C4)."""
+    def _check_steps(self, run_id: str, body: bytes, kept: Container[str] = ()) -> None:
+        """No step is recorded twice (C4), unless the run was told to forget it."""
         known = self._world.steps.setdefault(run_id, set())
         for record in decode_chunk(body):
-            self._world.expect(record.step not in known, f"{record.step} of {run_id} was recorded twice")
+            if record.step == FORGOTTEN:
+                known -= set(decode_value(record.value, list[str]))
+                continue
+            twice = record.step in known and record.step not in kept
+            self._world.expect(not twice, f"{record.step} of {run_id} was recorded twice")
             known.add(record.step)
 
     def _check_run(self, change: RunChange) -> None:
@@ -68,12 +75,17 @@ class WatchedStore(MemoryStore):
         world, run_id = self._world, change.run_id
         if change.records:
             self._check_steps(run_id, change.records)
+        if change.reason.startswith("redriven") and change.status in ("retrying", "running"):
+            world.redriven.add(run_id)
+            world.attempts[run_id] = -1
         if change.status == "retrying":  # C6: attempts are counted over restarts
             before = world.attempts.get(run_id, 0)
             world.expect(change.attempt > before, f"attempt {change.attempt} of {run_id} follows attempt {before}")
             world.attempts[run_id] = change.attempt
         if change.status not in ENDED or change.reason.startswith("taken apart"):
             world.ended.discard(run_id)
+            return
+        if change.status == "failed" and change.reason.startswith("dropped"):
             return
         world.expect(run_id not in world.ended, f"{run_id} has ended twice")
         world.ended.add(run_id)
@@ -87,6 +99,8 @@ class WatchedStore(MemoryStore):
         place = recorded.position
         done = self.disk.progress.get((change.agent, place.topic, place.partition), Progress())
         world.expect(place.offset in done, f"{run_id} has ended, and is not done")
+        if run_id in world.redriven:
+            return  # after those that waited for its key
         if recorded.event.key and not agent.options.workflow and not agent.options.batch:
             lane = (change.agent, place.topic, place.partition, recorded.event.tenant, recorded.event.key)
             last = world.last_ended.get(lane, 0)

@@ -24,6 +24,7 @@ class World:
     healthy: bool = False
     # what `WatchedStore` saw being written
     steps: dict[str, set[str]] = field(default_factory=dict)  # run -> its recorded steps
+    redriven: set[str] = field(default_factory=set)  # runs that began again after their end
     ended: set[str] = field(default_factory=set)  # runs
     attempts: dict[str, int] = field(default_factory=dict)  # run -> its last attempt that failed
     last_ended: dict[tuple[str, str, int, str, str], int] = field(default_factory=dict)  # lane -> offset

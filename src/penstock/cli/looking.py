@@ -18,7 +18,7 @@ from penstock.core.agents.unit import Status
 from penstock.core.events.cloudevents import to_cloudevent
 from penstock.errors import Finding, Invalid, Missing, Refused
 from penstock.gateway.shapes import STATUSES, dead_shape, first_event_id, run_shape, run_with_steps
-from penstock.ports.state import RunFilter
+from penstock.ports.state import DeadFilter, RunFilter
 from penstock.wiring import Catalog, Settings, opened_catalog, settings, store_url
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def show_event(place: Place, id: str, *, as_json: bool) -> None:
 
 
 def show_dead(place: Place, tenant: str | None, limit: int, *, as_json: bool) -> None:
-    letters = _asked(place.url, lambda catalog: catalog.dead_letters(tenant=tenant, limit=limit))
+    letters = _asked(place.url, lambda catalog: catalog.dead_letters(DeadFilter(tenant=tenant, limit=limit)))
     dead = [dead_shape(letter) for letter in letters]
     if as_json:
         _print_json([each.model_dump() for each in dead])

@@ -20,7 +20,7 @@ from penstock.gateway.shapes import (
     run_shape,
     run_with_steps,
 )
-from penstock.ports.state import RunFilter, StoredRun
+from penstock.ports.state import DeadFilter, RunFilter, StoredRun
 
 LISTED = 50
 LISTED_MAX = 1000
@@ -81,7 +81,7 @@ async def cancel_run(id: str, running: RunningApp, tenant: Tenant, reason: Reaso
 @routes.get("/dead-letters", summary="List dead letters", responses=documented(422, 503))
 async def list_dead_letters(running: RunningApp, tenant: Tenant, limit: Limit = LISTED) -> DeadEvents:
     """Return the tenant's newest events that an agent gave up on."""
-    letters = await running.engine.parts.store.dead_letters(tenant=tenant, limit=limit)
+    letters = await running.engine.parts.store.dead_letters(DeadFilter(tenant=tenant, limit=limit))
     return DeadEvents(dead_letters=[dead_shape(letter) for letter in letters])
 
 

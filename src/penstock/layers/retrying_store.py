@@ -16,7 +16,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
-from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.workers import Membership
 
@@ -89,8 +89,8 @@ class RetryingStore:
     async def runs(self, which: RunFilter) -> Sequence[RunChange]:
         return await self._patiently(lambda: self._inner.runs(which))
 
-    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
-        return await self._patiently(lambda: self._inner.dead_letters(tenant=tenant, limit=limit))
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
+        return await self._patiently(lambda: self._inner.dead_letters(which))
 
     async def event(self, event_id: str) -> Recorded | None:
         return await self._patiently(lambda: self._inner.event(event_id))

@@ -37,6 +37,20 @@ class RunFilter(Struct, frozen=True):
     limit: int = 50
 
 
+class DeadFilter(Struct, frozen=True):
+    """Which dead letters to list, newest first. `reason`: a part of it, upper and lower case of ASCII alike."""
+
+    tenant: str | None = None
+    agent: str | None = None
+    reason: str | None = None
+    since_ms: int | None = None
+    run_id: str | None = None
+    limit: int = 50
+
+
+ALL_DEAD = DeadFilter()
+
+
 class StateStore(Protocol):
     """The state of agents: runs, journals, sessions, values, progress; and the events they emit.
 
@@ -79,12 +93,13 @@ class StateStore(Protocol):
 class RunCatalog(Protocol):
     """What people ask of the state store.
 
-    R1 newest  `runs` and `dead_letters` come newest first, and hold what was committed before the call.
+    R1 newest   `runs` and `dead_letters` come newest first, and hold what was committed before the call.
+    R2 settled  A dead letter that a commit settles is listed no more; one that dies again is, as the newest.
     """
 
     async def runs(self, which: RunFilter) -> Sequence[RunChange]: ...
 
-    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]: ...
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]: ...
 
     async def event(self, event_id: str) -> Recorded | None:
         """Return an event by its id."""

@@ -219,7 +219,7 @@ class Context:
 
     def model(self, name: str = "default") -> BoundModel:
         """Return a model of the app, whose answers are steps of this run."""
-        return self._services.models.bound(name, self)
+        return self._services.models.bound(self._delivery.model or name, self)
 
     def collection(self, name: str) -> Collection:
         """Return a knowledge collection of the app. Its searches are not steps: `app.knowledge(...)`'s are."""
@@ -258,6 +258,8 @@ class Context:
             return await self._step_of_batch(name, call, args, options, effects=effects)
         if self.over:
             raise Refused(f"step {name!r} comes after its handling has ended", "await in the handler what it starts")
+        if effects and self._delivery.outside is not None:
+            return self._steps.simulate(name, call, self._delivery.outside)
         return await self._steps.execute(name, call, args, options, effects=effects)
 
     async def _step_of_batch(

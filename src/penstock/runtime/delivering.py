@@ -7,13 +7,14 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from penstock.core.agents.declaration import Agent
+from penstock.core.agents.again import TOPIC as AGAIN
 from penstock.core.agents.progress import Progress
 from penstock.core.events.envelope import UNPLACED, Recorded
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.handling import Handlings
 from penstock.runtime.lanes import BatchLane, KeyLanes
+from penstock.runtime.redriving import Machine, Redriving
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
@@ -44,6 +45,7 @@ class Delivering:
         self._handlings = handlings
         self._workflows = workflows
         self._tasks = tasks
+        self._machine = Machine(store, services, appender, workflows, self.appended)
         self._takers: dict[tuple[str, int], list[Subscription]] = {}
 
     def appended(self, recorded: Recorded) -> None:
@@ -110,19 +112,21 @@ class Delivering:
             lanes = BatchLane(self._handlings.start, soon) if batch else KeyLanes(self._handlings.start)
             for topic in sorted({event.topic_ for event in agent.accepts}):
                 progress = done.get((agent.name, topic, partition), Progress())
-                subscription = Subscription(agent, topic, partition, progress, lanes)
-                self._prepare(subscription, agent)
-                self._takers.setdefault((topic, partition), []).append(subscription)
-                self._handlings.subscribe(subscription)
-                made.append(subscription)
+                made.append(Subscription(agent, topic, partition, progress, lanes))
+            progress = done.get((agent.name, AGAIN, partition), Progress())
+            made.append(Redriving(agent, partition, progress, lanes, self._machine))
+        for subscription in made:
+            self._prepare(subscription)
+            self._takers.setdefault((subscription.topic, partition), []).append(subscription)
+            self._handlings.subscribe(subscription)
         return made
 
-    def _prepare(self, subscription: Subscription, agent: Agent) -> None:
+    def _prepare(self, subscription: Subscription) -> None:
         subscription.known_to = self._appender.end(subscription.topic, subscription.partition)
         subscription.on_skipped = self._skipped
         subscription.on_caught_up = self._services.committer.add  # whoever waits for a commit looks again
-        for event in agent.accepts:
-            if event.topic_ == subscription.topic:
+        for event in subscription.agent.accepts:
+            if subscription.topic in (event.topic_, AGAIN):
                 subscription.takes(self._topology.kind(event), self._appender.partitions)
 
     def _skipped(self, subscription: Subscription) -> None:

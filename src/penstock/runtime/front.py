@@ -4,7 +4,7 @@ An id from outside makes an event once (L4): an event that is on its way to the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -63,6 +63,12 @@ class Front:
     async def send_many(self, events: list[Event], *, tenant: str = "default") -> list[str]:
         """Append events together, and return their ids once they are durable."""
         recorded = [(await self._submit(event, id=None, tenant=tenant, key=None))[0] for event in events]
+        await self.services.committer.durable()
+        return [each.event.id for each in recorded]
+
+    async def send_all(self, events: Sequence[tuple[Event, str, str]]) -> list[str]:
+        """Append events, each with its tenant and key, and return their ids once they are durable."""
+        recorded = [(await self._submit(event, id=None, tenant=tenant, key=key))[0] for event, tenant, key in events]
         await self.services.committer.durable()
         return [each.event.id for each in recorded]
 

@@ -232,16 +232,17 @@ class Handlings:
         correlation = cause.correlation_id or cause.id
         run_id = delivery.run_id
         writes = services.committer.add(lambda: services.releases.succeeded(run_id, correlation, body, emitted))
-        for number, (event, key) in enumerate(context.emitted):
+        for number, (event, key) in enumerate(context.emitted if delivery.outside is None else ()):
             recorded = self._appender.emitted(event, key, run=run_id, cause=cause, number=number, now_ms=now_ms)
             emitted.append(recorded)
         writes.events.extend(emitted)
-        if context.delays is not None:
-            emitted += context.delays.write(
-                self._appender, services.timers, run=run_id, cause=context.events[0], writes=writes
-            )
-        context.write_memory(writes)
-        writes.index.extend(context.index)
+        if delivery.outside is None:
+            if context.delays is not None:
+                emitted += context.delays.write(
+                    self._appender, services.timers, run=run_id, cause=context.events[0], writes=writes
+                )
+            context.write_memory(writes)
+            writes.index.extend(context.index)
         if services.streams.runs:
             services.streams.settle(run_id)
         change = self._change(delivery, "succeeded", now_ms)
@@ -313,7 +314,7 @@ class Handlings:
         change.reason = reason
         change.records = services.committer.ended(run_id, delivery.journal)
         writes.runs.append(change)
-        writes.dead.append(DeadLetter(run_id, delivery.agent.name, recorded, reason, delivery.attempt, now_ms))
+        writes.dead.append(DeadLetter(run_id, delivery.agent.name, delivery.original, reason, delivery.attempt, now_ms))
         self._done(delivery)
         if recorded.event.reply_run:
             self._workflows.answer(delivery.agent.name, recorded.event, run_id, b"", reason)

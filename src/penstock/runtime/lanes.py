@@ -47,10 +47,18 @@ class Delivery:
         self.run_id = run_id_of(events[0].event.id, agent.name)
 
     watched: Watched  # from when its handling begins
+    alone: bool = False  # whether no batch takes it in
+    outside: Journal | None = None  # a dry one changes nothing outside: what steps with effects come to is found here
+    model: str = ""  # which model of the app answers in the place of all
 
     @property
     def partition(self) -> int:
         return self.events[0].position.partition
+
+    @property
+    def original(self) -> Recorded:
+        """The event with the place that a dead letter names."""
+        return self.events[0]
 
     def join(self) -> None:
         """Take the run id of a batch, which is not that of its first event alone."""
@@ -150,6 +158,7 @@ class BatchLane:
         while (
             self._queue
             and len(first.events) < first.agent.options.batch
+            and not (first.alone or self._queue[0].alone)
             and self._queue[0].events[0].event.tenant == tenant
         ):
             first.events.extend(self._queue.popleft().events)

@@ -14,6 +14,7 @@ from penstock.core.agents.journal import Journal, decode_value, encode_value
 from penstock.core.agents.tools import Tool
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.texts import storable
+from penstock.errors import Refused
 from penstock.runtime.calling import called, type_returned
 from penstock.runtime.releases import Piece
 from penstock.runtime.run_streams import within
@@ -83,6 +84,14 @@ class Steps:
             if waiting is not None:
                 waiting.set_result(None)
         return result
+
+    def simulate(self, name: str, call: Callable[..., Any], outside: Journal) -> Any:
+        """Return what a step came to when another run executed it; `Refused` when none did."""
+        step = self.journal.next_step(scope.get() + storable("the name of a step", name, NAME_BYTES_MAX))
+        found = self.journal.find(step) or outside.find(step)
+        if found is None:
+            raise Refused(f"step {step!r} has effects, and nothing recorded what it comes to", "do not run it dry")
+        return decode_value(found, type_returned(call))
 
     def record(self, step: str, value: Any) -> None:
         """Have the next commit record what a step came to."""

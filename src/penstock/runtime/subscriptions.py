@@ -5,7 +5,7 @@ otherwise the agent is behind, and reads on from the log. Memory is bounded so: 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.progress import Progress
@@ -36,12 +36,12 @@ class Subscription:
         self.known_to = 0  # up to this offset the store may know something of a run
         self.on_skipped: Callable[[Subscription], object] = _nobody  # progress was made without a handling
         self.on_caught_up: Callable[[], object] = _nobody
-        self._kinds: dict[str, Callable[[Recorded], str]] = {}
+        self.lane_of: dict[str, Callable[[Recorded], str]] = {}
         self.turned = asyncio.Event()  # something changed for one who is behind
 
     def takes(self, kind: Kind, partitions: int = 1) -> None:
         """Deliver events of this kind."""
-        self._kinds[kind.event.type_] = _lane_of(self.agent, kind, partitions)
+        self.lane_of[kind.event.type_] = _lane_of(self.agent, kind, partitions)
 
     def open(self, appender: Appender) -> None:
         """Begin to deliver."""
@@ -67,7 +67,7 @@ class Subscription:
     def _deliver(self, recorded: Recorded) -> None:
         offset = recorded.position.offset
         self.read_to = offset
-        lane_of = self._kinds.get(recorded.event.type)
+        lane_of = self.lane_of.get(recorded.event.type)
         if lane_of is None:
             self.progress.mark(offset)  # a topic may carry types that this agent does not take
             self.on_skipped(self)
@@ -82,16 +82,21 @@ class Subscription:
             self.turned.clear()
             while self.behind and not self.closed and self.lanes.held < WAITING_MAX // 2:
                 page = await log.read(self.topic, self.partition, after=self.read_to, limit=PAGE)
-                for recorded in () if self.closed else page:
-                    if recorded.position.offset in self.progress:
-                        self.read_to = recorded.position.offset
-                    else:
-                        self._deliver(recorded)
+                if not self.closed:
+                    await self.take(page)
                 if self.read_to >= appender.end(self.topic, self.partition) and not self.closed:
                     self.behind = False
                     self.on_caught_up()
                 elif not page:
                     break  # the rest is not durable yet: the next commit turns us on
+
+    async def take(self, page: Sequence[Recorded]) -> None:
+        """Deliver what was read and is not done with."""
+        for recorded in page:
+            if recorded.position.offset in self.progress:
+                self.read_to = recorded.position.offset
+            else:
+                self._deliver(recorded)
 
 
 def _nobody(*_: object) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any
 
+from penstock.core.agents.again import unwrapped
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import Journal, encode_value
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
@@ -20,7 +21,7 @@ from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.events.event import Event
 from penstock.errors import Missing, Refused
-from penstock.ports.state import RunFilter
+from penstock.ports.state import RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
@@ -82,6 +83,18 @@ class Workflows:
         """
         run = WorkflowRun(run_id_of(recorded.event.id, agent.name), agent, recorded.event, Journal(recalled=known))
         self._services.committer.add().runs.append(self._change(run, "running"))
+        self._start(run, recorded)
+
+    async def recalled(self, agent: Agent, recorded: Recorded, stored: StoredRun, journal: Journal) -> WorkflowRun:
+        """Return a run of the store as it goes on here with a journal."""
+        run_id = run_id_of(recorded.event.id, agent.name)
+        run = WorkflowRun(run_id, agent, unwrapped(recorded).event, journal)
+        if stored.streamed:
+            await self._services.streams.recall(teller_of(run, recorded.position.partition))
+        return run
+
+    def go_on(self, run: WorkflowRun, recorded: Recorded) -> None:
+        """Go on with a run, together with the commit that is being collected, which says that it runs."""
         self._start(run, recorded)
 
     def is_under_way(self, run_id: str) -> bool:
@@ -158,9 +171,8 @@ class Workflows:
         stored = await self._store.run(run_id)
         if stored is None or recorded is None:
             raise Missing(f"the event of run {run_id}", "the store is damaged: restore a backup")
-        run = WorkflowRun(run_id, agent, recorded.event, Journal(stored.records, stored.chunks, recalled=True))
-        if stored.streamed:
-            await self._services.streams.recall(teller_of(run, recorded.position.partition))
+        journal = Journal(stored.records, stored.chunks, recalled=True)
+        run = await self.recalled(agent, recorded, stored, journal)
         self._start(run, recorded)
 
     def _start(self, run: WorkflowRun, recorded: Recorded) -> None:

@@ -6,7 +6,7 @@ async def test_a_greeting():
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -20,7 +20,7 @@ from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.event import Event
 from penstock.errors import PenstockError, Refused
 from penstock.ports.chat_model import ChatEnd, ChatModel, ChatRequest, TextDelta
-from penstock.ports.state import RunFilter
+from penstock.ports.state import DeadFilter, RunFilter
 from penstock.runtime.collection import Index
 from penstock.runtime.engine import Engine, running
 from penstock.runtime.write_points import StandIn, WritePoint
@@ -31,6 +31,7 @@ from penstock.wiring import Declared, Settings, Storage, opened
 E = TypeVar("E", bound=Event)
 PATIENCE_S = 24 * 3600.0
 LISTED_MAX = 100_000
+_ALL = DeadFilter(limit=LISTED_MAX)
 
 
 class Disk:
@@ -65,9 +66,9 @@ class Live(Running):
         """Return what is known of all runs, or of those of one agent; the newest first."""
         return list(await self.engine.parts.store.runs(RunFilter(agent=agent, limit=LISTED_MAX)))
 
-    async def dead_letters(self) -> list[DeadLetter]:
+    async def dead_letters(self, which: DeadFilter = _ALL) -> Sequence[DeadLetter]:
         """Return the events that an agent gave up on, the newest first."""
-        return list(await self.engine.parts.store.dead_letters(limit=LISTED_MAX))
+        return await self.engine.parts.store.dead_letters(which)
 
     @asynccontextmanager
     async def crash_at(self, point: WritePoint | str, nth: int = 1) -> AsyncGenerator[None]:

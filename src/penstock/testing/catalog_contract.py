@@ -16,7 +16,7 @@ from msgspec import structs
 
 from penstock.core.agents.unit import DeadLetter, RunChange, Status, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded, emitted_id
-from penstock.ports.state import RunFilter
+from penstock.ports.state import DeadFilter, RunFilter
 from penstock.ports.store import Store
 from penstock.testing.commits import NOW_MS, change, recorded
 
@@ -76,7 +76,7 @@ class RunCatalogContract:
         for number in (1, 2, 3):
             await store.commit(claim, number, buried(str(number), number))
         assert [letter.run_id for letter in await store.dead_letters()] == ["3:a", "2:a", "1:a"]
-        assert [letter.run_id for letter in await store.dead_letters(limit=1)] == ["3:a"]
+        assert [letter.run_id for letter in await store.dead_letters(DeadFilter(limit=1))] == ["3:a"]
         assert (await store.dead_letters())[0] == buried("3", 3).dead[0]
 
     async def test_r1_who_died_again_is_the_newest_and_listed_once(self, store: Store) -> None:
@@ -92,9 +92,55 @@ class RunCatalogContract:
         claim = await store.claim("w")
         await store.commit(claim, 1, buried("1", 1))
         await store.commit(claim, 2, buried("2", 2, tenant="u"))
-        assert [letter.run_id for letter in await store.dead_letters(tenant="t")] == ["1:a"]
-        assert [letter.run_id for letter in await store.dead_letters(tenant="u")] == ["2:a"]
-        assert list(await store.dead_letters(tenant="")) == []
+        assert [letter.run_id for letter in await store.dead_letters(DeadFilter(tenant="t"))] == ["1:a"]
+        assert [letter.run_id for letter in await store.dead_letters(DeadFilter(tenant="u"))] == ["2:a"]
+        assert list(await store.dead_letters(DeadFilter(tenant=""))) == []
+
+    @pytest.mark.parametrize(
+        ("which", "expected"),
+        [
+            (DeadFilter(agent="a"), ["3:a", "1:a"]),
+            (DeadFilter(run_id="2:b"), ["2:b"]),
+            (DeadFilter(run_id="2"), []),
+            (DeadFilter(reason="not 50% Ready_"), ["2:b"]),
+            (DeadFilter(reason="READY"), ["2:b", "1:a"]),
+            (DeadFilter(reason="o%"), []),
+            (DeadFilter(reason="\0"), ["3:a"]),
+            (DeadFilter(since_ms=NOW_MS + 2), ["3:a", "2:b"]),
+            (DeadFilter(agent="a", since_ms=NOW_MS + 2, tenant="t"), ["3:a"]),
+            (DeadFilter(agent="a", limit=1), ["3:a"]),
+        ],
+    )
+    async def test_r1_dead_letters_are_filtered(self, store: Store, which: DeadFilter, expected: list[str]) -> None:
+        reasons = ("is ready", "Not 50% ready_", "zero \0")
+        letters = [
+            structs.replace(
+                buried(str(number), number).dead[0],
+                run_id=f"{number}:{agent}",
+                agent=agent,
+                reason=reasons[number - 1],
+                at_ms=NOW_MS + number,
+            )
+            for number, agent in ((1, "a"), (2, "b"), (3, "a"))
+        ]
+        await store.commit(await store.claim("w"), 1, Writes(events=[letter.event for letter in letters], dead=letters))
+        assert [letter.run_id for letter in await store.dead_letters(which)] == expected
+
+    async def test_r2_a_settled_dead_letter_is_listed_no_more(self, store: Store) -> None:
+        claim = await store.claim("w")
+        for number in (1, 2):
+            await store.commit(claim, number, buried(str(number), number))
+        await store.commit(claim, 3, Writes(settled=["1:a", "unknown:a"]))
+        assert [letter.run_id for letter in await store.dead_letters()] == ["2:a"]
+
+    async def test_r2_who_dies_again_in_the_same_commit_is_the_newest(self, store: Store) -> None:
+        claim = await store.claim("w")
+        for number in (1, 2):
+            await store.commit(claim, number, buried(str(number), number))
+        again = structs.replace(buried("1", 1).dead[0], reason="again", attempts=6)
+        await store.commit(claim, 3, Writes(settled=["1:a"], dead=[again]))
+        letters = await store.dead_letters()
+        assert [(letter.run_id, letter.reason) for letter in letters] == [("1:a", "again"), ("2:a", "no")]
 
     async def test_r1_an_event_is_found_by_its_id(self, store: Store) -> None:
         await store.append("t", [recorded("a").event])

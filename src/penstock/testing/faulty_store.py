@@ -10,7 +10,7 @@ from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.ports.inbox import Waiting
-from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.workers import Membership
 from penstock.testing.faults import Faults
@@ -83,8 +83,8 @@ class FaultyStore:
     async def runs(self, which: RunFilter) -> Sequence[RunChange]:
         return await self._over("runs", lambda: self._inner.runs(which))
 
-    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
-        return await self._over("dead letters", lambda: self._inner.dead_letters(tenant=tenant, limit=limit))
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
+        return await self._over("dead letters", lambda: self._inner.dead_letters(which))
 
     async def event(self, event_id: str) -> Recorded | None:
         return await self._over("event", lambda: self._inner.event(event_id))

@@ -17,7 +17,7 @@ from penstock.core.sessions.history import MESSAGES_MAX, History, decode_message
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, Refused
 from penstock.ports.inbox import Waiting
-from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
 PARTITION = 0
@@ -248,11 +248,9 @@ class MemoryStore:
         ]
         return found[: which.limit]
 
-    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
-        letters = [
-            letter for letter in reversed(self.disk.dead.values()) if tenant in (None, letter.event.event.tenant)
-        ]
-        return letters[:limit]
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
+        letters = [letter for letter in reversed(self.disk.dead.values()) if _is_wanted(letter, which)]
+        return letters[: which.limit]
 
     async def event(self, event_id: str) -> Recorded | None:
         return self.disk.ids.get(event_id)
@@ -349,6 +347,8 @@ class MemoryStore:
             self.disk.chunks.setdefault(chunk.run_id, []).append(chunk.body)
         for change in writes.runs:
             self.disk.runs[change.run_id] = change
+        for run_id in writes.settled:
+            self.disk.dead.pop(run_id, None)
         for letter in writes.dead:
             self.disk.dead.pop(letter.run_id, None)  # one that died again is the newest
             self.disk.dead[letter.run_id] = letter
@@ -370,3 +370,17 @@ class MemoryStore:
 
 def _monotonic_ms() -> int:
     return int(time.monotonic() * 1000)
+
+
+def _is_wanted(letter: DeadLetter, which: DeadFilter) -> bool:
+    return (
+        which.tenant in (None, letter.event.event.tenant)
+        and which.agent in (None, letter.agent)
+        and which.run_id in (None, letter.run_id)
+        and (which.since_ms is None or letter.at_ms >= which.since_ms)
+        and (which.reason is None or _lowered(which.reason) in _lowered(letter.reason))
+    )
+
+
+def _lowered(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass").lower()  # of bytes: that of ASCII alone, as databases do it

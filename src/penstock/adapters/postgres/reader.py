@@ -15,7 +15,7 @@ from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.envelope import Recorded
 from penstock.core.timing.timers import Timer
 from penstock.errors import Missing
-from penstock.ports.state import RunFilter, StoredRun
+from penstock.ports.state import ALL_DEAD, DeadFilter, RunFilter, StoredRun
 
 T = TypeVar("T")
 
@@ -42,8 +42,8 @@ class PostgresReader:
     async def runs(self, which: RunFilter) -> Sequence[RunChange]:
         return await self._ask(lambda each: reading.runs(each, which))
 
-    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
-        return await self._ask(lambda each: reading.dead_letters(each, tenant, limit))
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
+        return await self._ask(lambda each: reading.dead_letters(each, which))
 
     async def event(self, event_id: str) -> Recorded | None:
         return await self._ask(lambda each: reading.event_by_id(each, event_id))

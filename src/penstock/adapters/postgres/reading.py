@@ -14,7 +14,7 @@ from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.codec import decode
 from penstock.core.events.envelope import Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
-from penstock.ports.state import RunFilter, StoredRun
+from penstock.ports.state import DeadFilter, RunFilter, StoredRun
 
 _RUN_COLUMNS = "run.id, agent, tenant, key, status, attempt, at_ms, due_ms, reason, result, duration_ms, records"
 # Not a join: the planner would lose sight of the order in which an index gives the events, and sort all that follow.
@@ -35,7 +35,10 @@ SELECT name, part.partition, last."offset" FROM topic CROSS JOIN part CROSS JOIN
 _DEAD = """
 SELECT run_id, agent, name, dead.partition, dead."offset", body, reason, attempts, at_ms
 FROM dead JOIN event USING (topic, partition, "offset") JOIN topic ON topic.id = dead.topic
-WHERE $1::text IS NULL OR tenant = $1 ORDER BY arrival DESC LIMIT $2
+WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR agent = $2) AND ($3::text IS NULL OR run_id = $3)
+    AND ($4::bigint IS NULL OR at_ms >= $4)
+    AND ($5::text IS NULL OR position(lower($5 COLLATE "C") IN lower(reason COLLATE "C")) > 0)
+ORDER BY arrival DESC LIMIT $6
 """
 
 
@@ -129,8 +132,11 @@ async def runs(connection: Connection, which: RunFilter) -> list[RunChange]:
     return [_run_change(row) for row in await connection.fetch(query, which.limit, *given.values())]
 
 
-async def dead_letters(connection: Connection, tenant: str | None, limit: int) -> list[DeadLetter]:
-    rows = await connection.fetch(_DEAD, None if tenant is None else stored(tenant), limit)
+async def dead_letters(connection: Connection, which: DeadFilter) -> list[DeadLetter]:
+    tenant, agent, run_id, reason = (
+        None if each is None else stored(each) for each in (which.tenant, which.agent, which.run_id, which.reason)
+    )
+    rows = await connection.fetch(_DEAD, tenant, agent, run_id, which.since_ms, reason, which.limit)
     return [
         DeadLetter(told(run_id), told(agent), _recorded(place), told(reason), attempts, at_ms)
         for run_id, agent, *place, reason, attempts, at_ms in rows

@@ -26,7 +26,7 @@ from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, LimitReached
 from penstock.ports.inbox import Waiting
-from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
 PARTITION = 0
@@ -168,8 +168,8 @@ class PostgresStore:
     async def runs(self, which: RunFilter) -> Sequence[RunChange]:
         return await self._database.ask("runs", lambda each: reading.runs(each, which))
 
-    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
-        return await self._database.ask("dead letters", lambda each: reading.dead_letters(each, tenant, limit))
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
+        return await self._database.ask("dead letters", lambda each: reading.dead_letters(each, which))
 
     async def event(self, event_id: str) -> Recorded | None:
         return await self._database.ask("event", lambda each: reading.event_by_id(each, event_id))

@@ -74,6 +74,7 @@ _PARTS = {
     ),
     "timers": _Part(timers.SET, timers.SET_TYPES),
     "old_timers": _Part(timers.REMOVE, timers.REMOVE_TYPES),
+    "settled": _Part("DELETE FROM dead USING {rows} u (run_id) WHERE dead.run_id = u.run_id", ("text",)),
     "dead": _Part(
         """INSERT INTO dead (run_id, agent, tenant, topic, partition, "offset", reason, attempts, at_ms)
         SELECT u.* FROM {rows} u
@@ -165,6 +166,8 @@ def _rows(writes: Writes, topics: Mapping[str, int]) -> dict[str, Rows]:
             )
             for done in progress.values()
         ],
+        # What one statement deletes it cannot write again: a letter that died again takes the place of the old one.
+        "settled": [(stored(run_id),) for run_id in dict.fromkeys(writes.settled) if run_id not in letters],
         "dead": [
             (
                 *(stored(letter.run_id), stored(letter.agent), stored(letter.event.event.tenant)),

@@ -13,7 +13,7 @@ from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.envelope import Recorded
 from penstock.core.timing.timers import Timer
 from penstock.errors import Finding, Invalid, Missing
-from penstock.ports.state import RunFilter, StoredRun
+from penstock.ports.state import ALL_DEAD, DeadFilter, RunFilter, StoredRun
 
 T = TypeVar("T")
 
@@ -58,8 +58,8 @@ class SqliteReader:
     async def runs(self, which: RunFilter) -> Sequence[RunChange]:
         return self._ask(lambda: reading.runs(self._connection, which), "runs")
 
-    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
-        return self._ask(lambda: reading.dead_letters(self._connection, tenant, limit), "dead letters")
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
+        return self._ask(lambda: reading.dead_letters(self._connection, which), "dead letters")
 
     async def event(self, event_id: str) -> Recorded | None:
         return self._ask(lambda: reading.event_by_id(self._connection, event_id), "event")

@@ -5,13 +5,15 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
+
 from penstock.adapters.sqlite.schema import OFFSET_MAX, PARTITIONS_MAX, parts_of, place_of
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.codec import decode
 from penstock.core.events.envelope import Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
-from penstock.ports.state import RunFilter, StoredRun
+from penstock.ports.state import DeadFilter, RunFilter, StoredRun
 
 _RUN_COLUMNS = "id, agent, tenant, key, status, attempt, at_ms, due_ms, reason, result, duration_ms, records"
 _EVENTS_MAX = 10_000
@@ -96,12 +98,15 @@ def runs(connection: sqlite3.Connection, which: RunFilter) -> list[RunChange]:
     return [RunChange(*row) for row in connection.execute(query, {**given, "limit": which.limit})]
 
 
-def dead_letters(connection: sqlite3.Connection, tenant: str | None, limit: int) -> Sequence[DeadLetter]:
+def dead_letters(connection: sqlite3.Connection, which: DeadFilter) -> Sequence[DeadLetter]:
     query = """
         SELECT run_id, agent, dead.place, reason, attempts, at_ms, body FROM dead JOIN event USING (place)
-        WHERE :tenant IS NULL OR tenant = :tenant ORDER BY dead.rowid DESC LIMIT :limit
+        WHERE (:tenant IS NULL OR tenant = :tenant) AND (:agent IS NULL OR agent = :agent)
+            AND (:run_id IS NULL OR run_id = :run_id) AND (:since_ms IS NULL OR at_ms >= :since_ms)
+            AND (:reason IS NULL OR instr(lower(reason), lower(:reason)))
+        ORDER BY dead.rowid DESC LIMIT :limit
     """
-    rows: list[Any] = connection.execute(query, {"tenant": tenant, "limit": limit}).fetchall()
+    rows: list[Any] = connection.execute(query, msgspec.structs.asdict(which)).fetchall()
     return [
         DeadLetter(run_id, agent, _recorded(connection, place, body), reason, attempts, at_ms)
         for run_id, agent, place, reason, attempts, at_ms, body in rows

@@ -31,7 +31,7 @@ from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced
 from penstock.ports.inbox import Waiting
-from penstock.ports.state import Claim, RunFilter, StoredRun
+from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
 PARTITION = 0
@@ -224,8 +224,8 @@ class SqliteStore:
     async def runs(self, which: RunFilter) -> Sequence[RunChange]:
         return self._ask(lambda: reading.runs(self._reader, which), "runs")
 
-    async def dead_letters(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[DeadLetter]:
-        return self._ask(lambda: reading.dead_letters(self._reader, tenant, limit), "dead letters")
+    async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
+        return self._ask(lambda: reading.dead_letters(self._reader, which), "dead letters")
 
     async def event(self, event_id: str) -> Recorded | None:
         return self._ask(lambda: reading.event_by_id(self._reader, event_id), "event")

@@ -85,6 +85,10 @@ def _write_progress(connection: sqlite3.Connection, _: Topics, marks: list[Progr
     connection.executemany("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?)", rows)
 
 
+def _settle(connection: sqlite3.Connection, _: Topics, runs: list[str]) -> None:
+    connection.executemany("DELETE FROM dead WHERE run_id = ?", [(run_id,) for run_id in runs])
+
+
 def _write_dead(connection: sqlite3.Connection, topics: Topics, letters: list[DeadLetter]) -> None:
     for letter in letters:
         place = letter.event.position
@@ -139,6 +143,7 @@ _PARTS: tuple[tuple[str, Callable[[sqlite3.Connection, Topics, Any], None]], ...
     ("values", _write_values),
     ("progress", _write_progress),
     ("timers", lambda connection, _, writes: timers.write(connection, writes)),
+    ("settled", _settle),
     ("dead", _write_dead),
     ("sent", lambda connection, _, events: workers.submit(connection, events)),
 )

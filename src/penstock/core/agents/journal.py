@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from penstock.errors import Finding, Invalid, LimitReached
 
 STEP_BYTES_MAX = 4 * 1024 * 1024
+FORGOTTEN = "~forgotten"  # no step of a user: those end in a number
 
 
 class StepRecord(Struct, frozen=True, array_like=True):
@@ -35,7 +36,7 @@ class Journal:
     __slots__ = ("_calls", "_known", "fresh", "recalled", "stored")
 
     def __init__(self, known: Iterable[StepRecord] = (), stored: int = 0, *, recalled: bool = False) -> None:
-        self._known = {record.step: record for record in known}
+        self._known = {record.step: record for record in standing(known)}
         self._calls: dict[str, int] = {}
         self.fresh: list[StepRecord] = []  # recorded, and not yet handed to the committer
         self.stored = stored  # chunks in the store
@@ -70,6 +71,24 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def standing(records: Iterable[StepRecord]) -> list[StepRecord]:
+    """Return the records that hold, in their order: without those that a later record says are forgotten."""
+    found: dict[str, StepRecord] = {}
+    for record in records:
+        if record.step != FORGOTTEN:
+            found[record.step] = record
+            continue
+        steps = decode_value(record.value, list[str] | None)
+        for step in list(found) if steps is None else steps:
+            found.pop(step, None)
+    return list(found.values())
+
+
+def forgotten(steps: Iterable[str] | None, at_ms: int) -> StepRecord:
+    """Return the record that makes a run forget what these steps came to (None: all), so that they are executed again."""
+    return StepRecord(FORGOTTEN, Raw(encode_value(None if steps is None else list(steps), FORGOTTEN)), at_ms)
 
 
 def encode_chunk(records: list[StepRecord]) -> bytes:

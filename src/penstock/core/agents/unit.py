@@ -107,3 +107,4 @@ class Writes(Struct):
     streams: list[StreamChunk] = field(default_factory=list[StreamChunk])
     sent: list[Sent] = field(default_factory=list[Sent])
     received: list[int] = field(default_factory=list[int])  # numbers in the inbox whose events are among `events`
+    settled: list[str] = field(default_factory=list[str])  # runs whose dead letter is dealt with; done before `dead`

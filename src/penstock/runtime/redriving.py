@@ -1,0 +1,318 @@
+"""Doing again what is asked for on the log: redrives, forks, and dead letters that are dropped.
+
+- What is asked for is an event in the partition of the run, and it is done with when the handling that it led to is: nothing
+  of it is lost or done twice, whatever crashes.
+- A redriven run keeps its id, so receivers of its idempotency keys and of its emitted events know it again.
+- It is handled after the events of its key that were read before it.
+- A partition may be handed over at any `await`: nothing is written after that.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from penstock.core.agents.again import (
+    TOPIC,
+    DropLetter,
+    ForkRun,
+    RedriveRun,
+    Said,
+    culprits,
+    lineage_of,
+    records_before,
+    redrive_decision,
+    renewed,
+    said_in,
+    signed,
+    unwrapped,
+)
+from penstock.core.agents.declaration import Agent
+from penstock.core.agents.journal import Journal, StepRecord, decode_chunk, encode_chunk, forgotten
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.unit import JournalChunk, RunChange, Status
+from penstock.core.events.envelope import Recorded, event_of
+from penstock.core.events.envelope import run_id as run_id_of
+from penstock.errors import Invalid, Refused
+from penstock.ports.state import StoredRun
+from penstock.ports.store import Store
+from penstock.runtime.appending import Appender
+from penstock.runtime.lanes import Delivery, Lanes
+from penstock.runtime.services import Services
+from penstock.runtime.subscriptions import Subscription
+from penstock.runtime.workflows import Workflows
+
+_log = logging.getLogger("penstock")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The parts of an engine that it works with."""
+
+    store: Store
+    services: Services
+    appender: Appender
+    workflows: Workflows
+    appended: Callable[[Recorded], None]
+
+
+class Redelivery(Delivery):
+    """A delivery whose place in the log is that of what asked for it; `stored` is the event of the run as the log has it."""
+
+    __slots__ = ("_stored", "model", "outside")
+    alone = True
+
+    def __init__(self, agent: Agent, asked: Recorded, stored: Recorded, lane: str) -> None:
+        super().__init__(agent, [Recorded(asked.position, unwrapped(stored).event)], lane, known=True)
+        self._stored = stored
+        fork = lineage_of(stored)
+        self.model = "" if fork is None else fork.model
+        self.outside: Journal | None = None
+
+    @property
+    def original(self) -> Recorded:
+        return self._stored
+
+
+class Redriving(Subscription):
+    """One agent at one partition of what is to be done again. It takes only what is durable, a page at a time."""
+
+    def __init__(self, agent: Agent, partition: int, progress: Progress, lanes: Lanes, machine: Machine) -> None:
+        super().__init__(agent, TOPIC, partition, progress, lanes)
+        self._store = machine.store
+        self._services = machine.services
+        self._appender = machine.appender
+        self._workflows = machine.workflows
+        self._appended = machine.appended
+        self._open: dict[str, int] = {}  # run -> the offset of what it is handled for
+        self._changed: set[str] = set()  # runs whose change the store may not show yet
+
+    def offer(self, recorded: Recorded) -> bool:
+        """Read it from the log once it is durable."""
+        _ = recorded
+        self.behind = True
+        self.turned.set()
+        return False
+
+    async def take(self, page: Sequence[Recorded]) -> None:
+        """Do what is asked of this agent, and deliver what is to be handled, once all of that is durable."""
+        asked: list[tuple[Recorded, Said]] = []
+        for recorded in page:
+            self.read_to = recorded.position.offset
+            if self.read_to in self.progress:
+                continue
+            said = said_in(recorded)
+            if said is None or said.agent != self.agent.name or self._is_open(said.run_id):
+                self._leave(recorded)
+            else:
+                asked.append((recorded, said))
+        if not asked or self.closed:
+            return
+        self._changed.clear()
+        await self._services.committer.durable()  # the end of an earlier redrive must be seen
+        ready = [each for recorded, said in asked if (each := await self._decided(recorded, said)) is not None]
+        await self._services.committer.durable()
+        for delivery in () if self.closed else ready:
+            self.lanes.offer(delivery)
+
+    def _is_open(self, run_id: str) -> bool:
+        offset = self._open.get(run_id)
+        if offset is not None and offset in self.progress:
+            del self._open[run_id]
+            return False
+        return offset is not None or self._workflows.is_under_way(run_id)
+
+    def _leave(self, recorded: Recorded) -> None:
+        self.progress.mark(recorded.position.offset)
+        self.on_skipped(self)
+
+    async def _decided(self, recorded: Recorded, said: Said) -> Redelivery | None:
+        if said.run_id in self._changed:  # by what was asked just before: this one comes too late
+            self._leave(recorded)
+            return None
+        match said:
+            case RedriveRun():
+                return await self._redriven(recorded, said)
+            case DropLetter():
+                await self._dropped(recorded, said)
+                return None
+            case ForkRun():
+                return await self._forked(recorded, said)
+
+    async def _redriven(self, recorded: Recorded, said: RedriveRun) -> Redelivery | None:
+        stored = await self._store.run(said.run_id)
+        event = await self._store.event(event_of(said.run_id)[0])
+        if self.closed:
+            return None
+        decision = redrive_decision(None if stored is None else stored.change, said.died_ms)
+        if event is None or stored is None or decision == "leave":
+            self._tell_parent(recorded, said, stored, event)
+            return None
+        kind = unwrapped(event).event.type
+        if kind not in self.lane_of:
+            _log.warning("run %s is not redriven: %s does not take %s", said.run_id, self.agent.name, kind)
+            self._leave(recorded)
+            return None
+        if self.agent.options.workflow:
+            await self._workflow_redriven(recorded, said, stored, event)
+            return None
+        if decision == "begin":
+            now_ms = self._services.clock.now_ms()
+            forget = [forgotten(None, now_ms)] if said.fresh else renewed(stored.records, now_ms)
+            self._begin(stored, "retrying", signed("redriven", said.by, said.why, stored.change.reason), forget)
+        return await self._delivery(recorded, event)
+
+    def _tell_parent(
+        self, recorded: Recorded, said: RedriveRun, stored: StoredRun | None, event: Recorded | None
+    ) -> None:
+        """Leave a run that has ended meanwhile; a workflow that was redriven too, and waits for it, is told of the end."""
+        self._leave(recorded)
+        if stored is None or event is None or stored.change.status not in ("succeeded", "failed"):
+            return
+        change = stored.change
+        reason = change.reason if change.status == "failed" else ""
+        self._services.committer.add()
+        self._workflows.answer(self.agent.name, unwrapped(event).event, said.run_id, change.result, reason)
+
+    def _begin(self, stored: StoredRun, status: Status, reason: str, more: Sequence[StepRecord]) -> None:
+        """Write that the run goes on: what its end had recorded with it becomes a chunk of its journal, with `more`."""
+        change, now_ms = stored.change, self._services.clock.now_ms()
+        self._changed.add(change.run_id)
+        writes = self._services.committer.add()
+        writes.settled.append(change.run_id)
+        added = _added(stored, more)
+        if added:
+            writes.journal.append(JournalChunk(change.run_id, stored.chunks, encode_chunk(added)))
+        attempt = 1 if status == "running" else 0
+        writes.runs.append(
+            replace(change, status=status, attempt=attempt, at_ms=now_ms, due_ms=now_ms, reason=reason, records=b"")
+        )
+
+    async def _workflow_redriven(
+        self, recorded: Recorded, said: RedriveRun, stored: StoredRun, event: Recorded
+    ) -> None:
+        """Let a workflow go on from its journal, and the runs whose failure it failed of with it."""
+        failed = culprits(stored.records, stored.change.reason)
+        children = [
+            (child, await self._store.run(child), await self._store.event(event_of(child)[0]))
+            for child in failed.values()
+        ]
+        now_ms = self._services.clock.now_ms()
+        forget = [*([forgotten(failed, now_ms)] if failed else ()), *renewed(stored.records, now_ms)]
+        reason = signed("redriven", said.by, said.why, stored.change.reason)
+        journal = _journal(stored, forget)
+        run = await self._workflows.recalled(self.agent, event, stored, journal)
+        if self.closed:
+            return
+        self._begin(stored, "running", reason, forget)
+        for number, (child, known, cause) in enumerate(children):
+            if known is None or cause is None:
+                continue
+            again = RedriveRun(
+                run_id=child,
+                agent=event_of(child)[1],
+                died_ms=known.change.at_ms,
+                by=said.by,
+                why=f"with {said.run_id}",
+            )
+            placed = self._appender.submitted(
+                again,
+                id=f"{recorded.event.id}~{number}",
+                tenant=cause.event.tenant,
+                key=cause.event.key or cause.event.id,
+                now_ms=now_ms,
+            )
+            self._services.committer.add().events.append(placed)
+            self._appended(placed)
+        self._leave(recorded)
+        self._workflows.go_on(run, event)
+
+    async def _dropped(self, recorded: Recorded, said: DropLetter) -> None:
+        stored = await self._store.run(said.run_id)
+        if self.closed:
+            return
+        change = None if stored is None else stored.change
+        if change is not None and redrive_decision(change, said.died_ms) == "begin":
+            self._settle(change, "dropped", said)
+        self._leave(recorded)
+
+    async def _forked(self, recorded: Recorded, said: ForkRun) -> Redelivery | None:
+        run_id = run_id_of(recorded.event.id, self.agent.name)
+        known, parent = await self._store.run(run_id), await self._store.run(said.run_id)
+        assert known is not None, "its event is durable"
+        if known.change.status == "retrying":
+            return await self._delivery(recorded, recorded)
+        if not self.closed and (parent is None or known.change.status != "queued"):
+            self._leave(recorded)
+        elif not self.closed and parent is not None:
+            return await self._fork_begun(recorded, said, known, parent)
+        return None
+
+    async def _fork_begun(
+        self, recorded: Recorded, said: ForkRun, known: StoredRun, parent: StoredRun
+    ) -> Redelivery | None:
+        run_id, run = known.change.run_id, None
+        try:
+            records = records_before(parent.records, said.at)
+            self._require_possible(said, parent.change)
+        except (Invalid, Refused) as error:
+            # Whoever asked for it has the id of its run: that has an end too.
+            now_ms = self._services.clock.now_ms()
+            change = replace(known.change, status="cancelled", at_ms=now_ms, reason=str(error))
+            self._services.committer.add().runs.append(change)
+            self._leave(recorded)
+            return None
+        if self.agent.options.workflow:
+            run = await self._workflows.recalled(self.agent, recorded, known, _journal(known, records))
+            if self.closed:
+                return None
+        if said.died_ms:
+            self._settle(parent.change, f"redriven as {run_id}", said)
+        reason = signed(f"forked from {said.run_id}", said.by, said.why)
+        self._begin(known, "retrying" if run is None else "running", reason, records)
+        if run is None:
+            return await self._delivery(recorded, recorded)
+        self._leave(recorded)
+        self._workflows.go_on(run, recorded)
+        return None
+
+    def _require_possible(self, said: ForkRun, parent: RunChange) -> None:
+        if said.type not in self.lane_of:
+            raise Refused(f"{self.agent.name!r} does not take {said.type}", "declare that it does, and fork again")
+        if said.died_ms and redrive_decision(parent, said.died_ms) != "begin":
+            raise Refused(f"the dead letter of {said.run_id} was dealt with before", "see `penstock runs show`")
+
+    def _settle(self, change: RunChange, what: str, said: Said) -> None:
+        """Take the letter of a run from the list, and keep what became of it with the run."""
+        self._changed.add(change.run_id)
+        writes = self._services.committer.add()
+        writes.settled.append(change.run_id)
+        reason = signed(what, said.by, said.why, change.reason)
+        writes.runs.append(replace(change, at_ms=self._services.clock.now_ms(), reason=reason))
+
+    def _refuse(self, recorded: Recorded, change: RunChange, reason: str) -> None:
+        """End a fork that cannot begin: whoever asked for it has the id of its run."""
+        now_ms = self._services.clock.now_ms()
+        self._services.committer.add().runs.append(replace(change, status="cancelled", at_ms=now_ms, reason=reason))
+        self._leave(recorded)
+
+    async def _delivery(self, asked: Recorded, stored: Recorded) -> Redelivery:
+        event, fork = unwrapped(stored), lineage_of(stored)
+        lane = f"{event.event.tenant}/{self.lane_of[event.event.type](event)}"
+        delivery = Redelivery(self.agent, asked, stored, lane)
+        self._open[delivery.run_id] = asked.position.offset
+        self._changed.add(delivery.run_id)
+        if fork is not None and fork.dry:
+            parent = await self._store.run(fork.run_id)
+            delivery.outside = Journal(() if parent is None else parent.records)
+        return delivery
+
+
+def _added(stored: StoredRun, more: Sequence[StepRecord]) -> list[StepRecord]:
+    return [*(decode_chunk(stored.change.records) if stored.change.records else ()), *more]
+
+
+def _journal(stored: StoredRun, more: Sequence[StepRecord]) -> Journal:
+    """Return the journal of a run once `_begin` is durable."""
+    return Journal([*stored.records, *more], stored.chunks + bool(_added(stored, more)), recalled=True)
