@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +37,7 @@ from penstock.runtime.topology import Topology
 
 FILE = "penstock.toml"
 PREFIX = "PENSTOCK_"
+ALIKE = 0.75  # from where on a variable counts as a setting that is mistyped
 POSTGRES = ("postgresql", "postgres")
 
 
@@ -81,10 +83,22 @@ def settings(
         name: environment[f"{PREFIX}{name.upper()}"] for name in names if environment.get(f"{PREFIX}{name.upper()}")
     }
     given |= {name: value for name, value in (flags or {}).items() if value}
-    if unknown := sorted(given.keys() - set(names)):
-        hint = f"one of {', '.join(names)}"
-        raise Invalid("the settings", tuple(Finding(name, "is not a setting", hint) for name in unknown))
+    hint = f"one of {', '.join(names)}"
+    findings = [Finding(name, "is not a setting", hint) for name in sorted(given.keys() - set(names))]
+    if findings := [*findings, *_slips(environment, names)]:
+        raise Invalid("the settings", tuple(findings))
     return replace(Settings(), **given)
+
+
+def _slips(environment: Mapping[str, str], names: list[str]) -> list[Finding]:
+    """Find variables that are nearly a setting: one that is mistyped would be passed over without a word."""
+    rest = [name.removeprefix(PREFIX).lower() for name in environment if name.startswith(PREFIX)]
+    meant = {name: get_close_matches(name, names, 1, ALIKE) for name in rest if name not in names}
+    return [
+        Finding(f"{PREFIX}{name.upper()}", "is not a setting", f"{PREFIX}{close[0].upper()} is")
+        for name, close in meant.items()
+        if close
+    ]
 
 
 Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do
