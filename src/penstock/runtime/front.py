@@ -182,7 +182,9 @@ class Front:
         """Set a timer for an event from outside; its id is the event's."""
         topic, envelope = unplaced
         partition = self._appender.partition_of(envelope)
-        if partition not in self._appender.owned:  # it fires where it was set, and its event goes to who owns the partition
+        if (
+            partition not in self._appender.owned
+        ):  # it fires where it was set, and its event goes to who owns the partition
             partition = min(self._appender.owned, default=partition)
         timer = self.services.timers.timer(envelope.id, partition, when, unplaced)
         self.services.timers.set(timer, self.services.committer.add())
