@@ -96,6 +96,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
             try:
                 yield engine
                 await engine.drained(GRACE_S)
+                await handlings.acquit()
             except BaseException as error:  # noqa: BLE001 - the caller's own error leaves as it came, outside of any group
                 failure = error
             tasks.ending = True

@@ -24,6 +24,7 @@ from penstock.runtime.outcomes import FINAL, body_of, events_of, reason_of, requ
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
+from penstock.runtime.suspects import DEATHS_MAX, Suspects
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.workflows import Workflows
 from penstock.runtime.write_points import WritePoint
@@ -47,6 +48,7 @@ class Handlings:
         self._ready: deque[Delivery] = deque()
         self._under_way: dict[str, Delivery] = {}
         self._asking: set[str] = set()  # runs among those under way that wait for a person
+        self._suspects = Suspects(services.memory, services.committer)
         self._resting = 0  # deliveries that wait for another attempt
         self._closing = False  # whether a partition is being handed over
         self._subscriptions: dict[tuple[str, str, int], Subscription] = {}
@@ -108,6 +110,10 @@ class Handlings:
         """Whether nothing waits for another attempt, or for people, either."""
         return self.quiet and not self._resting and not self._asking
 
+    async def acquit(self) -> None:
+        """Say of what is under way that it is not to blame for the end of the process."""
+        await self._suspects.acquit()
+
     def _begin(self, delivery: Delivery) -> None:
         if delivery.agent.options.workflow:
             self._workflows.begin(delivery.agent, delivery.events[0], known=delivery.known)
@@ -155,13 +161,18 @@ class Handlings:
             duration_ms = (self._services.clock.monotonic_s() - started_s) * 1000
             self._succeeded(delivery, context, body, duration_ms)
         finally:
-            delivery.watched.over = True
             context.let_go()
-            if self._asking:
-                self._asking.discard(delivery.run_id)
-                self._services.questions.abandon(delivery.run_id)
+            self._ended(delivery)
         if self._ready:
             self._fill()
+
+    def _ended(self, delivery: Delivery) -> None:
+        delivery.watched.over = True
+        if self._asking:
+            self._asking.discard(delivery.run_id)
+            self._services.questions.abandon(delivery.run_id)
+        if self._suspects.marked and not self._tasks.ending:
+            self._suspects.survived(delivery.run_id)
 
     async def _called(self, delivery: Delivery, context: Context) -> bytes:
         agent = delivery.agent
@@ -178,6 +189,7 @@ class Handlings:
             self._workflows.waits_for_people(run_id, asking=asking)
         elif asking:
             self._asking.add(run_id)
+            self._suspects.survived(run_id)
             delivery.watched.over = True
             self._services.committer.add().runs.append(self._change(delivery, "asking", self._services.clock.now_ms()))
             self._fill()
@@ -194,10 +206,21 @@ class Handlings:
             self._failed(delivery, error)
             return False
         if wait_s <= 0:
-            return True
+            return await self._may_begin(delivery)
         del self._under_way[delivery.run_id]  # another one has its place meanwhile
         self._rest(delivery, wait_s)
         self._services.committer.add()  # whoever waits for quiet looks again after a commit
+        return False
+
+    async def _may_begin(self, delivery: Delivery) -> bool:
+        """Give up on what killed the process too often; False when it was."""
+        deaths = await self._suspects.deaths(delivery, self._subscription(delivery))
+        if deaths < DEATHS_MAX:
+            return True
+        reason = f"the process died {deaths} times while it was handled"
+        _log.error("run %s is given up: %s", delivery.run_id, reason)
+        del self._under_way[delivery.run_id]
+        self._give_up(delivery, reason)
         return False
 
     async def _recall(self, delivery: Delivery) -> float:
@@ -270,9 +293,13 @@ class Handlings:
             wait_s = retry.wait_s(delivery.attempt, clock.random())
             self._try_later(delivery, reason, wait_s)
             return
+        self._give_up(delivery, reason)
+
+    def _give_up(self, delivery: Delivery, reason: str) -> None:
+        """Take a batch apart, so that only the event that is to blame is given up on; bury a single event."""
         subscription = self._subscription(delivery)
         if isinstance(subscription.lanes, BatchLane) and len(delivery.events) > 1:
-            change = self._change(delivery, "failed", clock.now_ms())
+            change = self._change(delivery, "failed", self._services.clock.now_ms())
             change.reason = f"taken apart: {reason}"
             self._services.committer.add().runs.append(change)
             subscription.lanes.take_apart(delivery)

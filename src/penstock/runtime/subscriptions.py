@@ -34,6 +34,7 @@ class Subscription:
         self.behind = True  # until it is open, nothing is delivered
         self.closed = False
         self.known_to = 0  # up to this offset the store may know something of a run
+        self.met: set[str] = set()  # lanes of which a known event was handled again
         self.on_skipped: Callable[[Subscription], object] = _nobody  # progress was made without a handling
         self.on_caught_up: Callable[[], object] = _nobody
         self.lane_of: dict[str, Callable[[Recorded], str]] = {}

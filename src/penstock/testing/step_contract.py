@@ -19,6 +19,7 @@ from penstock.ports.store import Store
 from penstock.runtime.context import Context
 from penstock.runtime.engine import Engine
 from penstock.runtime.questions import questions_of
+from penstock.runtime.suspects import DEATHS_MAX
 from penstock.runtime.workflow_context import WorkflowContext
 from penstock.testing.engine_trial import Disk, Order, Receipt, engine_of, killed
 
@@ -297,3 +298,36 @@ class StepContract:
             assert await told(engine) == 41
             assert await store.values("default", ":steps", "o1:serve") == {}
         assert seen == [None, {"row": 41}]
+
+    async def test_c6_an_event_that_kills_the_process_each_time_is_given_up(self, disk: Disk) -> None:
+        """A poison message is bounded even when nobody survives it (zammad-ai #310)."""
+        handled: list[int] = []
+        deaths = 0
+        reached = asyncio.Event()
+
+        async def serve(order: Order) -> Receipt:
+            if order.number == 0:
+                reached.set()
+                await asyncio.Event().wait()  # killed here
+            handled.append(order.number)
+            return Receipt(customer=order.customer, number=order.number)
+
+        async def until_deadly(engine: Engine) -> None:
+            if not deaths:
+                await engine.send_many([Order(customer="a", number=number) for number in range(3)])
+            waiting = [asyncio.ensure_future(each) for each in (reached.wait(), engine.settled(TOLD_S))]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for each in waiting:
+                each.cancel()
+
+        while not handled and deaths < 2 * DEATHS_MAX:
+            reached.clear()
+            await killed(disk, serve, do=until_deadly)
+            deaths += 1
+        async with engine_of(disk, serve) as (engine, store):
+            assert await engine.settled(TOLD_S)
+            (letter,) = await store.dead_letters()
+            assert await store.values("default", ":steps", letter.run_id) == {}
+        assert letter.reason == f"the process died {DEATHS_MAX} times while it was handled"
+        assert sorted(set(handled)) == [1, 2]
+        assert deaths == DEATHS_MAX + 2  # the first death is not counted: a write for each handling would be dear
