@@ -14,6 +14,7 @@ from penstock.core.agents.declaration import Agent, Handler, Options, declare, d
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.agents.unit import DeadLetter
+from penstock.core.events.envelope import event_of
 from penstock.core.events.event import Event
 from penstock.core.timing.plans import EventMaker, Plan, PlanOptions, planned
 from penstock.core.timing.schedule_events import SchedulePaused, ScheduleResumed, ScheduleTriggered
@@ -276,8 +277,9 @@ class Running:
         "done": it happened, and returned `value`; "retry": call the tool again; "fail": the step has failed.
         """
         said = Decide.checked({"run_id": run_id, "step": step, "outcome": outcome, "value": value, "by": by})
-        await self.engine.services.questions.require_asked(tenant, run_id, step)
-        return await self.engine.send(said, tenant=tenant)
+        change = await self.engine.services.questions.require_asked(tenant, run_id, step)
+        # The run's own key, so that the worker hears it who waits for it.
+        return await self.engine.send(said, tenant=tenant, key=change.key or event_of(run_id)[0])
 
     async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
         """Return the newest dead letters: events that agents gave up on, and why."""

@@ -96,7 +96,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
             try:
                 yield engine
                 await engine.drained(GRACE_S)
-                await handlings.acquit()
+                await engine.acquit()
             except BaseException as error:  # noqa: BLE001 - the caller's own error leaves as it came, outside of any group
                 failure = error
             tasks.ending = True
@@ -212,6 +212,10 @@ class Engine(Front):
         """Wait until no handler runs and everything is durable; what waits goes on at the next start."""
         self.services.streams.flush()
         return await self._until(lambda: self._handlings.quiet, within_s)
+
+    async def acquit(self) -> None:
+        """The process ends as it should: what is under way is not to blame."""
+        await self._handlings.acquit()
 
     async def caught_up(self, agent: str) -> None:
         """Wait until an agent is durably done with every event that was appended so far."""

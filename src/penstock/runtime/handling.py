@@ -70,15 +70,17 @@ class Handlings:
         self._closing = any(each.closed for each in self._subscriptions.values())
 
     def is_busy(self, partition: int) -> bool:
-        """Whether anything of a partition, which is being closed, is being handled."""
+        """Whether anything of a partition, which is being closed, is being handled, but by people."""
         self._closing = True
-        return any(each.partition == partition for each in self._under_way.values())
+        busy = (each for run_id, each in self._under_way.items() if run_id not in self._asking)
+        return any(each.partition == partition for each in busy)
 
     def drop(self, partition: int) -> None:
         """Cut off what is under way in a partition: its next owner does it."""
         dropped = [each for each in self._under_way.values() if each.partition == partition]
         for delivery in dropped:
             del self._under_way[delivery.run_id]
+            self._asking.discard(delivery.run_id)
             delivery.dropped = True
             if delivery.task is not None:
                 delivery.task.cancel()

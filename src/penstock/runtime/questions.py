@@ -92,11 +92,12 @@ class Questions:
         for future in self._waiting.get(run_id, {}).values():
             future.cancel()
 
-    async def require_asked(self, tenant: str, run_id: str, step: str) -> None:
-        """Raise `Missing` unless the step waits for a decision."""
+    async def require_asked(self, tenant: str, run_id: str, step: str) -> RunChange:
+        """Return the run of a step that waits for a decision, or raise `Missing`."""
         stored = await self._store.run(run_id)
         if stored is None or stored.change.tenant != tenant or step not in open_questions(stored.records):
             raise Missing(f"a question about step {step!r} of run {run_id!r}", "see `penstock questions list`")
+        return stored.change
 
     async def listed(self, *, tenant: str | None = None, limit: int = 50) -> list[Question]:
         """Return the steps that wait for people."""

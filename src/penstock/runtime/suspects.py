@@ -67,7 +67,11 @@ class Suspects:
             await turn.acquire()
         notes.write(name, msgspec.msgpack.encode(deaths + 1))
         self.marked[delivery.run_id] = Marked(notes, name, deaths, turn)
-        await self._committer.durable()
+        try:
+            await self._committer.durable()
+        except asyncio.CancelledError:  # it is another worker's now
+            self.survived(delivery.run_id)
+            raise
         return deaths
 
     def survived(self, run_id: str) -> None:

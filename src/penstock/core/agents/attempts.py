@@ -3,13 +3,13 @@
 It is one more record of the run's journal, under the step's id with `/open`: the newest counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from penstock.core.agents.journal import StepRecord, decode_value
+from penstock.core.agents.journal import StepRecord, decode_value, standing
 from penstock.core.agents.policy import Retry
 from penstock.core.agents.tools import Reconcile, Skip, ToolOptions
 
@@ -70,9 +70,9 @@ def unsettled(options: ToolOptions, known: OpenStep, reason: str, now_ms: int, c
     return replace(missed(options, known, reason, now_ms, chance), begun=options.begins)
 
 
-def open_questions(records: Iterable[StepRecord]) -> dict[str, OpenStep]:
+def open_questions(records: Sequence[StepRecord]) -> dict[str, OpenStep]:
     """Return the steps of a journal that wait for a person, by their ids."""
-    newest = {record.step: record.value for record in records}
+    newest = {record.step: record.value for record in standing(records)}
     opened = {
         step.removesuffix(OPEN): decode_value(value, OpenStep)
         for step, value in newest.items()
