@@ -18,6 +18,7 @@ from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import Passage
 from penstock.core.timing.plans import Plan, scheduled_events
 from penstock.errors import Finding, Invalid, Missing
+from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
@@ -136,7 +137,8 @@ async def opened(
         embedder = await _embedder(chosen.embedder, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
-        parts = Parts(declared.name, topology, RetryingStore(store, clock), clock, models, embedder, indexes)
+        whole = OffloadingStore(RetryingStore(store, clock), clock)
+        parts = Parts(declared.name, topology, whole, clock, models, embedder, indexes)
         if schedules is not None:
             schedules.over(parts.store, topology)
         yield replace(parts, schedules=schedules)
@@ -166,7 +168,7 @@ def opened_catalog(url: str) -> Generator[Catalog]:
     if scheme in POSTGRES:
         from penstock.adapters.postgres.reader import open_postgres_reader
 
-        yield open_postgres_reader(url)
+        yield OffloadedCatalog(open_postgres_reader(url))
         return
     if scheme != "sqlite" or not rest:
         hint = "ask the running app over HTTP instead: GET /v1/runs"
@@ -174,7 +176,7 @@ def opened_catalog(url: str) -> Generator[Catalog]:
     from penstock.adapters.sqlite.reader import open_sqlite_reader
 
     with open_sqlite_reader(_path(rest)) as reader:
-        yield reader
+        yield OffloadedCatalog(reader)
 
 
 async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) -> tuple[Store, Index | None]:

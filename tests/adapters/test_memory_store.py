@@ -4,6 +4,7 @@ import pytest
 
 from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.unit import Writes
+from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import recorded
 from penstock.testing.inbox_contract import InboxContract
@@ -22,6 +23,7 @@ class TestMemoryStore(
     TimerStoreContract,
     WorkersContract,
     InboxContract,
+    BlobStoreContract,
 ):
     @pytest.fixture
     def store(self):

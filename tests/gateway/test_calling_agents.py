@@ -7,6 +7,7 @@ from penstock import App
 from penstock.core.events.envelope import emitted_id
 from penstock.errors import Fenced, Unavailable
 from penstock.gateway import let_go, web_app
+from penstock.runtime.appending import EVENT_BYTES_MAX
 
 ASK = {"session_id": "s1", "text": "why?"}
 ANSWERED = {"session_id": "s1", "text": "WHY?"}
@@ -167,11 +168,11 @@ async def test_a_tenant_has_a_plain_name(client, tenant):
 
 async def test_a_body_above_the_limit_is_refused_whatever_it_announces(client):
     async def unannounced():
-        for _ in range(20):
-            yield b"x" * 100_000
+        for _ in range(18):
+            yield b"x" * 1_000_000
 
     headers = {"Content-Type": "application/json"}
-    for content in (b"x" * 2_000_000, unannounced()):
+    for content in (b"x" * 18_000_000, unannounced()):
         document = problem(
             await client.post("/v1/agents/answer", content=content, headers=headers), 413, "limit-reached"
         )
@@ -179,7 +180,7 @@ async def test_a_body_above_the_limit_is_refused_whatever_it_announces(client):
 
 
 async def test_an_event_above_the_engine_s_limit_is_refused(client):
-    problem(await client.post("/v1/agents/answer", json={**ASK, "text": "x" * 1_050_000}), 413, "limit-reached")
+    problem(await client.post("/v1/agents/answer", json={**ASK, "text": "x" * EVENT_BYTES_MAX}), 413, "limit-reached")
 
 
 @pytest.mark.parametrize("failure", [Unavailable("sqlite", "commit"), Fenced("desk", 1)])

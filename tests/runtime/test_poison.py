@@ -7,7 +7,8 @@ import pytest
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.core.events.envelope import emitted_id
 from penstock.errors import Invalid, LimitReached, Refused, RunFailed
-from penstock.runtime.context import Context
+from penstock.runtime.context import VALUE_BYTES_MAX, Context
+from penstock.runtime.outcomes import RESULT_BYTES_MAX
 from penstock.testing.engine_trial import Order, Receipt, engine_of
 
 HALF = "half \ud800"
@@ -86,7 +87,7 @@ async def test_c6_a_value_whose_name_cannot_be_stored_is_refused_where_it_is_set
 
 async def test_c9_a_value_is_bounded(disk):
     async def trouble(ctx: Context) -> None:
-        await ctx.values.set("big", b"0" * (4 * 1024 * 1024))
+        await ctx.values.set("big", b"0" * VALUE_BYTES_MAX)
 
     assert (await reason_of(disk, trouble)).startswith("LimitReached")
 
@@ -114,7 +115,7 @@ async def test_c6_a_step_whose_name_cannot_be_stored_is_refused_before_it_begins
 
 async def test_c9_what_a_handler_returns_is_bounded(disk):
     async def serve(order: Order) -> bytes | None:
-        return b"0" * 17_000_000 if order.number == 0 else None
+        return b"0" * RESULT_BYTES_MAX if order.number == 0 else None
 
     async with engine_of(disk, serve) as (engine, store):
         with pytest.raises(RunFailed, match="LimitReached"):

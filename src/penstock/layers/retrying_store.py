@@ -14,6 +14,7 @@ from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Unavailable
+from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
@@ -123,6 +124,12 @@ class RetryingStore:
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return await self._patiently(lambda: self._inner.streams(tenant, run_id))
+
+    async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return await self._patiently(lambda: self._inner.blobs(digests))
+
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
+        return await self._patiently(lambda: self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit))
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, self._patience.attempts_max):

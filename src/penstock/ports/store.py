@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from penstock.ports.blobs import BlobStore
 from penstock.ports.inbox import Inbox
 from penstock.ports.log import EventLog
 from penstock.ports.state import RunCatalog, StateStore
@@ -10,5 +11,5 @@ from penstock.ports.timers import TimerStore
 from penstock.ports.workers import Workers
 
 
-class Store(EventLog, StateStore, RunCatalog, StreamStore, TimerStore, Workers, Inbox, Protocol):
+class Store(EventLog, StateStore, RunCatalog, StreamStore, TimerStore, BlobStore, Workers, Inbox, Protocol):
     """All these ports in one; it keeps the contracts of each."""

@@ -14,7 +14,7 @@ from penstock.errors import LimitReached, Refused
 from penstock.runtime.topology import Topology
 
 DEPTH_MAX = 64
-EVENT_BYTES_MAX = 1024 * 1024
+EVENT_BYTES_MAX = 16 * 1024 * 1024
 KEY_BYTES_MAX = 1024
 ID_BYTES_MAX = 16 * 1024
 Appended = Callable[[Recorded], None]

@@ -327,7 +327,7 @@ class Values:
         return plain if to is Any else shaped(plain, to)
 
     async def set(self, name: str, value: Any) -> None:
-        """Set a value when this handling is committed; None removes it. `LimitReached` beyond 4 MiB."""
+        """Set a value when this handling is committed; None removes it. `LimitReached` beyond 64 MiB."""
         if not storable("the name of a value", name, NAME_BYTES_MAX):
             raise Refused("the name of a value is empty", "name it")
         body = None if value is None else encode_value(value, name)

@@ -69,12 +69,17 @@ class Delivery:
 Start = Callable[[Delivery], None]
 
 
+def weight(recorded: Recorded) -> int:
+    """Return how many places in memory an event takes: one, and one more for each 64 KiB of its data."""
+    return 1 + (len(recorded.event.data) >> 16)
+
+
 class Lanes(Protocol):
     """The deliveries of one agent."""
 
     @property
     def held(self) -> int:
-        """How many events are in memory: under way, or waiting for their turn, a place or another attempt."""
+        """How many events are in memory, by weight: under way, or waiting for their turn, a place or another attempt."""
         ...
 
     def offer(self, delivery: Delivery) -> None:
@@ -95,7 +100,7 @@ class KeyLanes:
         self.held = 0
 
     def offer(self, delivery: Delivery) -> None:
-        self.held += 1
+        self.held += weight(delivery.events[0])
         lane = delivery.lane
         if lane not in self._lanes:
             self._lanes[lane] = None
@@ -107,7 +112,7 @@ class KeyLanes:
         queue.append(delivery)
 
     def finished(self, delivery: Delivery) -> None:
-        self.held -= 1
+        self.held -= weight(delivery.events[0])
         queue = self._lanes[delivery.lane]
         if queue:
             self._start(queue.popleft())
@@ -130,14 +135,14 @@ class BatchLane:
         self.held = 0
 
     def offer(self, delivery: Delivery) -> None:
-        self.held += 1
+        self.held += weight(delivery.events[0])
         self._queue.append(delivery)
         if not self._busy:
             self._busy = True
             self._soon(self._next)  # what else arrives in this tick belongs to the same batch
 
     def finished(self, delivery: Delivery) -> None:
-        self.held -= len(delivery.events)
+        self.held -= sum(map(weight, delivery.events))
         self._next()
 
     def take_apart(self, delivery: Delivery) -> None:

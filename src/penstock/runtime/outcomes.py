@@ -13,7 +13,7 @@ from penstock.errors import Invalid, LimitReached, Missing, Refused, StepFailed
 
 FINAL = (Invalid, LimitReached, Missing, Refused, StepFailed)  # trying again gives the same answer
 REASON_CHARS_MAX = 4000
-RESULT_BYTES_MAX = 16 * 1024 * 1024
+RESULT_BYTES_MAX = 64 * 1024 * 1024
 _OURS = Path(__file__).parents[1]
 _PYTHONS = Path(asyncio.__file__).parents[1]
 _json = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json")).encode

@@ -9,6 +9,7 @@ from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
+from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.store import Store
@@ -117,6 +118,14 @@ class FaultyStore:
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return await self._over("streams", lambda: self._inner.streams(tenant, run_id))
+
+    async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return await self._over("blobs", lambda: self._inner.blobs(digests))
+
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
+        return await self._over(
+            "sweeping", lambda: self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit)
+        )
 
     async def _over(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
         faults = self._faults

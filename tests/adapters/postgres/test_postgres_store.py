@@ -7,6 +7,7 @@ import pytest
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.postgres.store import open_postgres_store
 from penstock.layers.retrying_store import RetryingStore
+from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.engine_contract import EngineContract
 from penstock.testing.engine_stream_contract import EngineStreamContract
@@ -42,6 +43,7 @@ class TestPostgresStore(
     StreamStoreContract,
     WorkersContract,
     InboxContract,
+    BlobStoreContract,
 ):
     @pytest.fixture
     def store(self, store):
@@ -60,7 +62,9 @@ class TestPostgresStore(
         return reopened
 
 
-class TestRetryingPostgresStore(EventLogContract, StateStoreContract, TimerStoreContract, StreamStoreContract):
+class TestRetryingPostgresStore(
+    EventLogContract, StateStoreContract, TimerStoreContract, StreamStoreContract, BlobStoreContract
+):
     @pytest.fixture
     def store(self, store):
         return RetryingStore(store, SystemClock())

@@ -15,6 +15,7 @@ from penstock.adapters.sqlite.schema import FORMAT, TOPICS_MAX
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.core.agents.unit import Writes
 from penstock.errors import Fenced, Invalid, LimitReached, Refused, Unavailable
+from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import (
     NOW_MS,
@@ -68,7 +69,7 @@ async def reopened(path, tmp_path):
 
 
 class TestSqliteStore(
-    EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract, StreamStoreContract
+    EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract, StreamStoreContract, BlobStoreContract
 ):
     @pytest.fixture
     def store(self, store):

@@ -6,62 +6,24 @@ checks what a real backend would refuse, and serves as the plain statement of wh
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from penstock.adapters.memory.blobs import sweep_blobs, write_blobs
+from penstock.adapters.memory.disk import PARTITION, Disk, Member
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
+from penstock.core.events.blobs import whole
 from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, Refused
+from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
-PARTITION = 0
-Log = dict[tuple[str, int], list[Recorded]]
-
-
-@dataclass
-class Member:
-    """A claim that has not ended."""
-
-    claim: Claim
-    alone: bool
-    seen_ms: int
-    number: int = 0
-
-
-@dataclass
-class Disk:
-    """What was committed, and who is told of it."""
-
-    claim: Claim = field(default_factory=lambda: Claim("", 0))  # the newest one
-    members: dict[int, Member] = field(default_factory=dict[int, Member])
-    owners: dict[int, int] = field(default_factory=lambda: {PARTITION: 0})
-    waiting: dict[int, Sent] = field(default_factory=dict[int, Sent])
-    sent: int = 0  # how many events have waited so far
-    watchers: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
-    logs: Log = field(default_factory=dict[tuple[str, int], list[Recorded]])
-    ids: dict[str, Recorded] = field(default_factory=dict[str, Recorded])
-    runs: dict[str, RunChange] = field(default_factory=dict[str, RunChange])
-    chunks: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
-    sessions: dict[tuple[str, str], list[tuple[int, int, int, bytes]]] = field(
-        default_factory=dict[tuple[str, str], list[tuple[int, int, int, bytes]]]
-    )
-    values: dict[tuple[str, str, str], dict[str, bytes]] = field(
-        default_factory=dict[tuple[str, str, str], dict[str, bytes]]
-    )
-    progress: dict[tuple[str, str, int], Progress] = field(default_factory=dict[tuple[str, str, int], Progress])
-    dead: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
-    timers: dict[str, Timer] = field(default_factory=dict[str, Timer])
-    streams: dict[str, dict[str, list[StreamChunk]]] = field(default_factory=dict[str, dict[str, list[StreamChunk]]])
-
-    def log(self, topic: str) -> list[Recorded]:
-        """Return the events of a topic, partition by partition."""
-        return [each for which in sorted(self.logs) if which[0] == topic for each in self.logs[which]]
+__all__ = ["PARTITION", "Disk", "MemoryStore"]
 
 
 class MemoryStore:
@@ -195,6 +157,7 @@ class MemoryStore:
             disk.waiting.pop(each, None)
         self._write_runs(writes)
         self._write_memory(writes)
+        write_blobs(disk, writes)
         for done in writes.progress:
             disk.progress[done.agent, done.topic, done.partition] = Progress(done.low, done.above)
         for each in writes.timers:
@@ -227,7 +190,7 @@ class MemoryStore:
     async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
         history = History()
         for number, _, expires_ms, body in self.disk.sessions.get((tenant, session), []):
-            messages = decode_messages(body)
+            messages = decode_messages(whole(body, self.disk.blobs, f"the session {session!r}"))
             history.number = number
             history.add(messages if expires_ms > now_ms else [])
             history.number = number + len(messages)
@@ -296,6 +259,14 @@ class MemoryStore:
             for name, chunks in found
             if (last := chunks[-1]).tenant == tenant
         ]
+
+    # the blobs
+
+    async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return {digest: self.disk.blobs[digest] for digest in digests if digest in self.disk.blobs}
+
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
+        return sweep_blobs(self.disk, before_ms, after, limit)
 
     def _wake(self) -> None:
         for wake in tuple(self.disk.watchers):  # one who is woken may stop watching

@@ -3,10 +3,10 @@
 Each question has a connection of its own, made and closed within it, so that a reader can be opened outside of any loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from penstock.adapters.postgres import reading, stream_rows, timers
+from penstock.adapters.postgres import blobs, reading, stream_rows, timers
 from penstock.adapters.postgres.address import Address, address_of
 from penstock.adapters.postgres.database import Connection, Work, connected, load
 from penstock.adapters.postgres.schema import FORMAT, format_of
@@ -62,6 +62,10 @@ class PostgresReader:
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return await self._ask(lambda each: stream_rows.streams(each, tenant, run_id))
+
+    async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return digest -> value of those large values that are there."""
+        return await self._ask(lambda each: blobs.blobs(each, digests))
 
     async def _ask(self, question: Work[T]) -> T:
         async def answered(connection: Connection) -> T:

@@ -5,12 +5,14 @@ from typing import Any
 
 import msgspec
 
+from penstock.adapters.postgres.blobs import blobs
 from penstock.adapters.postgres.database import Connection
 from penstock.adapters.postgres.schema import OFFSET_MAX, PARTITIONS_MAX
 from penstock.adapters.postgres.texts import digest, stored, told
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange
+from penstock.core.events.blobs import found_in, reference_in
 from penstock.core.events.codec import decode
 from penstock.core.events.envelope import Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
@@ -114,6 +116,8 @@ async def history(connection: Connection, tenant: str, session: str, now_ms: int
     found = History()
     for _, _, expires_ms, body in reversed(rows):
         if expires_ms > now_ms:
+            if (reference := reference_in(body)) is not None:
+                body = found_in(await blobs(connection, [reference.digest]), reference, f"the session {session!r}")  # noqa: PLW2901
             found.add(decode_messages(body))
     found.number = rows[0][0] + rows[0][1] if rows else 0
     return found

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Map
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from penstock.adapters.postgres import reading, stream_rows, timers, workers
+from penstock.adapters.postgres import blobs, reading, stream_rows, timers, workers
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
 from penstock.adapters.postgres.listening import Watchers, open_watchers
@@ -25,6 +25,7 @@ from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, LimitReached
+from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
@@ -48,7 +49,7 @@ async def open_postgres_store(dsn: str, *, schema: str | None = None) -> AsyncGe
 
 
 class PostgresStore:
-    """An `EventLog`, `StateStore` and `RunCatalog` in one schema of one database."""
+    """An `EventLog`, `StateStore`, `RunCatalog` and `BlobStore` in one schema of one database."""
 
     def __init__(self, database: Database, watchers: Watchers) -> None:
         self._database = database
@@ -203,6 +204,14 @@ class PostgresStore:
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return await self._database.ask("streams", lambda each: stream_rows.streams(each, tenant, run_id))
+
+    # the blobs
+
+    async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return await self._database.ask("blobs", lambda each: blobs.blobs(each, digests))
+
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
+        return await self._database.transact("sweeping", lambda each: blobs.sweep(each, before_ms, after, limit))
 
     async def _number(self, names: set[str]) -> None:
         """Learn the numbers of topics, and give one to each that is new."""

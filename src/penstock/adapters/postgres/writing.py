@@ -15,6 +15,7 @@ from penstock.adapters.postgres import timers
 from penstock.adapters.postgres.texts import digest, stored
 from penstock.adapters.postgres.workers import SEND, SEND_TYPES, sent_rows
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
+from penstock.core.events.blobs import packed_owner
 from penstock.core.events.codec import encode
 from penstock.core.events.envelope import Recorded
 from penstock.core.sessions.history import MESSAGES_MAX
@@ -85,6 +86,17 @@ _PARTS = {
     ),
     "sent": _Part(SEND, SEND_TYPES),
     "received": _Part("DELETE FROM inbox USING {rows} u (number) WHERE inbox.number = u.number", ("bigint",)),
+    # An update of nothing: it holds the row until the commit ends, so that no sweep takes what the commit refers to (B4).
+    "blobs": _Part(
+        """INSERT INTO blob (digest, size, body) SELECT u.* FROM {rows} u ORDER BY 1
+        ON CONFLICT (digest) DO UPDATE SET size = excluded.size""",
+        ("bytea", "bigint", "bytea"),
+    ),
+    "blob_uses": _Part(
+        """INSERT INTO blob_use (digest, place, owner, at_ms) SELECT u.* FROM {rows} u ORDER BY 1, 2
+        ON CONFLICT (digest, place) DO UPDATE SET at_ms = excluded.at_ms""",
+        ("bytea", "bytea", "bytea", "bigint"),
+    ),
 }
 _FENCE = """
 WITH mine AS (
@@ -178,6 +190,8 @@ def _rows(writes: Writes, topics: Mapping[str, int]) -> dict[str, Rows]:
         ],
         "sent": sent_rows(writes.sent),
         "received": [(number,) for number in writes.received],
+        "blobs": [(blob.digest, len(blob.body), blob.body) for blob in writes.blobs],
+        "blob_uses": [(use.digest, digest(*use.owner), packed_owner(use.owner), use.at_ms) for use in writes.blob_uses],
     }
 
 

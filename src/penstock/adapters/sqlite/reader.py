@@ -1,12 +1,12 @@
 """A store's file as people read it, beside the process that runs on it: it takes no claim and writes nothing."""
 
 import sqlite3
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from penstock.adapters.sqlite import reading, stream_rows, timers
+from penstock.adapters.sqlite import blobs, reading, stream_rows, timers
 from penstock.adapters.sqlite.schema import FORMAT, translated
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.unit import DeadLetter, RunChange
@@ -78,6 +78,10 @@ class SqliteReader:
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return self._ask(lambda: stream_rows.streams(self._connection, tenant, run_id), "streams")
+
+    async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return digest -> value of those large values that are there."""
+        return self._ask(lambda: blobs.blobs(self._connection, digests), "blobs")
 
     def _ask(self, query: Callable[[], T], operation: str) -> T:
         try:

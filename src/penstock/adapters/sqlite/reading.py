@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
+from penstock.adapters.sqlite.blobs import blobs
 from penstock.adapters.sqlite.schema import OFFSET_MAX, PARTITIONS_MAX, parts_of, place_of
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.unit import DeadLetter, RunChange
+from penstock.core.events.blobs import found_in, reference_in
 from penstock.core.events.codec import decode
 from penstock.core.events.envelope import Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
@@ -85,6 +87,8 @@ def history(connection: sqlite3.Connection, tenant: str, session: str, now_ms: i
     found = History()
     for _, _, expires_ms, body in reversed(rows):
         if expires_ms > now_ms:
+            if (reference := reference_in(body)) is not None:
+                body = found_in(blobs(connection, [reference.digest]), reference, f"the session {session!r}")  # noqa: PLW2901
             found.add(decode_messages(body))
     found.number = rows[0][0] + rows[0][1] if rows else 0
     return found

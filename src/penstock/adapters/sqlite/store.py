@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from penstock.adapters.sqlite import reading, stream_rows, timers, workers
+from penstock.adapters.sqlite import blobs, reading, stream_rows, timers, workers
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
 from penstock.adapters.sqlite.waking import Wakes
@@ -30,6 +30,7 @@ from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced
+from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
@@ -72,7 +73,7 @@ async def open_sqlite_store(path: Path, *, shared: bool = False) -> AsyncGenerat
 
 
 class SqliteStore:
-    """An `EventLog`, `StateStore` and `RunCatalog` in one file."""
+    """An `EventLog`, `StateStore`, `RunCatalog` and `BlobStore` in one file."""
 
     def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self._writer = writer
@@ -259,6 +260,14 @@ class SqliteStore:
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return self._ask(lambda: stream_rows.streams(self._reader, tenant, run_id), "streams")
+
+    # the blobs
+
+    async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return self._ask(lambda: blobs.blobs(self._reader, digests), "blobs")
+
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
+        return await self.transact(lambda each: blobs.sweep_blobs(each, before_ms, after, limit), "sweeping")
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction") -> T:
         """Run `work` within one transaction, in the writer's thread, and return once it is durable."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.adapters.sqlite import timers, workers
+from penstock.adapters.sqlite import blobs, timers, workers
 from penstock.adapters.sqlite.schema import TOPICS_MAX, place_of
 from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.unit import (
@@ -145,5 +145,7 @@ _PARTS: tuple[tuple[str, Callable[[sqlite3.Connection, Topics, Any], None]], ...
     ("timers", lambda connection, _, writes: timers.write(connection, writes)),
     ("settled", _settle),
     ("dead", _write_dead),
+    ("blobs", lambda connection, _, new: blobs.write_blobs(connection, new)),
+    ("blob_uses", lambda connection, _, uses: blobs.write_uses(connection, uses)),
     ("sent", lambda connection, _, events: workers.submit(connection, events)),
 )

@@ -14,8 +14,8 @@ from msgspec import Raw, Struct
 
 from penstock.errors import Finding, Invalid, LimitReached
 
-STEP_BYTES_MAX = 4 * 1024 * 1024
 FORGOTTEN = "~forgotten"  # no step of a user: those end in a number
+STEP_BYTES_MAX = 64 * 1024 * 1024
 
 
 class StepRecord(Struct, frozen=True, array_like=True):

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.progress import Ranges
+from penstock.core.events.blobs import Blob, BlobUse
 from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.timing.timers import TimerWrite
@@ -108,3 +109,5 @@ class Writes(Struct):
     sent: list[Sent] = field(default_factory=list[Sent])
     received: list[int] = field(default_factory=list[int])  # numbers in the inbox whose events are among `events`
     settled: list[str] = field(default_factory=list[str])  # runs whose dead letter is dealt with; done before `dead`
+    blobs: list[Blob] = field(default_factory=list[Blob])
+    blob_uses: list[BlobUse] = field(default_factory=list[BlobUse])

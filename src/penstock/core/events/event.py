@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from penstock.core.events.blobs import require_whole
 from penstock.errors import Finding, Invalid
 
 
@@ -56,6 +57,7 @@ class Event(BaseModel):
         try:
             return cls.__pydantic_validator__.validate_json(data)
         except ValidationError as error:
+            require_whole(data, f"the data of {cls.type_}")
             raise Invalid(f"the data of {cls.type_}", findings_of(error)) from error
 
     @classmethod

@@ -1,0 +1,57 @@
+"""What was committed, and who is told of it: what would lie on a disk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from penstock.core.agents.pieces import StreamChunk
+from penstock.core.agents.progress import Progress
+from penstock.core.agents.unit import DeadLetter, RunChange, Sent
+from penstock.core.events.blobs import Owner
+from penstock.core.events.envelope import Recorded
+from penstock.core.timing.timers import Timer
+from penstock.ports.state import Claim
+
+PARTITION = 0
+Log = dict[tuple[str, int], list[Recorded]]
+
+
+@dataclass
+class Member:
+    """A claim that has not ended."""
+
+    claim: Claim
+    alone: bool
+    seen_ms: int
+    number: int = 0
+
+
+@dataclass
+class Disk:
+    """What was committed, and who is told of it."""
+
+    claim: Claim = field(default_factory=lambda: Claim("", 0))  # the newest one
+    members: dict[int, Member] = field(default_factory=dict[int, Member])
+    owners: dict[int, int] = field(default_factory=lambda: {PARTITION: 0})
+    waiting: dict[int, Sent] = field(default_factory=dict[int, Sent])
+    sent: int = 0  # how many events have waited so far
+    watchers: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    logs: Log = field(default_factory=dict[tuple[str, int], list[Recorded]])
+    ids: dict[str, Recorded] = field(default_factory=dict[str, Recorded])
+    runs: dict[str, RunChange] = field(default_factory=dict[str, RunChange])
+    chunks: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
+    sessions: dict[tuple[str, str], list[tuple[int, int, int, bytes]]] = field(
+        default_factory=dict[tuple[str, str], list[tuple[int, int, int, bytes]]]
+    )
+    values: dict[tuple[str, str, str], dict[str, bytes]] = field(
+        default_factory=dict[tuple[str, str, str], dict[str, bytes]]
+    )
+    progress: dict[tuple[str, str, int], Progress] = field(default_factory=dict[tuple[str, str, int], Progress])
+    dead: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
+    timers: dict[str, Timer] = field(default_factory=dict[str, Timer])
+    streams: dict[str, dict[str, list[StreamChunk]]] = field(default_factory=dict[str, dict[str, list[StreamChunk]]])
+    blobs: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    blob_uses: dict[bytes, dict[Owner, int]] = field(default_factory=dict[bytes, dict[Owner, int]])
+
+    def log(self, topic: str) -> list[Recorded]:
+        """Return the events of a topic, partition by partition."""
+        return [each for which in sorted(self.logs) if which[0] == topic for each in self.logs[which]]
