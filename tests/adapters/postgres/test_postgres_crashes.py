@@ -1,10 +1,7 @@
 """What only a server and its clients can do: be killed, restarted, cut off, cancelled."""
 
 import asyncio
-import subprocess
-import sys
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 from postgres_server import ask, schema_of
@@ -13,6 +10,7 @@ from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import CLOSE_S
 from penstock.adapters.postgres.listening import open_watchers
+from penstock.adapters.postgres.schema import TOPICS_MAX
 from penstock.adapters.postgres.store import open_postgres_store
 from penstock.core.agents.unit import Writes
 from penstock.errors import Fenced, Unavailable
@@ -20,18 +18,15 @@ from penstock.layers.retrying_store import RetryingStore
 from penstock.runtime.context import Context
 from penstock.testing.commits import (
     change,
-    expect_nothing_of_each,
     expect_one_of_each,
-    ids_in_log,
     one_of_each,
     recorded,
-    steps,
 )
+from penstock.testing.durable_contract import DurableStoreContract
 from penstock.testing.engine_trial import Order, Receipt, engine_of
 from penstock.testing.log_contract import made
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
-COMMIT_LOOP = Path(__file__).parent / "commit_loop.py"
 
 
 @pytest.fixture
@@ -40,75 +35,14 @@ async def store(url):
         yield opened
 
 
-# killed clients
+class TestPostgresOutlivesItsProcesses(DurableStoreContract):
+    @pytest.fixture
+    def address(self, url):
+        return url
 
-
-@pytest.mark.parametrize("commits", [1, 25, 300])
-async def test_what_a_killed_process_acknowledged_is_there(url, server, commits):
-    acknowledged = await killed_in_a_loop(url, server, after=commits)
-    assert acknowledged >= commits
-    async with open_postgres_store(url) as store:
-        await expect_whole(store, at_least=acknowledged)
-
-
-async def test_a_process_killed_between_commits_leaves_exactly_what_it_acknowledged(url):
-    with worker(url, pause="pause") as process:
-        for number in range(1, 6):
-            assert int(process.stdout.readline()) == number
-            process.stdin.write("\n" if number < 5 else "")
-            process.stdin.flush()
-        process.kill()
-    async with open_postgres_store(url) as store:
-        await expect_whole(store, at_least=5)
-        assert await store.ends() == {("t", 0): 5}
-
-
-async def test_a_store_survives_many_kills(url, server):
-    acknowledged = 0
-    for _ in range(4):
-        acknowledged = await killed_in_a_loop(url, server, after=20)
-    async with open_postgres_store(url) as store:
-        await expect_whole(store, at_least=acknowledged)
-        claim = await store.claim("w")
-        assert claim.epoch == 5
-        await store.commit(claim, 1, one_of_each(offset=(await store.ends())["t", 0] + 1))
-
-
-@contextmanager
-def worker(url, *, pause=""):
-    command = [sys.executable, COMMIT_LOOP, url, pause]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-async def killed_in_a_loop(url, server, *, after):
-    """Let a process commit, kill it after some commits, and return the last number that it acknowledged."""
-    with worker(url) as process:
-        for _ in range(after):
-            assert process.stdout.readline(), "the worker ended by itself"
-        process.kill()
-        rest = process.stdout.read().split("\n")[:-1]  # what follows the last line break is half a number
-        assert process.wait(timeout=30) == -9
-    query = f"SELECT convert_from(body, 'UTF8') FROM {schema_of(url)}.value WHERE name = 'last'"
-    ((last,),) = await ask(server.dsn, query)
-    acknowledged = max([int(number) for number in rest if number], default=int(last))
-    assert int(last) >= acknowledged
-    return acknowledged
-
-
-async def expect_whole(store, *, at_least):
-    """Check that all commits of the loop up to the last one are there, each with all its parts, and nothing of another."""
-    last = (await store.ends())["t", 0]
-    assert last >= at_least
-    assert await ids_in_log(store) == [f"e{number}" for number in range(1, last + 1)]
-    for number in range(1, last + 1):
-        assert await steps(store, f"e{number}:a") == ["s#0"]
-        assert (await store.run(f"e{number}:a")).change.status == "succeeded"
-    assert dict(await store.values("t", "a", "k")) == {"last": str(last).encode()}
-    assert await store.run(f"e{last + 1}:a") is None
+    @pytest.fixture
+    def topics_max(self):
+        return TOPICS_MAX
 
 
 # a server that goes away
@@ -239,17 +173,6 @@ async def listening(store):
 # rivals and repeats
 
 
-async def test_who_opens_the_same_store_later_fences_who_has_it_open(url, store):
-    claim = await store.claim("first")
-    async with open_postgres_store(url) as other:
-        later = await other.claim("second")
-        with pytest.raises(Fenced):
-            await store.commit(claim, 1, one_of_each())
-        await expect_nothing_of_each(store)
-        await other.commit(later, 1, one_of_each())
-    await expect_one_of_each(store)
-
-
 async def test_s4_a_commit_that_is_repeated_while_it_is_still_under_way_is_written_once(url, store):
     claim = await store.claim("w")
     async with open_postgres_store(url) as other, asyncio.TaskGroup() as tasks:
@@ -279,32 +202,3 @@ async def test_s2_a_claim_waits_for_a_commit_under_way_and_fences_the_next(url, 
     written = len(outcomes) - 1
     assert await store.run(f"{written}:a") is not None
     assert await store.run(f"{written + 1}:a") is None
-
-
-# cancellation
-
-
-async def test_a_commit_whose_caller_is_cancelled_is_written_and_told(store):
-    claim = await store.claim("w")
-    woken = await listening(store)
-    async with asyncio.TaskGroup() as tasks:
-        commit = tasks.create_task(store.commit(claim, 1, one_of_each()))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        commit.cancel()
-        await asyncio.wait_for(woken.wait(), 10)
-    assert commit.cancelled()
-    await expect_one_of_each(store)
-
-
-async def test_a_run_is_read_whole_while_commits_are_under_way(store):
-    claim = await store.claim("w")
-    seen = set()
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(1, 31):
-            writes = Writes(events=[recorded(f"e{number}", offset=number)], runs=[change(f"e{number}:a")])
-            commit = tasks.create_task(store.commit(claim, number, writes))
-            while not commit.done():
-                run = await store.run(f"e{number}:a")
-                seen.add(None if run is None else run.change.status)
-    assert seen <= {None, "succeeded"}  # "queued" would be the event without its run, which came in the same commit

@@ -10,23 +10,19 @@ from postgres_server import ask, schema_of
 
 from penstock.adapters.postgres import database as connections
 from penstock.adapters.postgres.address import Address, address_of
-from penstock.adapters.postgres.schema import FORMAT, TOPICS_MAX
+from penstock.adapters.postgres.schema import FORMAT
 from penstock.adapters.postgres.store import open_postgres_store
 from penstock.adapters.postgres.texts import digest, stored, told
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
-from penstock.errors import Fenced, Invalid, LimitReached, Missing, Refused, Unavailable
+from penstock.errors import Invalid, Missing, Refused, Unavailable
 from penstock.testing.commits import (
     NOW_MS,
     change,
-    chunk,
     delta,
     expect_nothing_of_each,
     expect_one_of_each,
     one_of_each,
-    recorded,
-    value,
 )
-from penstock.testing.log_contract import everything, made
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
 
@@ -144,13 +140,6 @@ async def test_a_user_without_rights_is_refused_with_what_to_grant(own_server, u
         await opened_and_closed(url.replace("//postgres", "//guest"))
 
 
-async def test_what_is_asked_of_a_closed_store_is_refused(url):
-    async with open_postgres_store(url) as store:
-        await store.claim("w")
-    with pytest.raises(Refused, match="open the store again"):
-        await store.ends()
-
-
 async def test_a_commit_is_on_the_disk_also_where_the_database_would_not_wait_for_it(own_server, url):
     await ask(own_server.dsn, "ALTER ROLE postgres SET synchronous_commit = off")
     try:
@@ -266,42 +255,6 @@ async def test_long_names_that_cannot_be_packed_are_kept(store):
         await store.commit(claim, 2, Writes(runs=[change(run)]))
 
 
-async def test_what_no_column_can_hold_is_refused_and_leaves_nothing(store):
-    claim = await store.claim("w")
-    for write in (value("\ud800", b""), value("x", "no bytes, and no text either: \udfff")):
-        writes = one_of_each()
-        writes.values.append(write)
-        with pytest.raises(Refused):
-            await store.commit(claim, 1, writes)
-        await expect_nothing_of_each(store)
-    with pytest.raises(Refused):
-        await store.append("t", [made("half \ud800 a character")])
-    with pytest.raises(Refused):
-        await store.run("half \ud800 a character:a")
-    with pytest.raises(Invalid):
-        await store.append("t", [made("a", key="half \ud800 a character")])
-    await store.commit(await store.claim("w"), 1, one_of_each())
-
-
-async def test_there_is_a_limit_to_the_number_of_topics(store):
-    claim = await store.claim("w")
-    events = [recorded(f"e{number}", topic=f"t{number}") for number in range(TOPICS_MAX)]
-    await store.commit(claim, 1, Writes(events=events))
-    with pytest.raises(LimitReached, match="number of topics is 4096"):
-        await store.commit(claim, 2, Writes(events=[recorded("e", topic="one more")]))
-    assert len(await store.ends()) == TOPICS_MAX
-    for number in (0, TOPICS_MAX - 1):
-        assert [each.event.id for each in await store.read(f"t{number}", 0, after=0, limit=9)] == [f"e{number}"]
-
-
-async def test_a_topic_of_a_commit_that_failed_has_no_events(store):
-    claim = await store.claim("w")
-    with pytest.raises(Fenced):
-        await store.commit(claim, 1, Writes(events=[recorded("a", topic="lost"), recorded("a", topic="kept")]))
-    await store.commit(claim, 1, Writes(events=[recorded("a", topic="kept"), recorded("b", topic="late")]))
-    assert await store.ends() == {("kept", 0): 1, ("late", 0): 1}
-
-
 async def test_ten_thousand_turns_of_one_session_keep_its_table_small(store, server, url):
     claim = await store.claim("w")
     rows_max = 0
@@ -314,17 +267,3 @@ async def test_ten_thousand_turns_of_one_session_keep_its_table_small(store, ser
     assert rows_max <= 40
     history = await store.history("t", "s", now_ms=NOW_MS)
     assert ([message.content for message in history.messages][-1], history.number) == ("9999", 10_000)
-
-
-async def test_large_events_are_kept(store):
-    large = [made(f"e{number}", data=bytes([number]) * 8_000_000) for number in range(3)]
-    await store.append("t", large)
-    assert await everything(store, "t") == large
-
-
-async def test_a_chunk_that_is_there_fences_its_writer(store):
-    claim = await store.claim("w")
-    await store.commit(claim, 1, Writes(journal=[chunk("e:a", 0, "s#0")]))
-    with pytest.raises(Fenced) as refusal:
-        await store.commit(claim, 2, Writes(journal=[chunk("e:a", 0, "s#0")]))
-    assert (refusal.value.owner, refusal.value.epoch) == ("w", claim.epoch)

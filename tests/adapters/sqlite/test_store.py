@@ -4,38 +4,32 @@ import asyncio
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import AsyncExitStack, closing, contextmanager
-from pathlib import Path
 
 import pytest
 
 from penstock.adapters.sqlite.schema import FORMAT, TOPICS_MAX
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.core.agents.unit import Writes
-from penstock.errors import Fenced, Invalid, LimitReached, Refused, Unavailable
+from penstock.errors import Invalid, Refused, Unavailable
 from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import (
     NOW_MS,
     change,
-    chunk,
     delta,
     expect_nothing_of_each,
     expect_one_of_each,
     ids_in_log,
     one_of_each,
-    recorded,
-    steps,
     value,
 )
-from penstock.testing.log_contract import EventLogContract, everything, made
+from penstock.testing.durable_contract import DurableStoreContract
+from penstock.testing.log_contract import EventLogContract, made
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
 
-COMMIT_LOOP = Path(__file__).parent / "commit_loop.py"
 NOBODY = 65534
 
 
@@ -84,90 +78,14 @@ class TestSqliteStore(
         return reopened
 
 
-# kills
+class TestSqliteOutlivesItsProcesses(DurableStoreContract):
+    @pytest.fixture
+    def address(self, path):
+        return f"sqlite:{path}"
 
-
-@pytest.mark.parametrize("commits", [1, 2, 25, 300])
-async def test_what_a_killed_process_acknowledged_is_there(path, commits):
-    acknowledged = killed_in_a_loop(path, after=commits)
-    assert acknowledged >= commits
-    async with open_sqlite_store(path) as store:
-        await expect_whole(store, at_least=acknowledged)
-
-
-async def test_what_a_process_killed_between_commits_acknowledged_is_there(path):
-    with worker(path, pause="pause") as process:
-        for number in range(1, 6):
-            assert int(process.stdout.readline()) == number
-            process.stdin.write("\n" if number < 5 else "")
-            process.stdin.flush()
-        process.kill()
-    async with open_sqlite_store(path) as store:
-        await expect_whole(store, at_least=5)
-        assert await store.ends() == {("t", 0): 5}
-
-
-async def test_a_file_survives_many_kills(path):
-    acknowledged = 0
-    for _ in range(6):
-        acknowledged = killed_in_a_loop(path, after=20)
-    async with open_sqlite_store(path) as store:
-        await expect_whole(store, at_least=acknowledged)
-        await store.commit(await store.claim("w"), 1, one_of_each(offset=(await store.ends())["t", 0] + 1))
-
-
-async def test_a_killed_process_is_fenced_by_the_next(path):
-    killed_in_a_loop(path, after=3)
-    async with open_sqlite_store(path) as store:
-        claim = await store.claim("worker")
-        assert claim.epoch == 2
-
-
-async def test_who_opens_the_same_file_later_fences_who_has_it_open(path, store):
-    claim = await store.claim("first")
-    async with open_sqlite_store(path) as other:
-        later = await other.claim("second")
-        with pytest.raises(Fenced):
-            await store.commit(claim, 1, one_of_each())
-        await other.commit(later, 1, one_of_each())
-    await expect_one_of_each(store)
-
-
-@contextmanager
-def worker(path, *, pause=""):
-    command = [sys.executable, COMMIT_LOOP, path, pause]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def killed_in_a_loop(path, *, after):
-    """Let a process commit, kill it after some commits, and return the last number that it acknowledged."""
-    with worker(path) as process:
-        for _ in range(after):
-            assert process.stdout.readline(), "the worker ended by itself"
-        process.kill()
-        rest = process.stdout.read().split("\n")[:-1]  # what follows the last line break is half a number
-        assert process.wait(timeout=30) == -9
-    with closing(sqlite3.connect(path)) as connection:
-        (last,) = connection.execute("SELECT CAST(body AS TEXT) FROM value WHERE name = 'last'").fetchone()
-    acknowledged = max([int(number) for number in rest if number], default=int(last))
-    assert int(last) >= acknowledged
-    return acknowledged
-
-
-async def expect_whole(store, *, at_least):
-    """Check that all commits of the loop up to the last one are there, each with all its parts, and nothing of another."""
-    last = (await store.ends())["t", 0]
-    assert last >= at_least
-    assert await ids_in_log(store) == [f"e{number}" for number in range(1, last + 1)]
-    for number in range(1, last + 1):
-        assert await steps(store, f"e{number}:a") == ["s#0"]
-        assert (await store.run(f"e{number}:a")).change.status == "succeeded"
-    assert dict(await store.values("t", "a", "k")) == {"last": str(last).encode()}
-    assert await store.run(f"e{last + 1}:a") is None
+    @pytest.fixture
+    def topics_max(self):
+        return TOPICS_MAX
 
 
 # files that are not ours
@@ -244,13 +162,6 @@ async def test_a_store_is_closed_into_one_file(path):
     assert not {f"{path.name}-wal", f"{path.name}-shm"} & {each.name for each in path.parent.iterdir()}
 
 
-async def test_what_is_asked_of_a_closed_store_is_refused(path):
-    async with open_sqlite_store(path) as store:
-        await store.claim("w")
-    with pytest.raises(Refused, match="open the store again"):
-        await store.ends()
-
-
 async def opened_and_closed(path):
     async with open_sqlite_store(path):
         pass
@@ -313,23 +224,6 @@ async def test_what_is_too_big_for_sqlite_is_refused(store):
     await store.commit(claim, 1, one_of_each())
 
 
-async def test_what_no_column_can_hold_is_refused_and_leaves_nothing(store):
-    claim = await store.claim("w")
-    for write in (value("\ud800", b""), value("x", "no bytes, and no text either: \udfff")):
-        writes = one_of_each()
-        writes.values.append(write)
-        with pytest.raises(Refused):
-            await store.commit(claim, 1, writes)
-        await expect_nothing_of_each(store)
-    with pytest.raises(Refused):
-        await store.append("t", [made("half \ud800 a character")])
-    with pytest.raises(Refused):
-        await store.run("half \ud800 a character:a")
-    with pytest.raises(Invalid):
-        await store.append("t", [made("a", key="half \ud800 a character")])
-    await store.commit(await store.claim("w"), 1, one_of_each())
-
-
 async def test_a_write_while_another_program_holds_the_file_is_unavailable(path, store):
     claim = await store.claim("w")
     # Do not wait five seconds for a lock that the test holds.
@@ -341,25 +235,6 @@ async def test_a_write_while_another_program_holds_the_file_is_unavailable(path,
         other.execute("ROLLBACK")
     await store.commit(claim, 1, one_of_each())
     await expect_one_of_each(store)
-
-
-async def test_there_is_a_limit_to_the_number_of_topics(store):
-    claim = await store.claim("w")
-    events = [recorded(f"e{number}", topic=f"t{number}") for number in range(TOPICS_MAX)]
-    await store.commit(claim, 1, Writes(events=events))
-    with pytest.raises(LimitReached, match="number of topics is 4096"):
-        await store.commit(claim, 2, Writes(events=[recorded("e", topic="one more")]))
-    assert len(await store.ends()) == TOPICS_MAX
-    for number in (0, TOPICS_MAX - 1):
-        assert [each.event.id for each in await store.read(f"t{number}", 0, after=0, limit=9)] == [f"e{number}"]
-
-
-async def test_a_topic_of_a_commit_that_failed_does_not_keep_its_number(store):
-    claim = await store.claim("w")
-    with pytest.raises(Fenced):
-        await store.commit(claim, 1, Writes(events=[recorded("a", topic="lost"), recorded("a", topic="kept")]))
-    await store.commit(claim, 1, Writes(events=[recorded("a", topic="kept"), recorded("b", topic="late")]))
-    assert await store.ends() == {("kept", 0): 1, ("late", 0): 1}
 
 
 async def test_ten_thousand_turns_of_one_session_keep_its_table_small(store):
@@ -374,26 +249,7 @@ async def test_ten_thousand_turns_of_one_session_keep_its_table_small(store):
     assert ([message.content for message in history.messages][-1], history.number) == ("9999", 10_000)
 
 
-async def test_large_events_are_kept(store, reopened):
-    large = [made(f"e{number}", data=bytes([number]) * 8_000_000) for number in range(3)]
-    await store.append("t", large)
-    assert await everything(await reopened(), "t") == large
-
-
 # cancellation
-
-
-async def test_a_commit_whose_caller_is_cancelled_is_written_and_told(store):
-    claim = await store.claim("w")
-    woken = asyncio.Event()
-    store.watch(woken.set)
-    async with asyncio.TaskGroup() as tasks:
-        commit = tasks.create_task(store.commit(claim, 1, one_of_each()))
-        await begun()
-        commit.cancel()
-        await asyncio.wait_for(woken.wait(), 10)
-    assert commit.cancelled()
-    await expect_one_of_each(store)
 
 
 async def test_an_append_whose_caller_is_cancelled_is_written_and_told(store):
@@ -406,28 +262,6 @@ async def test_an_append_whose_caller_is_cancelled_is_written_and_told(store):
         await asyncio.wait_for(woken.wait(), 10)
     assert append.cancelled()
     assert await ids_in_log(store) == ["a"]
-
-
-async def test_a_run_is_read_whole_while_commits_are_under_way(store):
-    claim = await store.claim("w")
-    seen = set()
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(1, 51):
-            writes = Writes(events=[recorded(f"e{number}", offset=number)], runs=[change(f"e{number}:a")])
-            commit = tasks.create_task(store.commit(claim, number, writes))
-            while not commit.done():
-                run = await store.run(f"e{number}:a")
-                seen.add(None if run is None else run.change.status)
-                await asyncio.sleep(0)
-    assert seen <= {None, "succeeded"}  # "queued" would be the event without its run, which came in the same commit
-
-
-async def test_a_chunk_that_is_there_fences_its_writer_for_good(store):
-    claim = await store.claim("w")
-    await store.commit(claim, 1, Writes(journal=[chunk("e:a", 0, "s#0")]))
-    with pytest.raises(Fenced) as refusal:
-        await store.commit(claim, 2, Writes(journal=[chunk("e:a", 0, "s#0")]))
-    assert (refusal.value.owner, refusal.value.epoch) == ("w", claim.epoch)
 
 
 async def begun():

@@ -26,6 +26,7 @@ from penstock.runtime.write_points import WritePoint
 from penstock.testing.chaos.shop import CUSTOMERS, Arrived, Order, Shipped, Trip, customer_of, order_id, shop
 from penstock.testing.crashing import Fate, MortalStore
 from penstock.testing.outside import Outside
+from penstock.testing.stores import SQLITE, durable_store
 from penstock.wiring import Settings, opened
 
 if TYPE_CHECKING:
@@ -72,18 +73,11 @@ async def watch_transactions(store: "SqliteStore", fate: Fate) -> None:
 
 @asynccontextmanager
 async def _opened(url: str, fate: Fate, *, watched: bool) -> AsyncGenerator[Store]:
-    if url.startswith("sqlite:"):
-        from penstock.adapters.sqlite.store import open_sqlite_store
-
-        async with open_sqlite_store(Path(url.removeprefix("sqlite:"))) as store:
-            if watched:
-                await watch_transactions(store, fate)
-            yield store
-    else:
-        from penstock.adapters.postgres.store import open_postgres_store
-
-        async with open_postgres_store(url) as store:
-            yield store
+    async with durable_store(url) as store:
+        if watched and url.startswith(SQLITE):
+            sqlite: Any = store
+            await watch_transactions(sqlite, fate)
+        yield store
 
 
 async def live(given: dict[str, Any]) -> None:
@@ -99,7 +93,7 @@ async def live(given: dict[str, Any]) -> None:
         opened(app.declared, Settings(), storage=(store, None)) as parts,
     ):
         killed = KilledStore(parts.store, fate, Random(life))
-        killed.is_told = watched and given["store"].startswith("sqlite:")
+        killed.is_told = watched and given["store"].startswith(SQLITE)
         mortal: Any = killed
         async with running(replace(parts, store=mortal, reached=fate.reached), owner=app.name) as engine:
             await _clients(Running(app, engine), given["orders"], given["trips"])

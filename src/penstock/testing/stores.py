@@ -1,0 +1,24 @@
+"""Opening a store that outlives its processes by its address, for processes that are to be killed."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from penstock.ports.store import Store
+
+SQLITE = "sqlite:"
+
+
+@asynccontextmanager
+async def durable_store(address: str) -> AsyncGenerator[Store]:
+    """Open the store at `sqlite:PATH` or `postgresql://...`, with no layer around it."""
+    if address.startswith(SQLITE):
+        from penstock.adapters.sqlite.store import open_sqlite_store
+
+        async with open_sqlite_store(Path(address.removeprefix(SQLITE))) as sqlite:
+            yield sqlite
+    else:
+        from penstock.adapters.postgres.store import open_postgres_store
+
+        async with open_postgres_store(address) as postgres:
+            yield postgres
