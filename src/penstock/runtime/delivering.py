@@ -87,8 +87,10 @@ class Delivering:
         for subscription in closed:
             del self._takers[subscription.topic, partition]
             self._handlings.unsubscribe(subscription)
+        self._services.streams.flush()
         committer.add()  # what was added so far is durable when this is
         await committer.durable()
+        self._services.streams.give_up(partition)
         self._services.memory.forget()
 
     def of(self, agent: str) -> list[Subscription]:

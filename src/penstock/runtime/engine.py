@@ -22,7 +22,7 @@ from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.delivering import Delivering
 from penstock.runtime.elsewhere import Elsewhere
-from penstock.runtime.following import Follower, run_to_follow
+from penstock.runtime.following import PLACING_S, Follower, run_to_follow
 from penstock.runtime.front import Front
 from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
@@ -201,7 +201,8 @@ class Engine(Front):
 
     async def follow(self, id: str, *, name: str = "", from_offset: int = 0, tenant: str = DEFAULT_TENANT) -> Follower:
         """Return one who follows a stream of a run, named by its id or by that of its event; `Missing` when there is none."""
-        run = await run_to_follow(self.parts.store, self.parts.topology, id, tenant)
+        patience_s = 0.0 if self.elsewhere is None else PLACING_S
+        run = await run_to_follow(self.parts, id, tenant, patience_s=patience_s)
         return Follower(self.services.streams, self.parts.store, run, tenant, name=name, from_offset=from_offset)
 
     async def settled(self, within_s: float) -> bool:

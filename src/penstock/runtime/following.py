@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -16,13 +17,15 @@ from penstock.core.agents.pieces import ENDED, Piece, decode_pieces, reset
 from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import event_of, run_id
 from penstock.errors import Missing, PenstockError, Refused
+from penstock.ports.clock import Clock
 from penstock.ports.store import Store
 from penstock.runtime.run_streams import RunStreams
 from penstock.runtime.streams import CHUNKS, Streams
 from penstock.runtime.topology import Topology
 
-LOOK_AGAIN_S = 1.0
+LOOK_S, LOOK_MAX_S = 0.1, 2.0
 NOTES_MAX = 16
+PLACING_S = 3.0  # a worker that was killed is noticed within that time
 OVER = ("succeeded", "failed", "cancelled")
 
 
@@ -39,6 +42,7 @@ class Follower:
         self._name = name
         self._next = max(0, from_offset)
         self._has_read = False  # at least once from the store
+        self._pause_s = LOOK_S  # until the next look, doubled when there was nothing
         self._arrived = asyncio.Event()
         self._failure: PenstockError | None = None
         self._notes: deque[Piece] = deque(maxlen=NOTES_MAX)
@@ -77,7 +81,7 @@ class Follower:
                     await self._arrival(run)
                     if run.is_over or run.teller is None:
                         change = await self._change()
-        async for piece in self._stored(0):
+        async for piece in self._stored():
             yield piece
         for piece in await self._end(change):
             yield piece
@@ -88,11 +92,11 @@ class Follower:
             stream = run.streams.get(self._name)
             if stream is None:
                 if run.teller is None or not self._has_read:
-                    async for piece in self._stored(0):
+                    async for piece in self._stored():
                         yield piece
                 return
             if self._next < stream.durable:
-                async for piece in self._stored(stream.durable):
+                async for piece in self._stored():
                     yield piece
             elif (piece := stream.shown(self._next)) is not None:
                 self._next = piece.offset + 1
@@ -100,21 +104,17 @@ class Follower:
             else:
                 return
 
-    async def _stored(self, durable: int) -> AsyncGenerator[Piece]:
-        """Yield what the store has; all below `durable` that it does not have is a hole."""
+    async def _stored(self) -> AsyncGenerator[Piece]:
+        """Yield what the store has."""
         self._has_read = True
-        more = True
-        while more:
-            chunks = await self._store.pieces(
-                self._tenant, self._run_id, self._name, from_offset=self._next, limit=CHUNKS
-            )
-            more = len(chunks) == CHUNKS
+        while chunks := await self._store.pieces(
+            self._tenant, self._run_id, self._name, from_offset=self._next, limit=CHUNKS
+        ):
             for chunk in chunks:
                 for piece in decode_pieces(chunk):
                     if piece.offset >= self._next:
-                        self._next = piece.offset + 1
+                        self._next, self._pause_s = piece.offset + 1, LOOK_S
                         yield piece
-        self._next = max(self._next, durable)
 
     async def _end(self, change: RunChange) -> list[Piece]:
         ends = {end.name: end.next for end in await self._store.streams(self._tenant, self._run_id)}
@@ -131,8 +131,9 @@ class Follower:
             await self._arrived.wait()
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_AGAIN_S):
+            async with asyncio.timeout(self._pause_s):
                 await self._arrived.wait()
+        self._pause_s = min(2 * self._pause_s, LOOK_MAX_S)
 
     async def _change(self) -> RunChange:
         stored = await self._store.run(self._run_id)
@@ -141,11 +142,34 @@ class Follower:
         return stored.change
 
 
-async def run_to_follow(store: Store, topology: Topology, id: str, tenant: str) -> str:
+class Known(Protocol):
+    """Where runs are looked up."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def topology(self) -> Topology: ...
+    @property
+    def clock(self) -> Clock: ...
+
+
+async def run_to_follow(known: Known, id: str, tenant: str, *, patience_s: float) -> str:
     """Return the run that is meant by its id, or by that of the event which it handles.
 
-    `Missing` when the tenant has none such, `Refused` when several agents handle the event.
+    `patience_s`: how long an event that was accepted may take to get its place from another worker. `Missing` when the tenant
+    has no such run, `Refused` when several agents handle the event.
     """
+    look_until_s = known.clock.monotonic_s() + patience_s
+    while True:
+        try:
+            return await _run_to_follow(known.store, known.topology, id, tenant)
+        except Missing:
+            if known.clock.monotonic_s() >= look_until_s:
+                raise
+            await known.clock.sleep(LOOK_S / 2)
+
+
+async def _run_to_follow(store: Store, topology: Topology, id: str, tenant: str) -> str:
     stored = await store.run(id)
     event_id, agent = event_of(id)
     if stored is not None and stored.change.tenant == tenant:

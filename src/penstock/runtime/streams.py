@@ -9,7 +9,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Container, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -230,10 +230,10 @@ class Streams:
         else:
             del self.runs[run_id]
 
-    def give_up(self, partitions: Container[int]) -> None:
-        """Forget what other workers go on with: who follows reads on from the store."""
+    def give_up(self, partition: int) -> None:
+        """Forget what another worker goes on with: who follows reads on from the store."""
         for run_id, run in [*self.runs.items()]:
-            if run.teller is not None and run.teller.partition in partitions:
+            if run.teller is not None and run.teller.partition == partition:
                 self._committer.streaming.pop(run_id, None)
                 run.is_over = True
                 run.wake()

@@ -112,9 +112,10 @@ class FaultyStore:
     async def pieces(
         self, tenant: str, run_id: str, name: str, *, from_offset: int, limit: int
     ) -> Sequence[StreamChunk]:
-        return await self._over(
+        found = await self._over(
             "pieces", lambda: self._inner.pieces(tenant, run_id, name, from_offset=from_offset, limit=limit)
         )
+        return self._faults.torn(found)
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return await self._over("streams", lambda: self._inner.streams(tenant, run_id))
