@@ -5,6 +5,23 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.arguments import (
+    AppFile,
+    AppFileBeside,
+    Embedder,
+    EventId,
+    Host,
+    Json,
+    JsonAtStart,
+    Limit,
+    MaybeAppFile,
+    Model,
+    Port,
+    RunId,
+    Store,
+    Tenant,
+)
+from penstock.cli.questions import questions_app
 from penstock.cli.reporting import Reporting
 
 app = typer.Typer(
@@ -22,28 +39,8 @@ bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(events_app, name="events")
 app.add_typer(dead_app, name="dead")
+app.add_typer(questions_app, name="questions")
 app.add_typer(bench_app, name="bench")
-
-AppFile = Annotated[Path, typer.Argument(metavar="APP.PY", help="The Python file that defines the app.")]
-MaybeAppFile = Annotated[Path | None, typer.Argument(metavar="APP.PY", help="The app whose store to look at.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as EVENT:AGENT.")]
-EventId = Annotated[str, typer.Argument(metavar="EVENT", help="The event's id.")]
-AppFileBeside = Annotated[
-    str | None, typer.Argument(metavar="APP.PY", help="The app whose store to look at; it may also come first.")
-]
-Host = Annotated[str, typer.Option(help="The address to listen at.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")]
-Store = Annotated[
-    str | None, typer.Option(help="sqlite:PATH, postgresql://... or memory: (default: .penstock/NAME.db).")
-]
-Model = Annotated[
-    str | None, typer.Option(help="offline:extractive, openai:NAME, ollama:NAME, http://HOST/v1#NAME, ...")
-]
-Embedder = Annotated[str | None, typer.Option(help="static, minilm, openai:NAME or sentence-transformers:NAME.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
-JsonAtStart = Annotated[bool, typer.Option("--json", help="Say where it is as a line of JSON: app, url, pid, store.")]
-Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many to show at most.")]
-Tenant = Annotated[str | None, typer.Option(help="Only this tenant's (default: all).")]
 
 
 def main() -> None:

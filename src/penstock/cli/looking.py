@@ -17,8 +17,9 @@ from penstock.cli.tables import field_lines, screen_width, table_lines
 from penstock.core.agents.unit import Status
 from penstock.core.events.cloudevents import to_cloudevent
 from penstock.errors import Finding, Invalid, Missing, Refused
-from penstock.gateway.shapes import STATUSES, dead_shape, first_event_id, run_shape, run_with_steps
+from penstock.gateway.shapes import STATUSES, dead_shape, first_event_id, question_shape, run_shape, run_with_steps
 from penstock.ports.state import DeadFilter, RunFilter
+from penstock.runtime.questions import questions_of
 from penstock.wiring import Catalog, Settings, opened_catalog, settings, store_url
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ RUN_COLUMNS = (
     ("run", "status", "when"),
     ("run", "status", "at"),
 )
+QUESTION_COLUMNS = (("run", "step", "call", "when"), ("run", "step", "call"), ("run", "step"))
 DEAD_COLUMNS = (("run", "event", "attempts", "when"), ("run", "event", "when"), ("run", "when"), ("run", "at"))
 
 
@@ -160,6 +162,24 @@ def show_dead(place: Place, tenant: str | None, limit: int, *, as_json: bool) ->
         for each in dead
     ]
     _print_table(DEAD_COLUMNS, rows)
+
+
+def show_questions(place: Place, tenant: str | None, limit: int, *, as_json: bool) -> None:
+    found = _asked(place.url, lambda catalog: questions_of(catalog, tenant=tenant, limit=limit))
+    if as_json:
+        _print_json([question_shape(each).model_dump() for each in found])
+        return
+    rows = [
+        {
+            "run": each.run_id,
+            "step": each.step,
+            "call": each.call,
+            **_times(each.asked_ms),
+            "reason": _short(each.reason),
+        }
+        for each in found
+    ]
+    _print_table(QUESTION_COLUMNS, rows)
 
 
 def _asked(url: str, question: Callable[[Catalog], Coroutine[Any, Any, T]]) -> T:

@@ -13,6 +13,7 @@ from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.cloudevents import to_cloudevent
 from penstock.core.events.envelope import Envelope, Recorded, event_of
 from penstock.ports.state import StoredRun
+from penstock.runtime import questions as runtime
 
 Ended = Literal["succeeded", "failed", "cancelled"]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -72,6 +73,19 @@ class DeadEvents(BaseModel):
     dead_letters: list[DeadEvent]
 
 
+class Question(BaseModel):
+    """A step of which nobody knows whether it happened: a person is to decide."""
+
+    run_id: str
+    step: str
+    agent: str
+    tenant: str
+    call: str = Field(description="The tool with its arguments.")
+    reason: str = Field(description="Why nobody knows.")
+    idempotency_key: str = Field(description="What the other side was told to recognise the call by.")
+    asked_ms: int
+
+
 def run_shape(change: RunChange) -> Run:
     """Return a run as the outside sees it."""
     return Run(**_fields(change))
@@ -97,6 +111,11 @@ def dead_shape(letter: DeadLetter) -> DeadEvent:
         attempts=letter.attempts,
         at_ms=letter.at_ms,
     )
+
+
+def question_shape(question: runtime.Question) -> Question:
+    """Return a question as the outside sees it."""
+    return Question(**msgspec.structs.asdict(question))
 
 
 def result_of(change: RunChange) -> Any:

@@ -75,7 +75,7 @@ class Questions:
     async def decide(self, tenant: str, run_id: str, step: str, decision: Decision) -> None:
         """Note a decision with the commit that is being collected; the first one counts."""
         if step not in self._waiting.get(run_id, {}):
-            await self.require_asked(tenant, run_id, step)
+            await self.require_asked(tenant, run_id, step)  # asked by a process before this one
         notes = await Notes(tenant, run_id, self._memory, self._committer).hold()
         try:
             if notes.find(f"{step}/decided") is not None:
@@ -93,10 +93,15 @@ class Questions:
             future.cancel()
 
     async def require_asked(self, tenant: str, run_id: str, step: str) -> RunChange:
-        """Return the run of a step that waits for a decision, or raise `Missing`."""
+        """Return the run of a step that waits for a decision; `Missing` when none does, `Refused` when it has one."""
         stored = await self._store.run(run_id)
         if stored is None or stored.change.tenant != tenant or step not in open_questions(stored.records):
             raise Missing(f"a question about step {step!r} of run {run_id!r}", "see `penstock questions list`")
+        notes = await Notes(tenant, run_id, self._memory, self._committer).hold()
+        decided = notes.find(f"{step}/decided")
+        notes.let_go()
+        if decided is not None:
+            raise Refused(f"step {step} of run {run_id} is decided already", "nothing is left to do")
         return stored.change
 
     async def listed(self, *, tenant: str | None = None, limit: int = 50) -> list[Question]:

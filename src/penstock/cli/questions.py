@@ -1,0 +1,100 @@
+"""`penstock questions`: steps whose outcome nobody knows, and people who decide about them."""
+
+import json
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from penstock.cli.arguments import AppFileBeside, Json, Limit, MaybeAppFile, RunId, Store, Tenant
+
+questions_app = typer.Typer(help="Steps that wait for a person to decide.", no_args_is_help=True)
+OUTCOMES = ("done", "retry", "fail")
+Step = Annotated[str, typer.Argument(metavar="STEP", help="The step, as `questions list` names it.")]
+Outcome = Annotated[str, typer.Argument(metavar="done|retry|fail", help="What you know of it by now.")]
+Value = Annotated[str | None, typer.Option(help="What the tool returned, as JSON, when it is done.")]
+By = Annotated[str, typer.Option(help="Who says so; it is kept with the run.")]
+Url = Annotated[str | None, typer.Option(help="The address of the app, while it runs: http://HOST:PORT.")]
+OneTenant = Annotated[str, typer.Option(help="Whose run it is.")]
+
+
+@questions_app.command("list")
+def list_questions(
+    file: MaybeAppFile = None, store: Store = None, tenant: Tenant = None, limit: Limit = 50, as_json: Json = False
+) -> None:
+    """List steps of which nobody knows whether they happened, and which wait for a person."""
+    from penstock.cli import looking
+
+    looking.show_questions(looking.place(file, store, "questions", "list"), tenant, limit, as_json=as_json)
+
+
+@questions_app.command("answer")
+def answer(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    run: RunId,
+    step: Step,
+    outcome: Outcome,
+    file: AppFileBeside = None,
+    value: Value = None,
+    by: By = "",
+    url: Url = None,
+    store: Store = None,
+    tenant: OneTenant = "default",
+) -> None:
+    """Decide about a step: with --url while its app runs, else in its store, from where the app goes on at its next start."""
+    decided = _decided(step, outcome, value, by)
+    if url is not None:
+        from penstock.cli.remote import posted
+
+        posted(url, f"/v1/runs/{quote(run, safe=':')}/decisions", decided, tenant=tenant)
+    else:
+        import asyncio
+
+        asyncio.run(_noted(_store(file, store), run, decided, tenant))
+    typer.echo(f"decided: {step} of {run} is {outcome}")
+
+
+def _decided(step: str, outcome: str, value: str | None, by: str) -> dict[str, Any]:
+    from penstock.errors import Finding, Invalid
+
+    findings: list[Finding] = []
+    if outcome not in OUTCOMES:
+        findings.append(Finding("outcome", f"is {outcome!r}", f"one of {', '.join(OUTCOMES)}"))
+    returned: Any = None
+    try:
+        returned = None if value is None else json.loads(value)
+    except ValueError as error:
+        findings.append(Finding("--value", f"is not JSON ({error})", "a text needs quotes: '\"text\"'"))
+    if findings:
+        raise Invalid("the arguments", tuple(findings))
+    return {"step": step, "outcome": outcome, "value": returned, "by": by}
+
+
+def _store(file: str | None, store: str | None) -> str:
+    """Return the address of a store that its owner alone can open: elsewhere an owner would be pushed aside."""
+    from pathlib import Path
+
+    from penstock.cli import looking
+    from penstock.errors import Refused
+
+    url = looking.place(None if file is None else Path(file), store, "questions", "answer", "...").url
+    if not url.startswith("sqlite:"):
+        raise Refused("a store on a server may have an owner", "give --url http://HOST:PORT of the app that runs on it")
+    return url
+
+
+async def _noted(url: str, run: str, decided: dict[str, Any], tenant: str) -> None:
+    """Decide beside no app: one without agents of its own owns the store for a moment."""
+    from penstock.app import App
+    from penstock.errors import Refused
+    from penstock.runtime.control import NAME
+
+    try:
+        async with App("penstock").running(store=url) as live:
+            await live.decide(
+                run, decided["step"], decided["outcome"], decided["value"], by=decided["by"], tenant=tenant
+            )
+            await live.engine.caught_up(NAME)
+    except Refused as error:
+        if "in use" not in error.reason:
+            raise
+        raise Refused(error.reason, "give --url http://HOST:PORT of the app that runs on it") from error

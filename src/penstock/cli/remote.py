@@ -1,0 +1,45 @@
+"""Asking the HTTP API of an app that runs: who owns its store is the app."""
+
+import json
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from penstock.errors import Finding, Invalid, Missing, Refused, Unavailable
+
+TIMEOUT_S = 30.0
+
+
+def posted(url: str, path: str, body: Any, *, tenant: str) -> Any:
+    """Send JSON to a running app, and return what it answers; its problems come as our errors."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise Invalid(
+            "the options", (Finding("--url", f"is {url!r}", "as `penstock serve` says it: http://HOST:PORT"),)
+        )
+    headers = {"content-type": "application/json", "x-tenant": tenant}
+    request = Request(url.rstrip("/") + path, json.dumps(body).encode(), headers)  # noqa: S310 - http only, see above
+    try:
+        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
+            return json.loads(answer.read())
+    except HTTPError as error:
+        raise _ours(error.code, _problem(error.read())) from error
+    except (URLError, TimeoutError, OSError) as error:
+        raise Unavailable(f"the app at {url}", "POST", str(error)) from error
+
+
+def _problem(body: bytes) -> dict[str, Any]:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return {"detail": body.decode(errors="replace")[:200]}
+
+
+def _ours(status: int, problem: dict[str, Any]) -> Exception:
+    detail = str(problem.get("detail", ""))
+    if findings := problem.get("findings"):
+        return Invalid("the request", tuple(Finding(each["path"], each["problem"], each["hint"]) for each in findings))
+    what, _, hint = detail.partition(": ")
+    if status == 404:  # noqa: PLR2004 - of HTTP
+        return Missing(what.removesuffix(" is missing"), hint)
+    return Unavailable("the app", "POST", detail) if status >= 500 else Refused(what, hint)  # noqa: PLR2004 - of HTTP
