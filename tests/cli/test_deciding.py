@@ -69,7 +69,7 @@ def test_a_question_is_listed(asking):
 
 def test_an_answer_while_no_app_runs_is_what_the_app_goes_on_from(asking):
     assert "is done" in said("questions", "answer", "b1:buy", "charge#0", "done", "--value", "7", "--by", "ada")
-    assert "decided already" in said("questions", "answer", "b1:buy", "charge#0", "fail", code=1)
+    assert "decided already" in said("questions", "answer", "b1:buy", "charge#0", "fail", code=2)
     with served("app.py", cwd=asking) as process:
         url = announced(process)["url"]
         answer = call(url, "buy", {"cents": 7}, headers={"Idempotency-Key": "b1"})
@@ -80,8 +80,8 @@ def test_an_answer_while_no_app_runs_is_what_the_app_goes_on_from(asking):
 def test_while_an_app_runs_it_is_the_one_to_be_told(asking):
     with served("app.py", cwd=asking) as process:
         url = announced(process)["url"]
-        assert "--url" in said("questions", "answer", "b1:buy", "charge#0", "fail", code=1)
-        assert "is missing" in said("questions", "answer", "b1:buy", "other#0", "fail", "--url", url, code=1)
+        assert "--url" in said("questions", "answer", "b1:buy", "charge#0", "fail", code=2)
+        assert "is missing" in said("questions", "answer", "b1:buy", "other#0", "fail", "--url", url, code=2)
         said("questions", "answer", "b1:buy", "charge#0", "fail", "--by", "ada", "--url", url)
         answer = call(url, "buy", {"cents": 7}, headers={"Idempotency-Key": "b1"})
         assert answer["status"] == "failed"
