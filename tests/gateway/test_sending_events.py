@@ -1,7 +1,10 @@
 import asyncio
+import json
 
 import pytest
-from desk import problem
+from desk import client_of, problem
+
+from penstock import App, Event
 
 ORDER = {
     "specversion": "1.0",
@@ -129,3 +132,34 @@ async def test_many_senders_of_the_same_event_send_one(client, running):
     sent = await asyncio.gather(*(client.post("/v1/events", json=ORDER, headers=STRUCTURED) for _ in range(10)))
     assert len({each.json()["id"] for each in sent}) == 1
     assert (await running.engine.parts.store.ends())["question", 0] == 1
+
+
+class Parcel(Event, version=2):
+    grams: int
+
+
+@Parcel.upcast(1)
+def in_grams(data):
+    return {"grams": data["kilos"] * 1000}
+
+
+@pytest.mark.parametrize("type", ["Parcel.v1", "Parcel"])
+async def test_an_event_of_an_older_version_is_taken_as_the_newest(type):
+    app = App("post")
+
+    @app.agent
+    async def weigh(parcel: Parcel) -> int:
+        return parcel.grams
+
+    async with app.running(store="memory:") as running, client_of(running) as client:
+        event = {"specversion": "1.0", "id": "p1", "source": "/test", "type": type, "data": {"kilos": 3}}
+        headers = {"content-type": "application/cloudevents+json"}
+        sent = await client.post("/v1/events", content=json.dumps(event), headers=headers)
+        assert sent.status_code == 202
+        assert await running.engine.settled(5)
+        run = (await client.get(f"/v1/runs/{sent.json()['id']}:weigh")).json()
+        assert (run["status"], run["result"]) == ("succeeded", 3000)
+        newer = json.dumps({**event, "id": "p2", "type": "Parcel.v3"})
+        problem(await client.post("/v1/events", content=newer, headers=headers), 404, "missing")
+        wrong = json.dumps({**event, "id": "p3", "data": {"stones": 1}})
+        problem(await client.post("/v1/events", content=wrong, headers=headers), 422, "invalid")

@@ -10,10 +10,10 @@ from penstock.errors import Finding, Invalid
 _UNKNOWN = "extra_forbidden"  # pydantic's word
 
 
-def taken(event: type[Event], data: bytes) -> Event:
-    """Return the event in `data`; `Invalid` with all findings when it does not fit."""
+def taken(event: type[Event], data: bytes, type: str = "") -> Event:
+    """Return the event in `data`, of an older version if `type` says so; `Invalid` with all findings when it does not fit."""
     try:
-        return event.decoded(data)
+        return event.decoded_as(type or event.type_, data)
     except Invalid as error:
         if not isinstance(error.__cause__, ValidationError):
             raise

@@ -117,7 +117,8 @@ def _sent(running: Running, document: Mapping[str, Any], tenant: str) -> _Sent:
         findings.append(Finding("tenant", f"is {document['tenant']!r}", "the tenant is given by the header X-Tenant"))
     if findings:
         raise Invalid("the CloudEvent", tuple(findings))
-    event = taken(engine.parts.topology.named(envelope.type).event, envelope.data)
+    kind = engine.parts.topology.named(envelope.type)
+    event = taken(kind.event, envelope.data, kind.written_as(envelope.type))
     return _Sent(event, event_id(tenant, envelope.id, envelope.source), envelope.key or None)
 
 

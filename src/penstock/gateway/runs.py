@@ -102,7 +102,7 @@ async def run_of(running: Running, id: str, tenant: str) -> StoredRun:
     agent = running.engine.parts.topology.agents.get(event_of(id)[1])
     # The store takes every agent's name for a queued run of an event: only those that take the event have one.
     is_one = bool(stored.change.attempt) or (
-        agent is not None and event_type in {event.type_ for event in agent.accepts}
+        agent is not None and event_type in {each for event in agent.accepts for each in event.reads_()}
     )
     if stored.change.tenant != tenant or not is_one:
         raise Missing(f"the run {id!r}", "see `penstock runs list`")

@@ -203,7 +203,7 @@ class AskingAgain:
         findings: list[Finding] = []
         for each in letters:
             agent, event = self._topology.agents[each.agent], unwrapped(each.event).event
-            if event.type not in {kind.type_ for kind in agent.accepts}:
+            if event.type not in {each for kind in agent.accepts for each in kind.reads_()}:
                 findings.append(
                     Finding(
                         each.run_id, f"{agent.name!r} does not take {event.type} any more", "let it, or drop the letter"

@@ -127,6 +127,7 @@ class Delivering:
         subscription.known_to = self._appender.end(subscription.topic, subscription.partition)
         subscription.on_skipped = self._skipped
         subscription.on_caught_up = self._services.committer.add  # whoever waits for a commit looks again
+        subscription.app_types = self._topology.kinds
         for event in subscription.agent.accepts:
             if subscription.topic in (event.topic_, AGAIN):
                 subscription.takes(self._topology.kind(event), self._appender.partitions)

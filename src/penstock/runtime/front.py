@@ -4,7 +4,7 @@ An id from outside makes an event once (L4): an event that is on its way to the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -87,14 +87,14 @@ class Front:
         """
         self._require_answerable(event, reply)
         event_id = self.services.clock.new_id() if id is None else id
-        with self.services.releases.reply(event_id, reply.type_) as waiting:
+        with self.services.releases.reply(event_id, reply.reads_()) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
-            recorded = None if is_new else await self._answer_to(event_id, reply.type_)
+            recorded = None if is_new else await self._answer_to(event_id, reply.reads_())
             if recorded is None:
                 what = f"the answer to event {event_id}"
-                look = partial(self._answer_to, event_id, reply.type_)
+                look = partial(self._answer_to, event_id, reply.reads_())
                 recorded = await self._followed(event_id, waiting, look, within_s, what, is_new=is_new)
-        return reply.decoded(recorded.event.data)
+        return reply.decoded_as(recorded.event.type, recorded.event.data)
 
     async def call(
         self,
@@ -225,15 +225,15 @@ class Front:
             raise RunFailed(run, stored.change.reason)
         return stored.change.result if stored is not None and stored.change.status == "succeeded" else None
 
-    async def _answer_to(self, event_id: str, reply_type: str) -> Recorded | None:
+    async def _answer_to(self, event_id: str, types: Collection[str]) -> Recorded | None:
         """Return the first reply that followed from an earlier event; `RunFailed` when an agent gave up instead."""
         followed = await self._store.origin(event_id)
-        replies = [each for each in followed if each.event.type == reply_type and each.event.id != event_id]
+        replies = [each for each in followed if each.event.type in types and each.event.id != event_id]
         if replies:
             return min(replies, key=lambda each: each.position.offset)
-        kinds = self._topology.kinds
         for each in followed[:FOLLOWED_MAX]:
-            for agent in self._topology.takers(kinds[each.event.type].event) if each.event.type in kinds else ():
+            kind = self._topology.of_type(each.event.type)
+            for agent in () if kind is None else self._topology.takers(kind.event):
                 stored = await self._store.run(run_id(each.event.id, agent.name))
                 if stored is not None and stored.change.status == "failed":
                     raise RunFailed(stored.change.run_id, stored.change.reason)

@@ -13,12 +13,12 @@ from typing import Any
 from penstock.core.agents.journal import Journal
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.envelope import Recorded
-from penstock.core.events.event import Event
 from penstock.errors import Invalid
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, entered, teller_of
 from penstock.runtime.deadlines import Deadlines
+from penstock.runtime.decoding import Decoders, decoded_by, decoders_of
 from penstock.runtime.lanes import BatchLane, Delivery
 from penstock.runtime.outcomes import FINAL, body_of, events_of, reason_of, require_annotated
 from penstock.runtime.releases import Piece
@@ -52,7 +52,7 @@ class Handlings:
         self._resting = 0  # deliveries that wait for another attempt
         self._closing = False  # whether a partition is being handed over
         self._subscriptions: dict[tuple[str, str, int], Subscription] = {}
-        self._decoders: dict[str, dict[str, type[Event]]] = {}
+        self._decoders: dict[str, Decoders] = {}
         self._deadlines: dict[str, Deadlines] = {}
         self.on_appended: Callable[[Recorded], None] = _nowhere
         services.committer.on_room = self._fill
@@ -61,7 +61,7 @@ class Handlings:
     def subscribe(self, subscription: Subscription) -> None:
         agent = subscription.agent
         self._subscriptions[agent.name, subscription.topic, subscription.partition] = subscription
-        self._decoders[agent.name] = {event.type_: event for event in agent.accepts}
+        self._decoders[agent.name] = decoders_of(agent)
         self._deadlines.setdefault(agent.name, Deadlines(agent.options.timeout_s))
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -179,7 +179,7 @@ class Handlings:
     async def _called(self, delivery: Delivery, context: Context) -> bytes:
         agent = delivery.agent
         by_type = self._decoders[agent.name]
-        events = [by_type[each.event.type].decoded(each.event.data) for each in delivery.events]
+        events = [decoded_by(by_type, agent, each.event) for each in delivery.events]
         argument = events if agent.options.batch else events[0]
         result = await (agent.handler(argument, context) if agent.wants_context else agent.handler(argument))
         return self._outcome(context, result)

@@ -6,7 +6,7 @@ loses the oldest pieces, and is told so; it never slows a handling down.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator, Sized
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,7 +49,7 @@ class Releases:
 
     def __init__(self) -> None:
         self._runs: dict[str, list[asyncio.Future[bytes]]] = {}
-        self._replies: dict[str, list[tuple[str, asyncio.Future[Recorded]]]] = {}
+        self._replies: dict[str, list[tuple[Collection[str], asyncio.Future[Recorded]]]] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self.streamed: Sized = ()  # runs that tell something, or are followed
         self.on_over: Callable[[str], None] = _nobody
@@ -69,10 +69,10 @@ class Releases:
                 self._runs.pop(run_id, None)
 
     @contextmanager
-    def reply(self, correlation_id: str, type: str) -> Generator[asyncio.Future[Recorded]]:
-        """Wait for the first event of a type that follows from an event."""
+    def reply(self, correlation_id: str, types: Collection[str]) -> Generator[asyncio.Future[Recorded]]:
+        """Wait for the first event of one of these types that follows from an event."""
         future: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
-        entry = (type, future)
+        entry = (types, future)
         waiting = self._replies.setdefault(correlation_id, [])
         waiting.append(entry)
         try:
@@ -119,8 +119,8 @@ class Releases:
         """Events that followed from another one are durable."""
         waiting = self._replies.get(correlation_id)
         for recorded in emitted if waiting else ():
-            for type_, future in waiting or ():
-                if type_ == recorded.event.type and not future.done():
+            for types, future in waiting or ():
+                if recorded.event.type in types and not future.done():
                     future.set_result(recorded)
         if self.heard(correlation_id):
             for recorded in emitted:

@@ -142,7 +142,7 @@ class Schedules:
     async def _is_busy(self, event_id: str) -> bool:
         """Whether a run of the event that fired last has not ended."""
         recorded = await self._store.event(event_id) if event_id else None
-        kind = None if recorded is None else self._topology.kinds.get(recorded.event.type)
+        kind = None if recorded is None else self._topology.of_type(recorded.event.type)
         for agent in () if kind is None else self._topology.takers(kind.event):
             stored = await self._store.run(run_id(event_id, agent.name))
             if not agent.options.batch and stored is not None and stored.change.status not in _ENDED:

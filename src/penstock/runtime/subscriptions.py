@@ -5,7 +5,8 @@ otherwise the agent is behind, and reads on from the log. Memory is bounded so: 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from typing import TypeAlias
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.progress import Progress
@@ -14,11 +15,14 @@ from penstock.core.events.event import Event
 from penstock.errors import Invalid
 from penstock.ports.log import EventLog
 from penstock.runtime.appending import Appender
+from penstock.runtime.decoding import is_of_another_version
 from penstock.runtime.lanes import Delivery, Lanes
 from penstock.runtime.topology import Kind
 
 WAITING_MAX = 8192  # events of one agent in memory
 PAGE = 512
+TYPES_MAX = 1024  # types that are remembered as passed over
+LaneOf: TypeAlias = Callable[[Recorded], str]
 
 
 class Subscription:
@@ -37,12 +41,16 @@ class Subscription:
         self.met: set[str] = set()  # lanes of which a known event was handled again
         self.on_skipped: Callable[[Subscription], object] = _nobody  # progress was made without a handling
         self.on_caught_up: Callable[[], object] = _nobody
-        self.lane_of: dict[str, Callable[[Recorded], str]] = {}
+        self.lane_of: dict[str, LaneOf] = {}
+        self.app_types: Container[str] = ()  # all that the app knows
+        self._passed_over: set[str] = set()
         self.turned = asyncio.Event()  # something changed for one who is behind
 
     def takes(self, kind: Kind, partitions: int = 1) -> None:
-        """Deliver events of this kind."""
-        self.lane_of[kind.event.type_] = _lane_of(self.agent, kind, partitions)
+        """Deliver events of this kind, of all versions that can be read."""
+        lane_of = _lane_of(self.agent, kind, partitions)
+        for each in kind.event.reads_():
+            self.lane_of[each] = lane_of
 
     def open(self, appender: Appender) -> None:
         """Begin to deliver."""
@@ -68,13 +76,26 @@ class Subscription:
     def _deliver(self, recorded: Recorded) -> None:
         offset = recorded.position.offset
         self.read_to = offset
-        lane_of = self.lane_of.get(recorded.event.type)
+        lane_of = self.lane_of.get(recorded.event.type) or self._unread(recorded.event.type)
         if lane_of is None:
             self.progress.mark(offset)  # a topic may carry types that this agent does not take
             self.on_skipped(self)
             return
         lane = f"{recorded.event.tenant}/{lane_of(recorded)}"
         self.lanes.offer(Delivery(self.agent, [recorded], lane, known=offset <= self.known_to))
+
+    def _unread(self, type: str) -> LaneOf | None:
+        """Return the lane of an event whose version this code cannot read; None when the agent does not take it at all.
+
+        It is delivered, so that it ends in the dead letters, where it waits for code that can (C6).
+        """
+        if type in self._passed_over:
+            return None
+        if type in self.app_types or not is_of_another_version(self.agent, type):
+            if len(self._passed_over) < TYPES_MAX:
+                self._passed_over.add(type)
+            return None
+        return (lambda _: "") if self.agent.options.batch else _by_key
 
     async def catch_up(self, log: EventLog, appender: Appender) -> None:
         """Read on whenever behind, until it is closed, up to the last offset that was given out."""
@@ -104,7 +125,7 @@ def _nobody(*_: object) -> None:
     """Stand in for an engine that is not running yet."""
 
 
-def _lane_of(agent: Agent, kind: Kind, partitions: int) -> Callable[[Recorded], str]:
+def _lane_of(agent: Agent, kind: Kind, partitions: int) -> LaneOf:
     """Return how an event finds its lane. Without a key each event is a lane of its own: nothing asks for order."""
     field = agent.key_field(kind.event)
     if agent.options.batch and partitions == 1:
@@ -112,14 +133,18 @@ def _lane_of(agent: Agent, kind: Kind, partitions: int) -> Callable[[Recorded], 
     if agent.options.batch:  # each partition may be another worker's: what an agent remembers is of one of them
         return lambda recorded: f"#{recorded.position.partition}"
     if field is None:
-        return lambda recorded: recorded.event.key or recorded.event.id
+        return _by_key
     if field == kind.key:
         return lambda recorded: recorded.event.key
     return lambda recorded: _field(kind.event, field, recorded)
 
 
+def _by_key(recorded: Recorded) -> str:
+    return recorded.event.key or recorded.event.id
+
+
 def _field(event: type[Event], field: str, recorded: Recorded) -> str:
     try:
-        return str(getattr(event.decoded(recorded.event.data), field))
+        return str(getattr(event.decoded_as(recorded.event.type, recorded.event.data), field))
     except Invalid:
         return recorded.event.id  # the handling will say what is wrong with it

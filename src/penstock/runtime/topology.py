@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from penstock.core.agents.declaration import Agent, event_key
 from penstock.core.events.event import Event
+from penstock.core.events.versions import gaps
 from penstock.errors import Finding, Invalid, Missing
 
 
@@ -19,6 +20,10 @@ class Kind:
     def key_of(self, event: Event) -> str:
         """Return the value of the key field, as text; empty when the type has none."""
         return "" if self.key is None else str(getattr(event, self.key))
+
+    def written_as(self, type: str) -> str:
+        """Return the type that a name stands for: itself, or version 1 when it says none."""
+        return type if type in self.event.reads_() else f"{type}.v1"
 
 
 def require_one_order(topology: "Topology", collections: Iterable[str]) -> None:
@@ -48,6 +53,7 @@ class Topology:
         self.agents = dict(agents)
         named = {event for agent in agents.values() for event in (*agent.accepts, *agent.emits)} | set(known)
         self.kinds: dict[str, Kind] = {}
+        self.older: dict[str, Kind] = {}  # by the types of older versions, which are brought to the newest
         findings: list[Finding] = []
         for event in sorted(named, key=lambda each: each.type_):
             known_as = self.kinds.get(event.type_)
@@ -55,6 +61,7 @@ class Topology:
                 hint = "rename one, or give it another version"
                 findings.append(Finding(event.type_, "is the type of two different classes", hint))
             self.kinds[event.type_] = Kind(event, event.topic_, event_key(event, self.agents))
+        findings += self._read_older(named)
         if findings:
             raise Invalid("the app's events", tuple(findings))
         self.topics: dict[str, list[Agent]] = {}
@@ -69,9 +76,27 @@ class Topology:
             found = self.kinds[event.type_] = Kind(event, event.topic_, event.key_)
         return found
 
+    def _read_older(self, named: set[type[Event]]) -> list[Finding]:
+        """Learn which older versions can be read; return what is wrong with that."""
+        findings: list[Finding] = []
+        for event in sorted(named, key=lambda each: each.type_):
+            for version in gaps(event.version_, event.upcasters_):
+                hint = f"declare @{event.__name__}.upcast({version})"
+                findings.append(Finding(f"{event.type_}.upcast", f"nothing brings version {version} to the next", hint))
+            for each in event.reads_()[1:]:
+                if each in self.kinds:
+                    hint = "remove the class of the older version"
+                    findings.append(Finding(each, f"is a class of the app, and is brought to {event.type_}", hint))
+                self.older[each] = self.kinds[event.type_]
+        return findings
+
+    def of_type(self, type: str) -> Kind | None:
+        """Return the kind that events of a type become, of an older version too."""
+        return self.kinds.get(type) or self.older.get(type)
+
     def named(self, type: str) -> Kind:
         """Return the kind of a type name; `Missing` when the app has none such."""
-        found = self.kinds.get(type) or self.kinds.get(f"{type}.v1")
+        found = self.of_type(type) or self.of_type(f"{type}.v1")
         if found is None:
             raise Missing(f"the event type {type!r}", f"this app knows {', '.join(self.kinds) or 'none'}")
         return found

@@ -240,7 +240,7 @@ def _returned(run: WorkflowRun, step: str, agent: Agent) -> Any:
         return None
     returns = agent.returns
     if isinstance(returns, type) and issubclass(returns, Event):
-        return returns.decoded(body)
+        return shaped(msgspec.json.decode(body), returns)  # its version is not told
     plain = msgspec.json.decode(body)
     return plain if agent.emits or returns is Any else shaped(plain, returns)
 

@@ -24,6 +24,7 @@ from penstock.errors import Missing, Refused
 from penstock.ports.state import RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
+from penstock.runtime.decoding import decoded_by, decoders_of
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.services import Services
 from penstock.runtime.steps import WorkflowSteps
@@ -190,7 +191,7 @@ class Workflows:
         run.task = asyncio.current_task()
         context = WorkflowContext(run, self, self._services, self._places[run.run_id].position.partition)
         try:
-            event = type_of(run.agent, run.cause.type).decoded(run.cause.data)
+            event = decoded_by(decoders_of(run.agent), run.agent, run.cause)
             result = await run.agent.handler(event, context)
             require_annotated(run.agent, result)
             body, emitted = body_of(result), events_of(result)
@@ -276,11 +277,6 @@ class Workflows:
     def _change(self, run: WorkflowRun, status: Status) -> RunChange:
         cause, now_ms = run.cause, self._services.clock.now_ms()
         return RunChange(run.run_id, run.agent.name, cause.tenant, cause.key, status, run.attempt, now_ms)
-
-
-def type_of(agent: Agent, type: str) -> type[Event]:
-    """Return the class of an event type that the agent takes."""
-    return next(event for event in agent.accepts if event.type_ == type)
 
 
 def _number_of(step: str) -> int:

@@ -125,10 +125,13 @@ def decode_value(value: Raw | bytes, to: Any) -> Any:
 def shaped(plain: Any, to: Any) -> Any:
     """Return plain data as type `to`, which may hold pydantic models and numpy arrays; `Invalid` when it does not fit.
 
+    A class may have a class method `upcast_stored`, which is given the plain data first: a pure function that brings what
+    an older version of the code stored to what the class is now, and returns the newest as it is. An `Event` has one.
     An array comes back with the type that numpy gives to its numbers: what is stored does not tell float32 from float64.
     """
+    upcast = getattr(to, "upcast_stored", None)  # what an older version of the code stored, brought to the newest
     try:
-        return msgspec.convert(plain, to, dec_hook=_rebuilt)
+        return msgspec.convert(plain if upcast is None else upcast(plain), to, dec_hook=_rebuilt)
     except (msgspec.ValidationError, RecursionError, TypeError) as error:  # TypeError: a union of two models, say
         raise Invalid("a recorded value", (Finding("value", str(error), f"expected {to}"),)) from error
 
@@ -146,7 +149,8 @@ def _plain(value: Any) -> Any:
 def _rebuilt(to: Any, plain: Any) -> Any:
     validate = getattr(to, "model_validate", None)
     if validate is not None:
-        return validate(plain)
+        upcast = getattr(to, "upcast_stored", None)
+        return validate(plain if upcast is None else upcast(plain))
     origin: Any = typing.get_origin(to) or to
     if getattr(origin, "__module__", "") == "numpy":  # whoever names numpy's types has imported it
         numpy: Any = sys.modules["numpy"]

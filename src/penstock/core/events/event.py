@@ -6,12 +6,15 @@ class Question(Event, key="session_id"):
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from penstock.core.events import versions
 from penstock.core.events.blobs import require_whole
+from penstock.core.events.versions import Plain, Upcaster
 from penstock.errors import Finding, Invalid
 
 
@@ -29,11 +32,13 @@ class Event(BaseModel):
     type_: ClassVar[str] = ""
     key_: ClassVar[str | None] = None
     version_: ClassVar[int] = 1
+    upcasters_: ClassVar[dict[int, Upcaster]] = {}
 
     def __init_subclass__(cls, *, topic: str = "", key: str | None = None, version: int = 1, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.version_ = version
-        cls.type_ = f"{cls.__name__}.v{version}"
+        cls.type_ = versions.type_of(cls.__name__, version)
+        cls.upcasters_ = {}
         cls.topic_ = topic or _kebab(cls.__name__)
         cls.key_ = key if key is not None else cls.key_
 
@@ -43,6 +48,58 @@ class Event(BaseModel):
         if cls.key_ is not None and cls.key_ not in cls.model_fields:
             hint = f"one of its fields: {', '.join(cls.model_fields) or 'it has none'}"
             raise Invalid(f"the event {cls.__name__}", (Finding("key", f"{cls.key_!r} is not a field", hint),))
+
+    @classmethod
+    def upcast(cls, version: int) -> Callable[[Upcaster], Upcaster]:
+        """Declare a pure function of the plain data of `version` that returns those of the next; `Invalid` with all findings.
+
+        @Order.upcast(1)
+        def priced(data: dict[str, Any]) -> dict[str, Any]:
+            return {**data, "price": 0}
+        """
+
+        def added(function: Upcaster) -> Upcaster:
+            findings = versions.upcaster_findings(version, cls.version_, cls.upcasters_, function)
+            if findings:
+                raise Invalid(f"an upcaster of {cls.__name__}", tuple(findings))
+            cls.upcasters_[version] = function
+            return function
+
+        return added
+
+    @classmethod
+    def reads_(cls) -> tuple[str, ...]:
+        """Return the event types that become this class: its own, and those of older versions, the newest first."""
+        return tuple(
+            versions.type_of(cls.__name__, each) for each in (cls.version_, *sorted(cls.upcasters_, reverse=True))
+        )
+
+    @classmethod
+    def decoded_as(cls, type: str, data: bytes | str) -> Self:
+        """Return the event in `data` (JSON) of a type, perhaps of an older version; `Invalid` when it cannot be read."""
+        if type == cls.type_:
+            return cls.decoded(data)
+        named = versions.parsed(type)
+        if named is None or named[0] != cls.__name__ or named[1] not in cls.upcasters_:
+            raise versions.unreadable(type, cls.type_)
+        return cls.decoded(versions.upcast(cls.__name__, named[1], cls.version_, cls.upcasters_, data))
+
+    @classmethod
+    def upcast_stored(cls, plain: Plain) -> Plain:
+        """Return plain data that were stored without their version as those of the newest that they fit."""
+        try:
+            cls.model_validate(plain)
+        except ValidationError:
+            for version in sorted(cls.upcasters_, reverse=True):
+                after = plain
+                try:
+                    for each in range(version, cls.version_):
+                        after = versions.upcast_once(cls.__name__, each, cls.upcasters_[each], after)
+                    cls.model_validate(after)
+                except (ValidationError, Invalid):
+                    continue
+                return after
+        return plain
 
     def encoded(self) -> bytes:
         """Return the event's data as JSON; `Invalid` when it cannot be written (half a character, bytes that are no text)."""
