@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.app import App as App
     from penstock.app import Running as Running
+    from penstock.core.agents.flow import Concurrency as Concurrency
+    from penstock.core.agents.flow import Flow as Flow
+    from penstock.core.agents.flow import Rate as Rate
     from penstock.core.agents.pieces import Piece as Piece
     from penstock.core.agents.pieces import standing as standing
     from penstock.core.agents.policy import Retry as Retry
@@ -29,10 +32,13 @@ __all__ = [
     "NOT_DONE",
     "App",
     "Attempt",
+    "Concurrency",
     "Context",
     "Event",
+    "Flow",
     "Passage",
     "Piece",
+    "Rate",
     "Reconcile",
     "Retry",
     "Running",
@@ -47,10 +53,13 @@ _HOME = {
     "NOT_DONE": "penstock.core.agents.tools",
     "App": "penstock.app",
     "Attempt": "penstock.core.agents.tools",
+    "Concurrency": "penstock.core.agents.flow",
     "Context": "penstock.runtime.context",
     "Event": "penstock.core.events.event",
+    "Flow": "penstock.core.agents.flow",
     "Passage": "penstock.core.knowledge.passages",
     "Piece": "penstock.core.agents.pieces",
+    "Rate": "penstock.core.agents.flow",
     "Reconcile": "penstock.core.agents.tools",
     "Retry": "penstock.core.agents.policy",
     "Running": "penstock.app",

@@ -11,6 +11,7 @@ import msgspec
 
 from penstock.core.agents.control import Cancel, Decide, Signal
 from penstock.core.agents.declaration import Agent, Handler, Options, declare, declared
+from penstock.core.agents.flow import Flow
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.agents.unit import DeadLetter
@@ -66,12 +67,14 @@ class App:
         retry: Retry = DEFAULT_RETRY,
         timeout_s: float = 300.0,
         batch: int = 0,
+        flow: Flow | None = None,
     ) -> Callable[[H], H]: ...
     def agent(self, handler: H | None = None, /, *, name: str = "", **options: Any) -> H | Callable[[H], H]:
         """Declare an async function as an agent: its annotations say which events it takes and emits.
 
         `key`: the field whose value orders its events; `retry`: what follows a failure; `timeout_s`: of one attempt;
-        `batch`: take up to so many events at once, as a list. Raises `Invalid` with all findings.
+        `batch`: take up to so many events at once, as a list; `flow`: how many handlings go on at once, how fast they
+        begin, who is first, and what becomes of an event whose key is busy. Raises `Invalid` with all findings.
         """
 
         def added(function: H) -> H:

@@ -132,3 +132,10 @@ class StepFailed(PenstockError):
 
     def __str__(self) -> str:
         return f"step {self.step} failed: {self.reason}"
+
+
+class RunCancelled(RunFailed):
+    """A run that was waited for was ended for a reason that lies outside of it: another event, or a person. Ask anew, or not."""
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} was cancelled: {self.reason}; see `penstock runs show {self.run_id}`"

@@ -13,7 +13,6 @@ from penstock.core.events.envelope import UNPLACED, Recorded
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.handling import Handlings
-from penstock.runtime.lanes import BatchLane, KeyLanes
 from penstock.runtime.redriving import Machine, Redriving
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
@@ -108,10 +107,9 @@ class Delivering:
     def _subscribe(self, partition: int, done: Marks) -> list[Subscription]:
         """Make a subscription for each agent and topic, from where the agent is. It is not open yet."""
         made: list[Subscription] = []
-        soon = asyncio.get_running_loop().call_soon
         for agent in self._topology.agents.values():
-            batch = agent.options.batch
-            lanes = BatchLane(self._handlings.start, soon) if batch else KeyLanes(self._handlings.start)
+            keys = {self._topology.kind(event).key for event in agent.accepts}
+            lanes = self._handlings.lanes(agent, keys.pop() if len(keys) == 1 else None)
             for topic in sorted({event.topic_ for event in agent.accepts}):
                 progress = done.get((agent.name, topic, partition), Progress())
                 made.append(Subscription(agent, topic, partition, progress, lanes))

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, may_be_emitted, run_id
 from penstock.core.events.event import Event
 from penstock.core.timing.timers import When
-from penstock.errors import Missing, Refused, RunFailed, TimedOut
+from penstock.errors import Missing, Refused, RunCancelled, RunFailed, TimedOut
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appended, Appender, check_id
 from penstock.runtime.elsewhere import Elsewhere
@@ -221,8 +222,8 @@ class Front:
     async def _result_of(self, run: str) -> bytes | None:
         """Return what an earlier run returned, None when it has not ended; `RunFailed` when it gave up."""
         stored = await self._store.run(run)
-        if stored is not None and stored.change.status in ("failed", "cancelled"):
-            raise RunFailed(run, stored.change.reason)
+        if stored is not None:
+            _raise_given_up(stored.change)
         return stored.change.result if stored is not None and stored.change.status == "succeeded" else None
 
     async def _answer_to(self, event_id: str, types: Collection[str]) -> Recorded | None:
@@ -235,8 +236,8 @@ class Front:
             kind = self._topology.of_type(each.event.type)
             for agent in () if kind is None else self._topology.takers(kind.event):
                 stored = await self._store.run(run_id(each.event.id, agent.name))
-                if stored is not None and stored.change.status == "failed":
-                    raise RunFailed(stored.change.run_id, stored.change.reason)
+                if stored is not None:
+                    _raise_given_up(stored.change)
         return None
 
     async def _followed(
@@ -264,6 +265,17 @@ class Front:
             return await waiting
         finally:
             timer.cancel()
+
+
+def _raise_given_up(change: RunChange) -> None:
+    """Raise what a caller was told who waited for the run, if it ended without a result."""
+    match change.status:
+        case "failed":
+            raise RunFailed(change.run_id, change.reason)
+        case "cancelled":
+            raise RunCancelled(change.run_id, change.reason)
+        case _:
+            pass
 
 
 def _give_up(waiting: "asyncio.Future[T]", error: TimedOut) -> None:

@@ -6,21 +6,22 @@ see all of it or nothing.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from penstock.core.agents.journal import Journal
+from penstock.core.agents.declaration import Agent
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.envelope import Recorded
 from penstock.errors import Invalid
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
-from penstock.runtime.context import Context, entered, teller_of
-from penstock.runtime.deadlines import Deadlines
-from penstock.runtime.decoding import Decoders, decoded_by, decoders_of
-from penstock.runtime.lanes import BatchLane, Delivery
-from penstock.runtime.outcomes import FINAL, body_of, events_of, reason_of, require_annotated
+from penstock.runtime.context import Context, entered
+from penstock.runtime.decoding import decoded_by
+from penstock.runtime.flow_lanes import FlowLanes
+from penstock.runtime.lanes import BatchLane, Delivery, KeyLanes, Lanes
+from penstock.runtime.lines import GatedLine, Line, cut_off
+from penstock.runtime.outcomes import FINAL, reason_of
+from penstock.runtime.places import Places
+from penstock.runtime.recalling import collected, recall
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
@@ -29,8 +30,6 @@ from penstock.runtime.tasks import Tasks
 from penstock.runtime.workflows import Workflows
 from penstock.runtime.write_points import WritePoint
 
-IN_FLIGHT_MAX = 1024
-UNENDED = ("asking", "running")  # what a run's attempt is that has neither failed nor succeeded
 _log = logging.getLogger("penstock")
 
 
@@ -45,29 +44,36 @@ class Handlings:
         self._appender = appender
         self._tasks = tasks
         self._workflows = workflows
-        self._ready: deque[Delivery] = deque()
+        self._places = Places(services, store, tasks, appender, self._begin)
         self._under_way: dict[str, Delivery] = {}
         self._asking: set[str] = set()  # runs among those under way that wait for a person
         self._suspects = Suspects(services.memory, services.committer)
         self._resting = 0  # deliveries that wait for another attempt
         self._closing = False  # whether a partition is being handed over
         self._subscriptions: dict[tuple[str, str, int], Subscription] = {}
-        self._decoders: dict[str, Decoders] = {}
-        self._deadlines: dict[str, Deadlines] = {}
         self.on_appended: Callable[[Recorded], None] = _nowhere
-        services.committer.on_room = self._fill
+        services.committer.on_room = self._on_room
         services.questions.on_asking = self._waits_for_people
 
+    def lanes(self, agent: Agent, key: str | None) -> Lanes:
+        """Return the lanes of an agent in one partition, whose deliveries will be handled here. `key` decides the partition."""
+        self._places.open(agent, key)
+        flow = agent.options.flow
+        if flow is not None:
+            clock = self._services.clock
+            return FlowLanes(flow, clock, start=self.start, give_up=self._bury, stop=self._stop)
+        if agent.options.batch:
+            return BatchLane(self.start, asyncio.get_running_loop().call_soon)
+        return KeyLanes(self.start)
+
     def subscribe(self, subscription: Subscription) -> None:
-        agent = subscription.agent
-        self._subscriptions[agent.name, subscription.topic, subscription.partition] = subscription
-        self._decoders[agent.name] = decoders_of(agent)
-        self._deadlines.setdefault(agent.name, Deadlines(agent.options.timeout_s))
+        self._subscriptions[subscription.agent.name, subscription.topic, subscription.partition] = subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Nothing of this subscription is handled here any more."""
         del self._subscriptions[subscription.agent.name, subscription.topic, subscription.partition]
         self._closing = any(each.closed for each in self._subscriptions.values())
+        self._places.share()
 
     def is_busy(self, partition: int) -> bool:
         """Whether anything of a partition, which is being closed, is being handled, but by people."""
@@ -77,35 +83,30 @@ class Handlings:
 
     def drop(self, partition: int) -> None:
         """Cut off what is under way in a partition: its next owner does it."""
-        dropped = [each for each in self._under_way.values() if each.partition == partition]
-        for delivery in dropped:
-            del self._under_way[delivery.run_id]
+        for delivery in [each for each in self._under_way.values() if each.partition == partition]:
+            self._left(delivery, self._places.lines[delivery.agent.name])
             self._asking.discard(delivery.run_id)
             delivery.dropped = True
             if delivery.task is not None:
                 delivery.task.cancel()
-        self._ready = deque(each for each in self._ready if each.partition != partition)
+        for subscription in self._subscriptions.values():
+            if subscription.partition == partition:
+                self._places.drop(subscription.agent, subscription.lanes, partition)
+        self._places.fill()
 
     def start(self, delivery: Delivery) -> None:
         """Handle a delivery whose turn has come, when there is room."""
         if self._closing and self._is_closed(delivery):
             return  # it waits in the log, for the next owner
-        if self._has_room:
-            self._begin(delivery)
-        else:
-            self._ready.append(delivery)
+        self._places.start(delivery)
 
     def is_under_way(self, run_id: str) -> bool:
         return run_id in self._under_way
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is being handled, but by people, or waits for a place."""
-        return len(self._under_way) == len(self._asking) and not self._ready
-
-    @property
-    def _has_room(self) -> bool:
-        return len(self._under_way) - len(self._asking) < IN_FLIGHT_MAX and not self._services.committer.full
+        """Whether nothing is being handled, but by people, or could begin."""
+        return self._places.quiet
 
     @property
     def settled(self) -> bool:
@@ -116,45 +117,56 @@ class Handlings:
         """Say of what is under way that it is not to blame for the end of the process."""
         await self._suspects.acquit()
 
-    def _begin(self, delivery: Delivery) -> None:
+    def _begin(self, delivery: Delivery, line: Line) -> None:
         if delivery.agent.options.workflow:
             self._workflows.begin(delivery.agent, delivery.events[0], known=delivery.known)
             self._done(delivery)
             self._subscription(delivery).lanes.finished(delivery)
             return
         self._under_way[delivery.run_id] = delivery
-        delivery.task = self._tasks.start(self._handle(delivery))
+        self._places.take(delivery, line)
+        if isinstance(line, GatedLine) and line.is_rated:
+            line.spend(delivery, self._services.committer.add(lambda: self._run(delivery, line)))
+        else:
+            self._run(delivery, line)
+
+    def _run(self, delivery: Delivery, line: Line) -> None:
+        if not delivery.dropped:
+            delivery.task = self._tasks.start(self._handle(delivery, line))
 
     def _is_closed(self, delivery: Delivery) -> bool:
         place = delivery.events[0].position
         subscription = self._subscriptions.get((delivery.agent.name, place.topic, place.partition))
         return subscription is None or subscription.closed
 
-    def _fill(self) -> None:
-        while self._ready and self._has_room:
-            self._begin(self._ready.popleft())
+    def _left(self, delivery: Delivery, line: Line) -> None:
+        del self._under_way[delivery.run_id]
+        if delivery.run_id not in self._asking:
+            self._places.leave(delivery, line)
+        if delivery.hold is not None:
+            delivery.hold.begun = False
+
+    def _on_room(self) -> None:
+        self._places.fill()
         for subscription in self._subscriptions.values():
             if subscription.behind:
                 subscription.turned.set()
 
-    async def _handle(self, delivery: Delivery) -> None:
-        if delivery.known and not await self._recalled(delivery):
+    async def _handle(self, delivery: Delivery, line: Line) -> None:
+        if delivery.known and not await self._recalled(delivery, line):
+            return
+        if isinstance(line, GatedLine) and not self._entered(delivery):
             return
         context = Context(delivery, self._services)
         entered(context)
-        delivery.watched = self._deadlines[delivery.agent.name].watch()
+        delivery.watched = line.deadlines.watch()
         started_s = self._services.clock.monotonic_s()
         try:
-            body = await self._called(delivery, context)
+            body = await self._called(delivery, context, line)
         except asyncio.CancelledError as error:
-            if delivery.watched.ran_out:
-                delivery.watched.task.uncancel()
-                limit_s = delivery.agent.options.timeout_s
-                self._failed(delivery, TimeoutError(f"no result within timeout_s={limit_s:g}"))
-            elif self._tasks.ending or delivery.dropped:
+            if (self._tasks.ending or delivery.dropped) and not delivery.watched.ran_out:
                 raise
-            else:  # the handler cancelled itself, or had itself cancelled
-                self._failed(delivery, error)
+            self._failed(delivery, cut_off(delivery, error))
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - a handler is the user's code, and modules in Rust panic so
@@ -165,8 +177,7 @@ class Handlings:
         finally:
             context.let_go()
             self._ended(delivery)
-        if self._ready:
-            self._fill()
+        self._places.fill()
 
     def _ended(self, delivery: Delivery) -> None:
         delivery.watched.over = True
@@ -176,79 +187,69 @@ class Handlings:
         if self._suspects.marked and not self._tasks.ending:
             self._suspects.survived(delivery.run_id)
 
-    async def _called(self, delivery: Delivery, context: Context) -> bytes:
+    def _entered(self, delivery: Delivery) -> bool:
+        """Note that the handler of a delivery begins; False when it was stopped before."""
+        assert delivery.hold is not None, delivery.run_id
+        if delivery.stopped:
+            self._cancelled(delivery)
+            self._places.fill()
+            return False
+        delivery.hold.begun = True
+        return True
+
+    async def _called(self, delivery: Delivery, context: Context, line: Line) -> bytes:
         agent = delivery.agent
-        by_type = self._decoders[agent.name]
-        events = [decoded_by(by_type, agent, each.event) for each in delivery.events]
+        events = [decoded_by(line.decoders, agent, each.event) for each in delivery.events]
         argument = events if agent.options.batch else events[0]
         result = await (agent.handler(argument, context) if agent.wants_context else agent.handler(argument))
-        return self._outcome(context, result)
+        return collected(context, result, agent, self._appender, self._services)
 
     def _waits_for_people(self, run_id: str, asking: bool) -> None:  # noqa: FBT001 - a callback's own form
         """A run waits for a person, or goes on: it has no place among the others meanwhile, and its time stands still."""
         delivery = self._under_way.get(run_id)
         if delivery is None:
             self._workflows.waits_for_people(run_id, asking=asking)
-        elif asking:
+            return
+        line = self._places.lines[delivery.agent.name]
+        if asking:
+            self._places.leave(delivery, line)
             self._asking.add(run_id)
             self._suspects.survived(run_id)
             delivery.watched.over = True
             self._services.committer.add().runs.append(self._change(delivery, "asking", self._services.clock.now_ms()))
-            self._fill()
+            self._places.fill()
         elif run_id in self._asking and not self._tasks.ending:
             self._asking.remove(run_id)
-            delivery.watched = self._deadlines[delivery.agent.name].watch(delivery.watched.task)
+            self._places.take(delivery, line)
+            delivery.watched = line.deadlines.watch(delivery.watched.task)
             self._services.committer.add().runs.append(self._change(delivery, "running", self._services.clock.now_ms()))
 
-    async def _recalled(self, delivery: Delivery) -> bool:
+    async def _recalled(self, delivery: Delivery, line: Line) -> bool:
         """Learn what an earlier process left of the run; False when it must not be handled now."""
         try:
-            wait_s = await self._recall(delivery)
+            wait_s = await recall(delivery, self._store, self._services)
         except Invalid as error:  # its journal is damaged: no other run is to blame
             self._failed(delivery, error)
             return False
         if wait_s <= 0:
-            return await self._may_begin(delivery)
-        del self._under_way[delivery.run_id]  # another one has its place meanwhile
+            return await self._may_begin(delivery, line)
+        self._left(delivery, line)  # another one has its place meanwhile
         self._rest(delivery, wait_s)
         self._services.committer.add()  # whoever waits for quiet looks again after a commit
+        self._places.fill()
         return False
 
-    async def _may_begin(self, delivery: Delivery) -> bool:
+    async def _may_begin(self, delivery: Delivery, line: Line) -> bool:
         """Give up on what killed the process too often; False when it was."""
         deaths = await self._suspects.deaths(delivery, self._subscription(delivery))
         if deaths < DEATHS_MAX:
             return True
         reason = f"the process died {deaths} times while it was handled"
         _log.error("run %s is given up: %s", delivery.run_id, reason)
-        del self._under_way[delivery.run_id]
+        self._left(delivery, line)
         self._give_up(delivery, reason)
+        self._places.fill()
         return False
-
-    async def _recall(self, delivery: Delivery) -> float:
-        """Learn from the store how far an earlier process came with the run, and return how long its next attempt waits."""
-        delivery.known = False
-        stored = await self._store.run(delivery.run_id)
-        if stored is None:
-            return 0.0
-        delivery.journal = Journal(stored.records, stored.chunks, recalled=True)
-        delivery.attempt = stored.change.attempt + (stored.change.status not in UNENDED)
-        if stored.streamed:
-            await self._services.streams.recall(teller_of(delivery))
-        wait_s = (stored.change.due_ms - self._services.clock.now_ms()) / 1000
-        # A clock that was set back must not make it longer than any wait of the policy.
-        return min(wait_s, delivery.agent.options.retry.delay_max_s)
-
-    def _outcome(self, context: Context, result: Any) -> bytes:
-        """Take the events in what a handler returned, and return it as JSON."""
-        require_annotated(self._under_way[context.run_id].agent, result)
-        for each in events_of(result):
-            context.emit(each)
-        for event, key in context.emitted:
-            self._appender.check(event, key, context.event)
-        if context.delays is not None:
-            context.delays.check(self._appender, self._services.timers, context.event)
-        return body_of(result)
 
     def _succeeded(self, delivery: Delivery, context: Context, body: bytes, duration_ms: float) -> None:
         services, cause = self._services, context.event
@@ -290,7 +291,10 @@ class Handlings:
             "run %s failed (attempt %d of %d): %s", delivery.run_id, delivery.attempt, retry.attempts_max, reason
         )
         clock = self._services.clock
-        del self._under_way[delivery.run_id]
+        if delivery.stopped:
+            self._cancelled(delivery)
+            return
+        self._left(delivery, self._places.lines[delivery.agent.name])
         if not isinstance(error, FINAL) and delivery.attempt < retry.attempts_max:
             wait_s = retry.wait_s(delivery.attempt, clock.random())
             self._try_later(delivery, reason, wait_s)
@@ -306,7 +310,7 @@ class Handlings:
             self._services.committer.add().runs.append(change)
             subscription.lanes.take_apart(delivery)
             return
-        self._bury(delivery, reason)
+        self._bury(delivery, reason, "failed")
         subscription.lanes.finished(delivery)
 
     def _try_later(self, delivery: Delivery, reason: str, wait_s: float) -> None:
@@ -324,40 +328,60 @@ class Handlings:
         self._rest(delivery, wait_s)
 
     def _rest(self, delivery: Delivery, wait_s: float) -> None:
+        if delivery.stopped:
+            self._cancelled(delivery)
+            return
         self._resting += 1
         self._tasks.start(self._wait_and_start(delivery, wait_s))
 
     async def _wait_and_start(self, delivery: Delivery, wait_s: float) -> None:
         await self._services.clock.sleep(wait_s)
         self._resting -= 1
-        if not self._is_closed(delivery):
+        if delivery.stopped:
+            self._services.committer.add()  # whoever waits for quiet looks again after a commit
+        elif not (delivery.dropped or self._is_closed(delivery)):
             self.start(delivery)
 
-    def _bury(self, delivery: Delivery, reason: str) -> None:
-        """Give up on an event: it goes to the dead letters with the reason, and its key goes on."""
+    def _stop(self, delivery: Delivery, reason: str) -> None:
+        """End a delivery where it is, for a reason."""
+        assert delivery.hold is not None, delivery.run_id
+        delivery.hold.stopped = reason
+        if delivery.hold.begun and delivery.task is not None:
+            delivery.task.cancel()
+        elif delivery.run_id not in self._under_way:  # it waits for a place, for a limit, or for another attempt
+            self._cancelled(delivery)
+            self._places.fill()
+
+    def _cancelled(self, delivery: Delivery) -> None:
+        self._bury(delivery, delivery.stopped)
+        self._subscription(delivery).lanes.finished(delivery)
+
+    def _bury(self, delivery: Delivery, reason: str, status: Status = "cancelled") -> None:
+        """Have done with an event: one that failed goes to the dead letters with the reason, and its key goes on."""
         services, recorded = self._services, delivery.events[0]
         now_ms = services.clock.now_ms()
         run_id, correlation = delivery.run_id, recorded.event.correlation_id or recorded.event.id
-        writes = services.committer.add(lambda: services.releases.failed(run_id, correlation, reason))
-        change = self._change(delivery, "failed", now_ms)
+        writes = services.committer.add(lambda: services.releases.failed(run_id, correlation, reason, status))
+        change = self._change(delivery, status, now_ms)
         change.reason = reason
         change.records = services.committer.ended(run_id, delivery.journal)
         writes.runs.append(change)
-        writes.dead.append(DeadLetter(run_id, delivery.agent.name, delivery.original, reason, delivery.attempt, now_ms))
+        if status == "failed":
+            writes.dead.append(
+                DeadLetter(run_id, delivery.agent.name, delivery.original, reason, delivery.attempt, now_ms)
+            )
         self._done(delivery)
         if recorded.event.reply_run:
             self._workflows.answer(delivery.agent.name, recorded.event, run_id, b"", reason)
 
     def _done(self, delivery: Delivery) -> None:
-        self._under_way.pop(delivery.run_id, None)
-        subscription = self._subscription(delivery)
+        line = self._places.lines[delivery.agent.name]
+        if delivery.run_id in self._under_way:
+            self._left(delivery, line)
+        line.closed(delivery)
         for recorded in delivery.events:
             place = recorded.position
-            of = (
-                subscription
-                if place.topic == subscription.topic
-                else self._subscriptions[delivery.agent.name, place.topic, place.partition]
-            )
+            of = self._subscriptions[delivery.agent.name, place.topic, place.partition]
             of.progress.mark(place.offset)
             self._services.committer.done(delivery.agent.name, place.topic, place.partition, of.progress)
 

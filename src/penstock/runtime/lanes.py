@@ -9,10 +9,22 @@ from collections.abc import Callable
 from typing import Protocol
 
 from penstock.core.agents.declaration import Agent
+from penstock.core.agents.gate import Ticket
 from penstock.core.agents.journal import Journal
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.runtime.deadlines import Watched
+
+
+class Hold:
+    """What is known of a delivery that may be held back, and stopped."""
+
+    __slots__ = ("begun", "stopped", "ticket")
+
+    def __init__(self) -> None:
+        self.ticket: Ticket[Delivery] | None = None
+        self.begun = False  # whether its handler is running
+        self.stopped = ""  # why it is to end
 
 
 class Delivery:
@@ -25,6 +37,7 @@ class Delivery:
         "dropped",
         "events",
         "executing",
+        "hold",
         "journal",
         "known",
         "lane",
@@ -40,6 +53,7 @@ class Delivery:
         self.known = known  # whether the store may know something of the run already
         self.executing: dict[str, asyncio.Future[None] | None] = {}  # steps under way, and who waits for their end
         self.task: asyncio.Task[None] | None = None
+        self.hold: Hold | None = None  # of an agent with a flow
         self.dropped = False  # its partition was given to another worker, who handles it
         self.attempt = 1
         self.begun_ms = 0
@@ -50,6 +64,11 @@ class Delivery:
     alone: bool = False  # whether no batch takes it in
     outside: Journal | None = None  # a dry one changes nothing outside: what steps with effects come to is found here
     model: str = ""  # which model of the app answers in the place of all
+
+    @property
+    def stopped(self) -> str:
+        """Why it is to end; empty when it is not."""
+        return "" if self.hold is None else self.hold.stopped
 
     @property
     def partition(self) -> int:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from penstock.core.agents.pieces import Piece
+from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import Recorded
-from penstock.errors import PenstockError, RunFailed
+from penstock.errors import PenstockError, RunCancelled, RunFailed
 
 PIECES_MAX = 1024
 
@@ -126,9 +127,9 @@ class Releases:
             for recorded in emitted:
                 self.tell(correlation_id, Piece("event", run_id, recorded.event.type, data=recorded.event.data))
 
-    def failed(self, run_id: str, correlation_id: str, reason: str) -> None:
-        """A run's failure is durable."""
-        error = RunFailed(run_id, reason)
+    def failed(self, run_id: str, correlation_id: str, reason: str, status: Status = "failed") -> None:
+        """A run's failure, or that it was cancelled, is durable."""
+        error = RunCancelled(run_id, reason) if status == "cancelled" else RunFailed(run_id, reason)
         for future in [*self._runs.get(run_id, ()), *(each for _, each in self._replies.get(correlation_id, ()))]:
             if not future.done():
                 future.set_exception(error)

@@ -237,7 +237,7 @@ class Workflows:
         if status == "succeeded":
             writes = services.committer.add(lambda: services.releases.succeeded(run.run_id, correlation, body, told))
         else:
-            writes = services.committer.add(lambda: services.releases.failed(run.run_id, correlation, reason))
+            writes = services.committer.add(lambda: services.releases.failed(run.run_id, correlation, reason, status))
         writes.events.extend(told)
         if status == "succeeded" and services.streams.runs:
             services.streams.settle(run.run_id)

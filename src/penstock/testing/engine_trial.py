@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.core.agents.declaration import Handler, Options, declare
+from penstock.core.agents.flow import Flow
 from penstock.core.agents.policy import NO_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.ports.store import Store
@@ -45,10 +46,10 @@ class Seen(Event, key="customer"):
 
 @asynccontextmanager
 async def engine_of(
-    disk: Disk, *handlers: Handler, timeout_s: float = 60.0, batch: int = 0
+    disk: Disk, *handlers: Handler, timeout_s: float = 60.0, batch: int = 0, flow: Flow | None = None
 ) -> AsyncGenerator[tuple[Engine, Store]]:
     """Run handlers, named as their functions, on what lies on the disk; one that takes a `WorkflowContext` is a workflow."""
-    chosen = Options(retry=QUICK, timeout_s=timeout_s, batch=batch)
+    chosen = Options(retry=QUICK, timeout_s=timeout_s, batch=batch, flow=flow)
     agents = {each.__name__: declare(each, each.__name__, _options(each, chosen)) for each in handlers}
     agents[CONTROL] = control()
     async with disk() as store:
@@ -58,12 +59,12 @@ async def engine_of(
             yield engine, store
 
 
-async def killed(disk: Disk, *handlers: Handler, do: Callable[[Engine], Any]) -> None:
+async def killed(disk: Disk, *handlers: Handler, do: Callable[[Engine], Any], flow: Flow | None = None) -> None:
     """Run handlers, do something, and stop as a killed process does: nothing is finished, nothing is written any more."""
     reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def life() -> None:
-        async with engine_of(disk, *handlers) as (engine, _):
+        async with engine_of(disk, *handlers, flow=flow) as (engine, _):
             await do(engine)
             reached.set_result(None)
             await asyncio.Event().wait()

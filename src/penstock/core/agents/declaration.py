@@ -10,13 +10,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from penstock.core.agents.flow import Flow, flow_findings
 from penstock.core.agents.policy import DEFAULT_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
 
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 BATCH_MAX = 4096
-OPTIONS = ("key", "retry", "timeout_s", "batch")  # those that `@app.agent` takes
+OPTIONS = ("key", "retry", "timeout_s", "batch", "flow")  # those that `@app.agent` takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Options:
     timeout_s: float = 300.0
     batch: int = 0
     workflow: bool = False
+    flow: Flow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def declare(handler: Handler, name: str, options: Options) -> Agent:
             findings.append(
                 Finding("key", f"{key!r} is not a field of {event.__name__}", f"one of {', '.join(event.model_fields)}")
             )
+    findings += flow_findings(options.flow, accepts, batch=bool(options.batch))
     if findings:
         raise Invalid(f"agent {name!r}", tuple(findings))
     returned = hints.get("return", Any)
