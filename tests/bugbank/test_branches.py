@@ -12,6 +12,8 @@ INTERLEAVINGS = 1000
 WIDE = 5000
 POINTS = (WritePoint.AFTER_EFFECT, WritePoint.BEFORE_COMMIT, WritePoint.AFTER_COMMIT, WritePoint.AFTER_HANDLING)
 
+pytestmark = pytest.mark.timeout(200)
+
 
 class Task(Event):
     branches: int

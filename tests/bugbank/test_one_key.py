@@ -11,6 +11,8 @@ from penstock.testing import run_virtually
 
 INPUTS = 12
 
+pytestmark = pytest.mark.timeout(200)
+
 
 class Add(Event, key="account"):
     account: str

@@ -15,6 +15,7 @@ from penstock.testing.faults import Faults, NthWrite
 SEED = 7  # of the small world: what is asked; the faults are not drawn
 FAULTS = ("lost request", "lost answer", "repeated", "full for a while", "full for long")
 WRITES_LEAST = 10
+pytestmark = pytest.mark.timeout(300)  # seconds of work, and many of waiting where the machine is busy
 
 
 def small_world() -> World:

@@ -21,7 +21,8 @@ from penstock.testing.virtual_time import run_virtually
 ONE = os.environ.get("PENSTOCK_SEED")
 FIRST = int(os.environ.get("PENSTOCK_FIRST_SEED", "0"))
 SEEDS = [int(ONE)] if ONE else range(FIRST, FIRST + int(os.environ.get("PENSTOCK_SEEDS", "1000")))
-AT_ONCE = 25  # seeds in one test: each test costs more than a seed does
+AT_ONCE = 20  # seeds in one test: each test costs more than a seed does
+pytestmark = pytest.mark.timeout(300)  # seconds of work, and many of waiting where the machine is busy
 
 
 async def simulated(world: World, scenes: Sequence[Scene]) -> None:

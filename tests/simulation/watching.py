@@ -1,5 +1,6 @@
 """The disk, watched: whatever reaches it is checked at that moment, whoever wrote it (C2 to C5)."""
 
+import asyncio
 from collections.abc import Container, Mapping
 
 from world import World
@@ -19,7 +20,7 @@ class WatchedStore(MemoryStore):
     """Checks each commit that is written, against all that was written before."""
 
     def __init__(self, world: World, agents: Mapping[str, Agent]) -> None:
-        super().__init__(world.disk)
+        super().__init__(world.disk, now_ms=lambda: int(asyncio.get_running_loop().time() * 1000))
         self._world = world
         self._agents = agents
 
