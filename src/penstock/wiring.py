@@ -23,6 +23,7 @@ from penstock.layers.retrying_store import RetryingStore
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
+from penstock.ports.inbox import Inbox
 from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.collection import Index
@@ -123,15 +124,7 @@ async def opened(
         from penstock.adapters.clock.system import SystemClock
 
         clock = SystemClock()
-    agents = dict(declared.agents)
-    _require_free({INDEXER, CONTROL, SCHEDULES} & agents.keys())
-    if declared.collections:
-        agents[INDEXER] = indexer()
-    agents[CONTROL] = control()
-    schedules = Schedules(declared.plans) if declared.plans else None
-    if schedules is not None:
-        agents[SCHEDULES] = schedules.agent()
-    topology = Topology(agents, (*declared.events, *scheduled_events(declared.plans)))
+    topology, schedules = _declared_whole(declared)
     async with AsyncExitStack() as stack:
         store, index = storage or await _store(store_url(chosen, declared.name), declared.collections, stack)
         embedder = await _embedder(chosen.embedder, stack) if declared.collections else None
@@ -142,6 +135,23 @@ async def opened(
         if schedules is not None:
             schedules.over(parts.store, topology)
         yield replace(parts, schedules=schedules)
+
+
+def topology_of(declared: Declared) -> Topology:
+    """Return the agents and events of an app, penstock's own included, as its engine has them."""
+    return _declared_whole(declared)[0]
+
+
+def _declared_whole(declared: Declared) -> tuple[Topology, Schedules | None]:
+    agents = dict(declared.agents)
+    _require_free({INDEXER, CONTROL, SCHEDULES} & agents.keys())
+    if declared.collections:
+        agents[INDEXER] = indexer()
+    agents[CONTROL] = control()
+    schedules = Schedules(declared.plans) if declared.plans else None
+    if schedules is not None:
+        agents[SCHEDULES] = schedules.agent()
+    return Topology(agents, (*declared.events, *scheduled_events(declared.plans))), schedules
 
 
 def _require_free(taken: set[str]) -> None:
@@ -177,6 +187,28 @@ def opened_catalog(url: str) -> Generator[Catalog]:
 
     with open_sqlite_reader(_path(rest)) as reader:
         yield OffloadedCatalog(reader)
+
+
+class Desk(Catalog, Inbox, Protocol):
+    """What people look at, and where they leave what is to be done."""
+
+
+@asynccontextmanager
+async def opened_desk(url: str) -> AsyncGenerator[Desk]:
+    """Open a store beside the app that may be running on it, to look at it and to leave something in its inbox."""
+    scheme, _, rest = url.partition(":")
+    if scheme in POSTGRES:
+        from penstock.adapters.postgres.store import open_postgres_store
+
+        async with open_postgres_store(url) as postgres:
+            yield postgres
+        return
+    with opened_catalog(url):  # says what is wrong with the address, or the file
+        pass
+    from penstock.adapters.sqlite.store import open_sqlite_store
+
+    async with open_sqlite_store(_path(rest), shared=True) as sqlite:
+        yield sqlite
 
 
 async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) -> tuple[Store, Index | None]:

@@ -21,6 +21,7 @@ from penstock.cli.arguments import (
     Store,
     Tenant,
 )
+from penstock.cli.dead import dead_app
 from penstock.cli.questions import questions_app
 from penstock.cli.reporting import Reporting
 
@@ -34,7 +35,6 @@ app = typer.Typer(
 )
 runs_app = typer.Typer(help="Look at runs, also beside the app that is running.", no_args_is_help=True)
 events_app = typer.Typer(help="Look at events.", no_args_is_help=True)
-dead_app = typer.Typer(help="Look at events that agents gave up on.", no_args_is_help=True)
 bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(events_app, name="events")
@@ -133,6 +133,34 @@ def show_run(id: RunId, file: AppFileBeside = None, store: Store = None, as_json
     looking.show_run(looking.place(app_file, store, "runs", "show", run), run, as_json=as_json)
 
 
+@runs_app.command("fork")
+def fork_run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    id: RunId,
+    file: AppFileBeside = None,
+    at: Annotated[str, typer.Option(help="The first step that is executed anew (default: all are).")] = "",
+    event: Annotated[str | None, typer.Option("--input", help="JSON of the event that it handles instead.")] = None,
+    model: Annotated[str, typer.Option(help="The model of the app that answers in the place of all.")] = "",
+    dry: Annotated[bool, typer.Option("--dry", help="Change nothing outside, and emit nothing.")] = False,
+    by: Annotated[str | None, typer.Option(help="Who does it (default: the name of the user).")] = None,
+    why: Annotated[str, typer.Option(help="Why: it is kept with the run.")] = "",
+    store: Store = None,
+    as_json: Json = False,
+) -> None:
+    """Begin a new run that has what RUN recorded before a step, and executes the rest anew, for real unless --dry.
+
+    It works beside the app that is running; when none is, the run begins at the next start.
+    """
+    from penstock.cli import forks, looking
+
+    run, app_file = looking.told_apart(id, file, what="RUN")
+    forks.fork_run(
+        looking.place(app_file, store, "runs", "fork", run),
+        run,
+        forks.Asked(at, event, model, dry, by, why),
+        as_json=as_json,
+    )
+
+
 @events_app.command("show")
 def show_event(id: EventId, file: AppFileBeside = None, store: Store = None, as_json: Json = False) -> None:
     """Show an event, and the events that followed from handling it."""
@@ -140,16 +168,6 @@ def show_event(id: EventId, file: AppFileBeside = None, store: Store = None, as_
 
     event, app_file = looking.told_apart(id, file, what="EVENT")
     looking.show_event(looking.place(app_file, store, "events", "show", event), event, as_json=as_json)
-
-
-@dead_app.command("list")
-def list_dead(
-    file: MaybeAppFile = None, store: Store = None, tenant: Tenant = None, limit: Limit = 50, as_json: Json = False
-) -> None:
-    """List the newest events that agents gave up on, and why."""
-    from penstock.cli import looking
-
-    looking.show_dead(looking.place(file, store, "dead", "list"), tenant, limit, as_json=as_json)
 
 
 @app.command()

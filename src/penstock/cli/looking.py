@@ -17,8 +17,8 @@ from penstock.cli.tables import field_lines, screen_width, table_lines
 from penstock.core.agents.unit import Status
 from penstock.core.events.cloudevents import to_cloudevent
 from penstock.errors import Finding, Invalid, Missing, Refused
-from penstock.gateway.shapes import STATUSES, dead_shape, first_event_id, question_shape, run_shape, run_with_steps
-from penstock.ports.state import DeadFilter, RunFilter
+from penstock.gateway.shapes import STATUSES, first_event_id, question_shape, run_shape, run_with_steps
+from penstock.ports.state import RunFilter
 from penstock.runtime.questions import questions_of
 from penstock.wiring import Catalog, Settings, opened_catalog, settings, store_url
 
@@ -35,7 +35,6 @@ RUN_COLUMNS = (
     ("run", "status", "at"),
 )
 QUESTION_COLUMNS = (("run", "step", "call", "when"), ("run", "step", "call"), ("run", "step"))
-DEAD_COLUMNS = (("run", "event", "attempts", "when"), ("run", "event", "when"), ("run", "when"), ("run", "at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ def told_apart(first: str, second: str | None, *, what: str) -> tuple[str, Path 
 
     `what` names the id in what is said. The file is what ends in .py, or exists.
     """
-    ids = [each for each in (first, second) if each is not None and not _is_file(each)]
-    files = [each for each in (first, second) if each is not None and _is_file(each)]
+    ids = [each for each in (first, second) if each is not None and not is_file(each)]
+    files = [each for each in (first, second) if each is not None and is_file(each)]
     if len(ids) == 1:
         return ids[0], Path(files[0]) if files else None
     problem = "is not given" if not ids else f"is given twice: {ids[0]}, {ids[1]}"
@@ -87,12 +86,12 @@ def filter_of(agent: str | None, status: str | None, tenant: str | None, limit: 
 
 def show_runs(place: Place, which: RunFilter, *, as_json: bool) -> None:
     """Print runs; `Invalid` when there are none and the app that was given has no such agent."""
-    runs = [run_shape(change) for change in _asked(place.url, lambda catalog: catalog.runs(which))]
+    runs = [run_shape(change) for change in ask_catalog(place.url, lambda catalog: catalog.runs(which))]
     if not runs and which.agent is not None and place.app is not None and which.agent not in place.app.agents:
         hint = f"the app has {', '.join(place.app.agents) or 'no agents'}"
         raise Invalid("the options", (Finding("--agent", f"is {which.agent!r}", hint),))
     if as_json:
-        _print_json([run.model_dump() for run in runs])
+        print_json([run.model_dump() for run in runs])
         return
     rows = [
         {
@@ -100,12 +99,12 @@ def show_runs(place: Place, which: RunFilter, *, as_json: bool) -> None:
             "agent": run.agent,
             "status": run.status,
             "attempts": str(run.attempts),
-            **_times(run.at_ms),
-            "reason": _short(run.reason or ""),
+            **times(run.at_ms),
+            "reason": short(run.reason or ""),
         }
         for run in runs
     ]
-    _print_table(RUN_COLUMNS, rows)
+    print_table(RUN_COLUMNS, rows)
 
 
 def show_run(place: Place, id: str, *, as_json: bool) -> None:
@@ -115,14 +114,14 @@ def show_run(place: Place, id: str, *, as_json: bool) -> None:
             raise Missing(f"the run {id!r}", "see `penstock runs list`")
         return run_with_steps(stored, await catalog.event(first_event_id(id)))
 
-    run = _asked(place.url, found).model_dump()
+    run = ask_catalog(place.url, found).model_dump()
     if as_json:
-        _print_json(run)
+        print_json(run)
         return
-    steps = "\n".join(f"{_when(step['at_ms'])}  {step['name']}" for step in run.pop("steps"))
-    times = {name: _when(run[name]) for name in ("accepted_ms", "at_ms", "due_ms") if run[name] is not None}
+    steps = "\n".join(f"{when(step['at_ms'])}  {step['name']}" for step in run.pop("steps"))
+    times = {name: when(run[name]) for name in ("accepted_ms", "at_ms", "due_ms") if run[name] is not None}
     result = {} if run["status"] != "succeeded" else {"result": msgspec.json.encode(run["result"]).decode()}
-    _print_fields({**run, **times, "result": None, **result, "steps": steps or None})
+    print_fields({**run, **times, "result": None, **result, "steps": steps or None})
 
 
 def show_event(place: Place, id: str, *, as_json: bool) -> None:
@@ -135,67 +134,48 @@ def show_event(place: Place, id: str, *, as_json: bool) -> None:
         where = {"topic": recorded.position.topic, "offset": recorded.position.offset}
         return {"event": to_cloudevent(recorded.event), **where, "led_to": led_to}
 
-    shown = _asked(place.url, found)
+    shown = ask_catalog(place.url, found)
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     data = msgspec.json.encode(shown["event"].pop("data")).decode()
     led_to = "\n".join(f"{each['id']}  {each['type']}  by {each['source']}" for each in shown["led_to"])
     position = f"{shown['topic']}, offset {shown['offset']}"
-    _print_fields({**shown["event"], "place": position, "data": data, "led to": led_to or None})
-
-
-def show_dead(place: Place, tenant: str | None, limit: int, *, as_json: bool) -> None:
-    letters = _asked(place.url, lambda catalog: catalog.dead_letters(DeadFilter(tenant=tenant, limit=limit)))
-    dead = [dead_shape(letter) for letter in letters]
-    if as_json:
-        _print_json([each.model_dump() for each in dead])
-        return
-    rows = [
-        {
-            "run": each.run_id,
-            "event": each.event["type"],
-            "attempts": str(each.attempts),
-            **_times(each.at_ms),
-            "reason": _short(each.reason),
-        }
-        for each in dead
-    ]
-    _print_table(DEAD_COLUMNS, rows)
+    print_fields({**shown["event"], "place": position, "data": data, "led to": led_to or None})
 
 
 def show_questions(place: Place, tenant: str | None, limit: int, *, as_json: bool) -> None:
-    found = _asked(place.url, lambda catalog: questions_of(catalog, tenant=tenant, limit=limit))
+    found = ask_catalog(place.url, lambda catalog: questions_of(catalog, tenant=tenant, limit=limit))
     if as_json:
-        _print_json([question_shape(each).model_dump() for each in found])
+        print_json([question_shape(each).model_dump() for each in found])
         return
     rows = [
         {
             "run": each.run_id,
             "step": each.step,
             "call": each.call,
-            **_times(each.asked_ms),
-            "reason": _short(each.reason),
+            **times(each.asked_ms),
+            "reason": short(each.reason),
         }
         for each in found
     ]
-    _print_table(QUESTION_COLUMNS, rows)
+    print_table(QUESTION_COLUMNS, rows)
 
 
-def _asked(url: str, question: Callable[[Catalog], Coroutine[Any, Any, T]]) -> T:
+def ask_catalog(url: str, question: Callable[[Catalog], Coroutine[Any, Any, T]]) -> T:
     with opened_catalog(url) as catalog:
         return asyncio.run(question(catalog))
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
-def _print_table(forms: Sequence[Sequence[str]], rows: Sequence[Mapping[str, str]]) -> None:
+def print_table(forms: Sequence[Sequence[str]], rows: Sequence[Mapping[str, str]]) -> None:
     print("\n".join(table_lines(forms, rows, screen_width(), "reason") if rows else ["none"]))
 
 
-def _print_fields(fields: Mapping[str, Any]) -> None:
+def print_fields(fields: Mapping[str, Any]) -> None:
     shown = {
         name.removesuffix("_ms") if isinstance(value, str) else name: str(value)
         for name, value in fields.items()
@@ -204,20 +184,20 @@ def _print_fields(fields: Mapping[str, Any]) -> None:
     print("\n".join(field_lines(shown, screen_width())))
 
 
-def _is_file(argument: str) -> bool:
+def is_file(argument: str) -> bool:
     return argument.endswith(".py") or Path(argument).is_file()
 
 
-def _times(at_ms: int) -> dict[str, str]:
+def times(at_ms: int) -> dict[str, str]:
     """Return a moment as a column, and as a narrower one."""
-    when = _when(at_ms)
-    return {"when": when, "at": when[len("2026-") : -len(":00")]}
+    moment = when(at_ms)
+    return {"when": moment, "at": moment[len("2026-") : -len(":00")]}
 
 
-def _when(at_ms: int) -> str:
+def when(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= REASON_CHARS_MAX else f"{line[:REASON_CHARS_MAX]}..."

@@ -1,26 +1,29 @@
-"""Runs and dead letters, as facts to look at."""
+"""Runs, as facts to look at, to talk to, and to go another way from."""
 
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Body, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.app import Running
+from penstock.core.agents.again import WORDS_CHARS_MAX, unwrapped
 from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import event_of
+from penstock.core.events.event import Event
 from penstock.errors import Missing, Refused
+from penstock.gateway.bodies import taken
 from penstock.gateway.callers import IdempotencyKey, RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
 from penstock.gateway.shapes import (
-    DeadEvents,
     Runs,
     RunWithSteps,
-    dead_shape,
     first_event_id,
     run_shape,
     run_with_steps,
 )
-from penstock.ports.state import DeadFilter, RunFilter, StoredRun
+from penstock.ports.state import RunFilter, StoredRun
+from penstock.runtime.asking_again import Signature
 
 LISTED = 50
 LISTED_MAX = 1000
@@ -78,11 +81,41 @@ async def cancel_run(id: str, running: RunningApp, tenant: Tenant, reason: Reaso
     return Said(event_id=await running.cancel(id, reason, tenant=tenant))
 
 
-@routes.get("/dead-letters", summary="List dead letters", responses=documented(422, 503))
-async def list_dead_letters(running: RunningApp, tenant: Tenant, limit: Limit = LISTED) -> DeadEvents:
-    """Return the tenant's newest events that an agent gave up on."""
-    letters = await running.engine.parts.store.dead_letters(DeadFilter(tenant=tenant, limit=limit))
-    return DeadEvents(dead_letters=[dead_shape(letter) for letter in letters])
+class ForkAsked(BaseModel):
+    """How the new run differs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: str = Field(default="", description="The first step that is executed anew; empty: all are.")
+    event: dict[str, Any] | None = Field(default=None, description="The fields of the event that it handles instead.")
+    model: str = Field(default="", description="The model of the app that answers in the place of all.")
+    dry: bool = Field(default=False, description="Whether it changes nothing outside.")
+    by: str = Field(default="", max_length=WORDS_CHARS_MAX)
+    why: str = Field(default="", max_length=WORDS_CHARS_MAX)
+
+
+class Forked(BaseModel):
+    """A new run was accepted, and is durable."""
+
+    run_id: str
+
+
+@routes.post("/runs/{id}/forks", status_code=202, summary="Fork a run", responses=documented(404, 409, 422, 503))
+async def fork_run(id: str, asked: ForkAsked, running: RunningApp, tenant: Tenant) -> Forked:
+    """Begin a run that has what this one recorded before a step, and executes the rest anew, for real unless `dry`."""
+    signed = Signature(asked.by, asked.why)
+    event = None if asked.event is None else await event_like(running, id, tenant, asked.event)
+    run = await running.fork(id, asked.at, event=event, model=asked.model, dry=asked.dry, signed=signed, tenant=tenant)
+    return Forked(run_id=run)
+
+
+async def event_like(running: Running, id: str, tenant: str, fields: dict[str, Any]) -> Event:
+    """Return an event with these fields, of the type that the run handles; `Invalid` with all findings."""
+    recorded = await running.engine.parts.store.event(first_event_id(id))
+    if recorded is None or recorded.event.tenant != tenant:
+        raise Missing(f"the run {id!r}", "see `penstock runs list`")
+    kind = running.engine.parts.topology.named(unwrapped(recorded).event.type).event
+    return taken(kind, msgspec.json.encode(fields))
 
 
 async def _require_under_way(running: Running, id: str, tenant: str) -> None:

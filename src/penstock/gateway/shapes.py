@@ -9,6 +9,8 @@ from typing import Any, Literal, cast, get_args
 import msgspec
 from pydantic import BaseModel, Field
 
+from penstock.core.agents.again import unwrapped
+from penstock.core.agents.journal import decode_value, standing
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.cloudevents import to_cloudevent
 from penstock.core.events.envelope import Envelope, Recorded, event_of
@@ -86,6 +88,19 @@ class Question(BaseModel):
     asked_ms: int
 
 
+class StepValue(Step):
+    """A step, and what it returned."""
+
+    value: Any = None
+
+
+class DeadEventWhole(DeadEvent):
+    """A dead letter with all that is known of it."""
+
+    steps: list[StepValue] = Field(description="What the run recorded: it is not executed again unless asked.")
+    causes: list[CloudEvent] = Field(description="The events that led to it, the first one first.")
+
+
 def run_shape(change: RunChange) -> Run:
     """Return a run as the outside sees it."""
     return Run(**_fields(change))
@@ -97,25 +112,50 @@ def run_with_steps(stored: StoredRun, event: Recorded | None) -> RunWithSteps:
         **_fields(stored.change),
         accepted_ms=None if event is None else event.event.time_ms,
         result=result_of(stored.change),
-        steps=[Step(name=record.step, at_ms=record.at_ms) for record in stored.records],
+        steps=[Step(name=record.step, at_ms=record.at_ms) for record in standing(stored.records)],
     )
 
 
 def dead_shape(letter: DeadLetter) -> DeadEvent:
     """Return a dead letter as the outside sees it."""
-    return DeadEvent(
-        run_id=letter.run_id,
-        agent=letter.agent,
-        event=to_cloudevent(letter.event.event),
-        reason=letter.reason,
-        attempts=letter.attempts,
-        at_ms=letter.at_ms,
+    return DeadEvent(**_letter_fields(letter))
+
+
+def dead_shape_whole(letter: DeadLetter, stored: StoredRun | None, origin: Sequence[Recorded]) -> DeadEventWhole:
+    """Return a dead letter with the records of its run, and what of its `origin` led to it."""
+    known = {each.event.id: each.event for each in origin}
+    causes: list[Envelope] = []
+    cause = known.get(letter.event.event.causation_id)
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = known.get(cause.causation_id)
+    records = standing([] if stored is None else stored.records)
+    return DeadEventWhole(
+        **_letter_fields(letter),
+        steps=[StepValue(name=each.step, at_ms=each.at_ms, value=_shown_value(each.value)) for each in records],
+        causes=[to_cloudevent(each) for each in reversed(causes)],
     )
 
 
 def question_shape(question: runtime.Question) -> Question:
     """Return a question as the outside sees it."""
     return Question(**msgspec.structs.asdict(question))
+
+
+def _letter_fields(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "run_id": letter.run_id,
+        "agent": letter.agent,
+        "event": to_cloudevent(unwrapped(letter.event).event),
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "at_ms": letter.at_ms,
+    }
+
+
+def _shown_value(value: msgspec.Raw) -> Any:
+    """Return a recorded value as JSON can say it: bytes as base64."""
+    return msgspec.to_builtins(decode_value(value, object))
 
 
 def result_of(change: RunChange) -> Any:

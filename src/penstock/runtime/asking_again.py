@@ -5,6 +5,7 @@ All is refused before anything is sent, or sent together: an event for each run 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from penstock.core.agents.again import (
     WORDS_CHARS_MAX,
@@ -14,19 +15,46 @@ from penstock.core.agents.again import (
     records_before,
     unwrapped,
 )
-from penstock.core.agents.unit import DeadLetter
+from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.events.event import Event
 from penstock.core.events.texts import storable
 from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import DeadFilter, StoredRun
-from penstock.ports.store import Store
-from penstock.runtime.front import Front
 from penstock.runtime.topology import Topology
 
 LETTERS_MAX = 1000  # that one call deals with
 Which = str | DeadFilter
+
+
+class Asked(NamedTuple):
+    """Something that is asked for: it goes to the partition of the event that it is about, or to that of another `key`."""
+
+    event: Event
+    about: Recorded
+    key: str = ""
+
+    @property
+    def ordered_by(self) -> str:
+        """The key by which the partition is found."""
+        return self.key or self.about.event.key or self.about.event.id
+
+
+class Sender(Protocol):
+    """How it comes to the log."""
+
+    async def send_again(self, asked: Sequence[Asked]) -> list[str]:
+        """Send, and return the ids once all of it is durable."""
+        ...
+
+
+class Letters(Protocol):
+    """Where runs and dead letters are looked up."""
+
+    async def run(self, run_id: str) -> StoredRun | None: ...
+    async def event(self, event_id: str) -> Recorded | None: ...
+    async def dead_letters(self, which: DeadFilter = ...) -> Sequence[DeadLetter]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +89,9 @@ class Fork:
 class AskingAgain:
     """The door to runs that are over."""
 
-    def __init__(self, front: Front, store: Store, topology: Topology) -> None:
-        self._front = front
+    def __init__(self, sender: Sender, store: Letters, topology: Topology | None) -> None:
+        """`topology`: of the app, where it is known; otherwise the app finds out what it cannot do."""
+        self._sender = sender
         self._store = store
         self._topology = topology
 
@@ -80,9 +109,9 @@ class AskingAgain:
         self._require_redrivable(letters, fresh=fresh)
         if event is not None:
             return await self._redriven_with(letters, event, signed)
-        await self._send(
+        await self._sender.send_again(
             [
-                (
+                Asked(
                     RedriveRun(
                         run_id=each.run_id,
                         agent=each.agent,
@@ -104,9 +133,9 @@ class AskingAgain:
         """Let dead letters go, and return the ids of their runs."""
         letters = await self._letters(which, tenant)
         self._require_agents(letters)
-        await self._send(
+        await self._sender.send_again(
             [
-                (
+                Asked(
                     DropLetter(run_id=each.run_id, agent=each.agent, died_ms=each.at_ms, by=signed.by, why=signed.why),
                     each.event,
                 )
@@ -118,24 +147,14 @@ class AskingAgain:
     async def fork(self, run_id: str, fork: Fork, *, signed: Signature = UNSIGNED, tenant: str | None = None) -> str:
         """Begin a run that has what another one recorded before a step, and return its id."""
         parent, cause = await self._parent(run_id, tenant)
-        agent = self._topology.agents.get(parent.change.agent)
-        if agent is None or agent.options.batch:
-            raise Refused(
-                f"run {run_id!r} is not one of an agent that can be forked",
-                "fork a run of an agent or workflow of this app",
-            )
-        if agent.options.workflow and (fork.dry or fork.model):
-            raise Refused(
-                f"run {run_id!r} is one of a workflow, which calls agents for real, with their own models",
-                "replay it instead: penstock replay",
-            )
+        agent = self._require_forkable(parent.change, fork)
         records_before(parent.records, fork.at)
+        event, key = unwrapped(cause).event, ""
         if fork.event is not None:
-            self._front.require_taker(agent.name, fork.event)
-        event = unwrapped(cause).event
+            key = self._key_of(fork.event, agent)
         said = ForkRun(
             run_id=run_id,
-            agent=agent.name,
+            agent=agent,
             at=fork.at,
             type=event.type if fork.event is None else fork.event.type_,
             data=(event.data if fork.event is None else fork.event.encoded()).decode(),
@@ -144,16 +163,15 @@ class AskingAgain:
             by=signed.by,
             why=signed.why,
         )
-        (event_id,) = await self._send([(said, cause)], fork.event)
-        return run_id_of(event_id, agent.name)
+        (event_id,) = await self._sender.send_again([Asked(said, cause, key)])
+        return run_id_of(event_id, agent)
 
     async def _redriven_with(self, letters: Sequence[DeadLetter], event: Event, signed: Signature) -> list[str]:
         """Begin a new run with an edited event, in the place of a dead letter."""
         if len(letters) != 1:
             raise Refused(f"one event was given for {len(letters)} dead letters", "redrive them one by one")
         (letter,) = letters
-        self._front.require_taker(letter.agent, event)
-        key = self._topology.kind(type(event)).key_of(event)
+        key = self._key_of(event, letter.agent)
         if key != letter.event.event.key:  # it would be handled in another order, by another worker
             hint = "send it as a new event, and drop the letter"
             raise Refused(f"the event has the key {key!r}, and the dead letter {letter.event.event.key!r}", hint)
@@ -168,7 +186,7 @@ class AskingAgain:
             by=signed.by,
             why=signed.why,
         )
-        (event_id,) = await self._send([(said, letter.event)], event)
+        (event_id,) = await self._sender.send_again([Asked(said, letter.event)])
         return [run_id_of(event_id, letter.agent)]
 
     async def _letters(self, which: Iterable[Which], tenant: str | None) -> list[DeadLetter]:
@@ -188,6 +206,8 @@ class AskingAgain:
         return sorted(found.values(), key=lambda letter: letter.at_ms)
 
     def _require_agents(self, letters: Sequence[DeadLetter]) -> None:
+        if self._topology is None:
+            return
         known = self._topology.agents
         gone = [each for each in letters if each.agent not in known]
         if gone:
@@ -200,6 +220,8 @@ class AskingAgain:
     def _require_redrivable(self, letters: Sequence[DeadLetter], *, fresh: bool) -> None:
         """Refuse what no handling could come of, with all findings."""
         self._require_agents(letters)
+        if self._topology is None:
+            return
         findings: list[Finding] = []
         for each in letters:
             agent, event = self._topology.agents[each.agent], unwrapped(each.event).event
@@ -221,9 +243,20 @@ class AskingAgain:
             raise Missing(f"the run {run_id!r}", "see `penstock runs list`")
         return stored, cause
 
-    async def _send(self, said: Sequence[tuple[Event, Recorded]], changed: Event | None = None) -> list[str]:
-        """Send each to the partition of the event that its run handles, or would handle."""
-        sent = [(event, about.event.tenant, about.event.key or about.event.id) for event, about in said]
-        if changed is not None and (key := self._topology.kind(type(changed)).key_of(changed)):
-            sent = [(event, tenant, key) for event, tenant, _ in sent]
-        return await self._front.send_all(sent)
+    def _require_forkable(self, change: RunChange, fork: Fork) -> str:
+        """Return the agent of a run; `Refused` when the run cannot be forked so."""
+        agent = None if self._topology is None else self._topology.agents.get(change.agent)
+        if self._topology is not None and (agent is None or agent.options.batch):
+            hint = "fork a run of an agent that takes one event at a time, or of a workflow"
+            raise Refused(f"run {change.run_id!r} is not one that this app can fork", hint)
+        if agent is not None and agent.options.workflow and (fork.dry or fork.model):
+            what = f"run {change.run_id!r} is one of a workflow, which calls agents for real, with their own models"
+            raise Refused(what, "replay it instead: penstock replay")
+        return change.agent
+
+    def _key_of(self, event: Event, agent: str) -> str:
+        """Return the key of an event that the agent is to take; `Missing` or `Refused` when it cannot."""
+        if self._topology is None:
+            raise Missing("the app", "give APP.PY: it knows the types of its events")
+        self._topology.require_taker(agent, event)
+        return self._topology.kind(type(event)).key_of(event)

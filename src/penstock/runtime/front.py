@@ -12,9 +12,10 @@ from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, may_be_emitted, run_id
 from penstock.core.events.event import Event
 from penstock.core.timing.timers import When
-from penstock.errors import Missing, Refused, RunCancelled, RunFailed, TimedOut
+from penstock.errors import Refused, RunCancelled, RunFailed, TimedOut
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appended, Appender, check_id
+from penstock.runtime.asking_again import Asked
 from penstock.runtime.elsewhere import Elsewhere
 from penstock.runtime.services import Services
 from penstock.runtime.topology import Topology
@@ -67,9 +68,12 @@ class Front:
         await self.services.committer.durable()
         return [each.event.id for each in recorded]
 
-    async def send_all(self, events: Sequence[tuple[Event, str, str]]) -> list[str]:
-        """Append events, each with its tenant and key, and return their ids once they are durable."""
-        recorded = [(await self._submit(event, id=None, tenant=tenant, key=key))[0] for event, tenant, key in events]
+    async def send_again(self, asked: Sequence[Asked]) -> list[str]:
+        """Append what is to be done again, and return the ids once that is durable."""
+        recorded = [
+            (await self._submit(each.event, id=None, tenant=each.about.event.tenant, key=each.ordered_by))[0]
+            for each in asked
+        ]
         await self.services.committer.durable()
         return [each.event.id for each in recorded]
 
@@ -129,11 +133,7 @@ class Front:
 
     def require_taker(self, agent: str, event: Event) -> None:
         """Raise `Missing` unless the agent exists and takes this event."""
-        found = self._topology.agents.get(agent)
-        if found is None:
-            raise Missing(f"the agent {agent!r}", f"this app has {', '.join(self._topology.agents) or 'none'}")
-        if type(event) not in found.accepts:
-            raise Refused(f"{agent!r} does not take {event.type_}", "send it as an event instead")
+        self._topology.require_taker(agent, event)
 
     async def _submit(
         self,

@@ -280,6 +280,8 @@ class Redriving(Subscription):
     def _require_possible(self, said: ForkRun, parent: RunChange) -> None:
         if said.type not in self.lane_of:
             raise Refused(f"{self.agent.name!r} does not take {said.type}", "declare that it does, and fork again")
+        if self.agent.options.workflow and (said.dry or said.model):
+            raise Refused(f"{self.agent.name!r} is a workflow, which calls agents for real", "replay it instead")
         if said.died_ms and redrive_decision(parent, said.died_ms) != "begin":
             raise Refused(f"the dead letter of {said.run_id} was dealt with before", "see `penstock runs show`")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from penstock.core.agents.declaration import Agent, event_key
 from penstock.core.events.event import Event
 from penstock.core.events.versions import gaps
-from penstock.errors import Finding, Invalid, Missing
+from penstock.errors import Finding, Invalid, Missing, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,14 @@ class Topology:
         if found is None:
             raise Missing(f"the event type {type!r}", f"this app knows {', '.join(self.kinds) or 'none'}")
         return found
+
+    def require_taker(self, agent: str, event: Event) -> None:
+        """Raise `Missing` or `Refused` unless the agent exists and takes this event."""
+        found = self.agents.get(agent)
+        if found is None:
+            raise Missing(f"the agent {agent!r}", f"this app has {', '.join(self.agents) or 'none'}")
+        if type(event) not in found.accepts:
+            raise Refused(f"{agent!r} does not take {event.type_}", "send it as an event instead")
 
     def takers(self, event: type[Event]) -> list[Agent]:
         """Return the agents that take events of a type."""

@@ -33,9 +33,11 @@ class Wakes:
 
     def wake(self) -> None:
         """Wake the others."""
+        if self._transport is None:  # a command beside a worker: it is not woken itself
+            wake(self.others)
+            return
         for port in self.others:
-            if self._transport is not None:
-                self._transport.sendto(_NOTE, (LOOPBACK, port))
+            self._transport.sendto(_NOTE, (LOOPBACK, port))
 
     async def close(self) -> None:
         if self._transport is not None:
