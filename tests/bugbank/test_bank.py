@@ -85,7 +85,11 @@ HELD = {
         "tests/bugbank/test_branches.py: test_a_fan_out_of_five_thousand_comes_back_whole_over_a_kill",
         "tests/bugbank/test_branches.py: test_an_agent_that_emits_five_thousand_events_loses_none_and_keeps_their_order",
     ],
-    "dbos-ts #1267": ["tests/bugbank/test_branches.py: test_those_who_wait_do_not_poll"],
+    "dbos-ts #1267": [
+        "tests/bugbank/test_branches.py: test_those_who_wait_do_not_poll",
+        "tests/runtime/test_flow.py: test_dbos_1267_a_wide_fan_out_waits_without_polling",
+    ],
+    "dbos-ts #1302": ["tests/runtime/test_flow.py: test_dbos_1302_a_busy_agent_does_not_starve_the_others"],
     "CVE-2026-28277": [
         "tests/bugbank/test_hostile_bytes.py: test_hostile_bytes_in_the_store_import_and_call_nothing",
         "tests/bugbank/test_hostile_bytes.py: test_the_spy_sees_what_a_pickle_does",
@@ -110,7 +114,6 @@ TO_COME = {
     "langgraph #5682": "workflows",
     "PostHog #71077, unkey #4979": "workflows",
     "langgraph #8531, deer-flow #4148": "bounded storage",
-    "dbos-ts #1302": "queues",
 }
 
 
