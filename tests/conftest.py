@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
-CONTRACTS = ("log", "state", "catalog", "blobs", "clock", "vectors", "words", "embedder", "chat_model")
+CONTRACTS = ("log", "state", "catalog", "blobs", "retention", "clock", "vectors", "words", "embedder", "chat_model")
 
 pytest.register_assert_rewrite("penstock.testing.commits", *(f"penstock.testing.{name}_contract" for name in CONTRACTS))
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from penstock.core.agents.pieces import Piece as Piece
     from penstock.core.agents.pieces import standing as standing
     from penstock.core.agents.policy import Retry as Retry
+    from penstock.core.agents.retention import Keep as Keep
+    from penstock.core.agents.retention import Retention as Retention
     from penstock.core.agents.tools import NOT_DONE as NOT_DONE
     from penstock.core.agents.tools import Attempt as Attempt
     from penstock.core.agents.tools import Reconcile as Reconcile
@@ -36,10 +38,12 @@ __all__ = [
     "Context",
     "Event",
     "Flow",
+    "Keep",
     "Passage",
     "Piece",
     "Rate",
     "Reconcile",
+    "Retention",
     "Retry",
     "Running",
     "Skip",
@@ -57,10 +61,12 @@ _HOME = {
     "Context": "penstock.runtime.context",
     "Event": "penstock.core.events.event",
     "Flow": "penstock.core.agents.flow",
+    "Keep": "penstock.core.agents.retention",
     "Passage": "penstock.core.knowledge.passages",
     "Piece": "penstock.core.agents.pieces",
     "Rate": "penstock.core.agents.flow",
     "Reconcile": "penstock.core.agents.tools",
+    "Retention": "penstock.core.agents.retention",
     "Retry": "penstock.core.agents.policy",
     "Running": "penstock.app",
     "Skip": "penstock.core.agents.tools",

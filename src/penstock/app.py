@@ -14,6 +14,7 @@ from penstock.core.agents.declaration import Agent, Handler, Options, declare, d
 from penstock.core.agents.flow import Flow
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
+from penstock.core.agents.retention import DEFAULT_RETENTION, Retention, require_valid
 from penstock.core.agents.unit import DeadLetter
 from penstock.core.events.envelope import event_of
 from penstock.core.events.event import Event
@@ -40,14 +41,24 @@ H = TypeVar("H", bound=Handler)
 class App:
     """What a user writes: `app = App("support")`, and then its agents.
 
-    `prompts` is the folder of the prompt files; `events` names event types that no agent of the app takes or emits.
+    `prompts` is the folder of the prompt files; `events` names event types that no agent of the app takes or emits;
+    `retention` says how long what has been dealt with is kept.
     """
 
-    def __init__(self, name: str, *, prompts: str | Path | None = None, events: Sequence[type[Event]] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        prompts: str | Path | None = None,
+        events: Sequence[type[Event]] = (),
+        retention: Retention = DEFAULT_RETENTION,
+    ) -> None:
         if not name or not all(char.isalnum() or char in "-_" for char in name):
             finding = Finding("name", f"is {name!r}", "use letters, digits, - and _: it names files and topics")
             raise Invalid("the app", (finding,))
+        require_valid(retention, f"app {name!r}")
         self.name = name
+        self._retention = retention
         self.agents: dict[str, Agent] = {}
         self.schedules: dict[str, Plan] = {}
         self._events = tuple(events)
@@ -68,13 +79,15 @@ class App:
         timeout_s: float = 300.0,
         batch: int = 0,
         flow: Flow | None = None,
+        retention: Retention | None = None,
     ) -> Callable[[H], H]: ...
     def agent(self, handler: H | None = None, /, *, name: str = "", **options: Any) -> H | Callable[[H], H]:
         """Declare an async function as an agent: its annotations say which events it takes and emits.
 
         `key`: the field whose value orders its events; `retry`: what follows a failure; `timeout_s`: of one attempt;
         `batch`: take up to so many events at once, as a list; `flow`: how many handlings go on at once, how fast they
-        begin, who is first, and what becomes of an event whose key is busy. Raises `Invalid` with all findings.
+        begin, who is first, and what becomes of an event whose key is busy; `retention`: how long its runs and
+        their journals are kept. Raises `Invalid` with all findings.
         """
 
         def added(function: H) -> H:
@@ -139,7 +152,14 @@ class App:
     def declared(self) -> Declared:
         """All that was declared so far, for whoever opens the app's parts."""
         return Declared(
-            self.name, self.agents, self._events, self.collections, self._models, self._prompts, self.schedules
+            self.name,
+            self.agents,
+            self._events,
+            self.collections,
+            self._models,
+            self._prompts,
+            self.schedules,
+            self._retention,
         )
 
     @asynccontextmanager

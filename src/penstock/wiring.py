@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from penstock.core.agents.declaration import Agent
+from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import Passage
 from penstock.core.timing.plans import Plan, scheduled_events
@@ -32,6 +33,7 @@ from penstock.runtime.control import control
 from penstock.runtime.engine import Parts
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexer import indexer
+from penstock.runtime.janitor import household
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
@@ -69,6 +71,7 @@ class Declared:
     models: Mapping[str, "str | ChatModel"] = field(default_factory=dict[str, "str | ChatModel"])
     prompts: Path | None = None
     plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    retention: Retention = DEFAULT_RETENTION
 
 
 def settings(
@@ -134,7 +137,7 @@ async def opened(
         parts = Parts(declared.name, topology, whole, clock, models, embedder, indexes)
         if schedules is not None:
             schedules.over(parts.store, topology)
-        yield replace(parts, schedules=schedules)
+        yield replace(parts, schedules=schedules, household=household(declared.retention, topology))
 
 
 def topology_of(declared: Declared) -> Topology:

@@ -9,6 +9,7 @@ from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import recorded
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
+from penstock.testing.retention_contract import PrunableStoreContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
@@ -24,6 +25,7 @@ class TestMemoryStore(
     WorkersContract,
     InboxContract,
     BlobStoreContract,
+    PrunableStoreContract,
 ):
     @pytest.fixture
     def store(self):

@@ -15,13 +15,14 @@ from penstock.testing.engine_contract import EngineContract
 from penstock.testing.faults import Weather
 from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.log_contract import EventLogContract
+from penstock.testing.retention_contract import PrunableStoreContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.virtual_time import VirtualClock
 
 FEW_BYTES = 4
 
 
-class TestOffloadingStore(EventLogContract, StateStoreContract, RunCatalogContract):
+class TestOffloadingStore(EventLogContract, StateStoreContract, RunCatalogContract, PrunableStoreContract):
     @pytest.fixture
     def disk(self):
         return MemoryStore().disk
@@ -42,7 +43,9 @@ class TestOffloadingStore(EventLogContract, StateStoreContract, RunCatalogContra
         return another
 
 
-class TestFaultyStoreBehindLayers(EventLogContract, StateStoreContract, RunCatalogContract, BlobStoreContract):
+class TestFaultyStoreBehindLayers(
+    EventLogContract, StateStoreContract, RunCatalogContract, BlobStoreContract, PrunableStoreContract
+):
     @pytest.fixture
     def inner(self):
         return MemoryStore()

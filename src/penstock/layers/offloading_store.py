@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from penstock.core.agents.offload import offload, reference_in_step, whole_records
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
+from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.blobs import BLOB_BYTES_MIN, found_in, reference_in, whole
 from penstock.core.events.envelope import Envelope, Position, Recorded
@@ -22,6 +23,7 @@ from penstock.errors import Invalid
 from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
+from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunCatalog, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
@@ -179,6 +181,15 @@ class OffloadingStore(OffloadedCatalog):
     async def timer(self, id: str) -> Timer | None:
         found = await self._inner.timer(id)
         return None if found is None else (await self._timers([found]))[0]
+
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
+        return await self._inner.prune_events(old, after=after, limit=limit)
+
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
+        return await self._inner.prune_runs(rules, after=after, limit=limit)
+
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
+        return await self._inner.prune_sessions(now_ms, after=after, limit=limit)
 
     async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
         return await self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit)

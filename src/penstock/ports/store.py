@@ -5,11 +5,14 @@ from typing import Protocol
 from penstock.ports.blobs import BlobStore
 from penstock.ports.inbox import Inbox
 from penstock.ports.log import EventLog
+from penstock.ports.retention import PrunableStore
 from penstock.ports.state import RunCatalog, StateStore
 from penstock.ports.streams import StreamStore
 from penstock.ports.timers import TimerStore
 from penstock.ports.workers import Workers
 
 
-class Store(EventLog, StateStore, RunCatalog, StreamStore, TimerStore, BlobStore, Workers, Inbox, Protocol):
+class Store(
+    EventLog, StateStore, RunCatalog, StreamStore, TimerStore, BlobStore, PrunableStore, Workers, Inbox, Protocol
+):
     """All these ports in one; it keeps the contracts of each."""

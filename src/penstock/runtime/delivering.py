@@ -55,6 +55,10 @@ class Delivering:
         for subscription in self._takers.get((place.topic, place.partition), ()):
             subscription.offer(recorded)
 
+    def takers(self, topic: str, partition: int) -> tuple[str, ...]:
+        """Return the agents that take what is appended there."""
+        return tuple(each.agent.name for each in self._takers.get((topic, partition), ()))
+
     async def own(self, partitions: Iterable[int]) -> None:
         """Go on with these partitions from where they are."""
         ends, done = await self._store.ends(), await self._store.progress()

@@ -27,6 +27,7 @@ from penstock.runtime.front import Front
 from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
 from penstock.runtime.indexer import NAME as INDEXER
+from penstock.runtime.janitor import Household, Janitor
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.ownership import TTL_MS, Ownership
@@ -58,6 +59,7 @@ class Parts:
     indexes: Mapping[str, Index] = field(default_factory=dict[str, Index])
     executing: Callable[[str, str], None] = unobserved  # called with run id and step before a step is executed
     schedules: Schedules | None = None
+    household: Household | None = None  # how long what is kept; None: without end
     reached: Reached = unwatched  # called where the process may die, by testing
     stand_in: StandIn | None = None  # answers in place of the functions of steps, in tests
 
@@ -129,6 +131,9 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
         assert parts.embedder is not None
         services.collections[name] = Collection(name, index, parts.embedder, tasks)
     engine = Engine(parts, services, appender, handlings, delivering)
+    if parts.household is not None:
+        janitor = Janitor(parts.store, parts.clock, parts.household, engine)
+        tasks.start(janitor.run())
     tasks.start(engine.commit())
     return engine
 
@@ -190,6 +195,10 @@ class Engine(Front):
     def partitions(self) -> frozenset[int]:
         """Those that this engine works on."""
         return self._appender.owned
+
+    def takers(self, topic: str, partition: int) -> tuple[str, ...]:
+        """Return the agents that take what is appended there."""
+        return self.delivering.takers(topic, partition)
 
     async def commit(self) -> None:
         """Commit until cancelled; when that becomes impossible, tell all who wait, and stop."""

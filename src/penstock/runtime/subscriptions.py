@@ -97,6 +97,12 @@ class Subscription:
             return None
         return (lambda _: "") if self.agent.options.batch else _by_key
 
+    def _skip_to(self, last: int) -> None:
+        """What is gone from the log is done with, by whoever comes too late for it."""
+        self.progress.mark_all(self.read_to + 1, last)
+        self.read_to = last
+        self.on_skipped(self)
+
     async def catch_up(self, log: EventLog, appender: Appender) -> None:
         """Read on whenever behind, until it is closed, up to the last offset that was given out."""
         while not self.closed:
@@ -115,6 +121,8 @@ class Subscription:
     async def take(self, page: Sequence[Recorded]) -> None:
         """Deliver what was read and is not done with."""
         for recorded in page:
+            if recorded.position.offset > self.read_to + 1:
+                self._skip_to(recorded.position.offset - 1)
             if recorded.position.offset in self.progress:
                 self.read_to = recorded.position.offset
             else:

@@ -5,12 +5,14 @@ from typing import TypeVar
 
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
+from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
+from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.workers import Membership
@@ -122,6 +124,15 @@ class FaultyStore:
 
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return await self._over("blobs", lambda: self._inner.blobs(digests))
+
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
+        return await self._over("pruning", lambda: self._inner.prune_events(old, after=after, limit=limit))
+
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
+        return await self._over("pruning", lambda: self._inner.prune_runs(rules, after=after, limit=limit))
+
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
+        return await self._over("pruning", lambda: self._inner.prune_sessions(now_ms, after=after, limit=limit))
 
     async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
         return await self._over(

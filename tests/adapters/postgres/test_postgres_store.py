@@ -13,6 +13,7 @@ from penstock.testing.engine_contract import EngineContract
 from penstock.testing.engine_stream_contract import EngineStreamContract
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
+from penstock.testing.retention_contract import PrunableStoreContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
@@ -44,6 +45,7 @@ class TestPostgresStore(
     WorkersContract,
     InboxContract,
     BlobStoreContract,
+    PrunableStoreContract,
 ):
     @pytest.fixture
     def store(self, store):
@@ -63,7 +65,12 @@ class TestPostgresStore(
 
 
 class TestRetryingPostgresStore(
-    EventLogContract, StateStoreContract, TimerStoreContract, StreamStoreContract, BlobStoreContract
+    EventLogContract,
+    StateStoreContract,
+    TimerStoreContract,
+    StreamStoreContract,
+    BlobStoreContract,
+    PrunableStoreContract,
 ):
     @pytest.fixture
     def store(self, store):

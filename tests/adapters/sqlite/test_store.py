@@ -26,6 +26,7 @@ from penstock.testing.commits import (
 )
 from penstock.testing.durable_contract import DurableStoreContract
 from penstock.testing.log_contract import EventLogContract, made
+from penstock.testing.retention_contract import PrunableStoreContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
@@ -63,7 +64,13 @@ async def reopened(path, tmp_path):
 
 
 class TestSqliteStore(
-    EventLogContract, StateStoreContract, RunCatalogContract, TimerStoreContract, StreamStoreContract, BlobStoreContract
+    EventLogContract,
+    StateStoreContract,
+    RunCatalogContract,
+    TimerStoreContract,
+    StreamStoreContract,
+    BlobStoreContract,
+    PrunableStoreContract,
 ):
     @pytest.fixture
     def store(self, store):

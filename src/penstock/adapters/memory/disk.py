@@ -15,6 +15,15 @@ PARTITION = 0
 Log = dict[tuple[str, int], list[Recorded]]
 
 
+def offset_of(recorded: Recorded) -> int:
+    return recorded.position.offset
+
+
+def end_of(log: list[Recorded]) -> int:
+    """Return the last offset of a partition: what went before it may be gone, it is not."""
+    return offset_of(log[-1]) if log else 0
+
+
 @dataclass
 class Member:
     """A claim that has not ended."""
@@ -55,3 +64,7 @@ class Disk:
     def log(self, topic: str) -> list[Recorded]:
         """Return the events of a topic, partition by partition."""
         return [each for which in sorted(self.logs) if which[0] == topic for each in self.logs[which]]
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Return the last offset of each partition."""
+        return {which: end_of(log) for which, log in self.logs.items() if log}

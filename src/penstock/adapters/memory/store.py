@@ -5,13 +5,16 @@ checks what a real backend would refuse, and serves as the plain statement of wh
 """
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from penstock.adapters.memory import pruning
 from penstock.adapters.memory.blobs import sweep_blobs, write_blobs
-from penstock.adapters.memory.disk import PARTITION, Disk, Member
+from penstock.adapters.memory.disk import PARTITION, Disk, Member, end_of, offset_of
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
+from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.blobs import whole
 from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
@@ -20,6 +23,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, Refused
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
+from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
@@ -42,18 +46,19 @@ class MemoryStore:
         for event in events:
             known = self.disk.ids.get(event.id)
             if known is None:
-                known = Recorded(Position(topic, PARTITION, len(log) + 1), event)
+                known = Recorded(Position(topic, PARTITION, end_of(log) + 1), event)
                 self._write_event(known)
             places.append(known.position)
         self._wake()
         return places
 
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
-        after = max(after, 0)
-        return self.disk.logs.get((topic, partition), [])[after : after + limit]
+        log = self.disk.logs.get((topic, partition), [])
+        first = bisect_right(log, max(after, 0), key=offset_of)
+        return log[first : first + limit]
 
     async def ends(self) -> Mapping[tuple[str, int], int]:
-        return {which: len(log) for which, log in self.disk.logs.items() if log}
+        return self.disk.ends()
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         self.disk.watchers.append(wake)
@@ -268,13 +273,24 @@ class MemoryStore:
     async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
         return sweep_blobs(self.disk, before_ms, after, limit)
 
+    # what is not needed any more
+
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
+        return pruning.prune_events(self.disk, old, after, limit)
+
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
+        return pruning.prune_runs(self.disk, rules, after, limit)
+
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
+        return pruning.prune_sessions(self.disk, now_ms, after, limit)
+
     def _wake(self) -> None:
         for wake in tuple(self.disk.watchers):  # one who is woken may stop watching
             wake()
 
     def _fits(self, writes: Writes) -> bool:
         """Whether no offset, event id or chunk is taken: otherwise somebody else wrote, and nothing may be written (S1)."""
-        ends = {which: len(log) for which, log in self.disk.logs.items()}
+        ends = self.disk.ends()
         ids: set[str] = set()
         for recorded in writes.events:
             place, event_id = recorded.position, recorded.event.id

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Map
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from penstock.adapters.postgres import blobs, reading, stream_rows, timers, workers
+from penstock.adapters.postgres import blobs, pruning, reading, stream_rows, timers, workers
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
 from penstock.adapters.postgres.listening import Watchers, open_watchers
@@ -20,6 +20,7 @@ from penstock.adapters.postgres.texts import stored
 from penstock.adapters.postgres.writing import append_statement, commit_statement, topics_of
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
+from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
@@ -27,6 +28,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, LimitReached
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
+from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
@@ -212,6 +214,17 @@ class PostgresStore:
 
     async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
         return await self._database.transact("sweeping", lambda each: blobs.sweep(each, before_ms, after, limit))
+
+    # what is not needed any more
+
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
+        return await self._database.transact("pruning", lambda each: pruning.prune_events(each, old, after, limit))
+
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
+        return await self._database.transact("pruning", lambda each: pruning.prune_runs(each, rules, after, limit))
+
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
+        return await self._database.transact("pruning", lambda each: pruning.prune_sessions(each, now_ms, after, limit))
 
     async def _number(self, names: set[str]) -> None:
         """Learn the numbers of topics, and give one to each that is new."""

@@ -74,6 +74,8 @@ def connect(path: Path) -> sqlite3.Connection:
         ) from error
     try:
         is_new = _version(connection, path) == 0
+        if is_new:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before the first table
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")

@@ -17,13 +17,14 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from penstock.adapters.sqlite import blobs, reading, stream_rows, timers, workers
+from penstock.adapters.sqlite import blobs, pruning, reading, stream_rows, timers, workers
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
 from penstock.adapters.sqlite.waking import Wakes
 from penstock.adapters.sqlite.writing import Topics, write
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
+from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.knowledge.passages import IndexWrite
@@ -32,6 +33,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
+from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
@@ -268,6 +270,25 @@ class SqliteStore:
 
     async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
         return await self.transact(lambda each: blobs.sweep_blobs(each, before_ms, after, limit), "sweeping")
+
+    # what is not needed any more
+
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
+        return await self._pruned(lambda each: pruning.prune_events(each, old, after, limit))
+
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
+        return await self._pruned(lambda each: pruning.prune_runs(each, rules, after, limit))
+
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
+        return await self._pruned(lambda each: pruning.prune_sessions(each, now_ms, after, limit))
+
+    async def _pruned(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def pruned(connection: sqlite3.Connection) -> T:
+            done = work(connection)
+            pruning.shrink(connection)
+            return done
+
+        return await self.transact(pruned, "pruning")
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction") -> T:
         """Run `work` within one transaction, in the writer's thread, and return once it is durable."""

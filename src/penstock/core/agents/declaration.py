@@ -12,12 +12,13 @@ from typing import Any
 
 from penstock.core.agents.flow import Flow, flow_findings
 from penstock.core.agents.policy import DEFAULT_RETRY, Retry
+from penstock.core.agents.retention import Retention
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
 
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 BATCH_MAX = 4096
-OPTIONS = ("key", "retry", "timeout_s", "batch", "flow")  # those that `@app.agent` takes
+OPTIONS = ("key", "retry", "timeout_s", "batch", "flow", "retention")  # those that `@app.agent` takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Options:
     batch: int = 0
     workflow: bool = False
     flow: Flow | None = None
+    retention: Retention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,12 @@ def _option_findings(options: Options) -> list[Finding]:
         )
     if not (options.key is None or _is_text(options.key)):
         findings.append(Finding("key", f"is {options.key!r}", "the name of a field, as text"))
+    if isinstance(options.retention, Retention):
+        findings += options.retention.findings("retention")
+    elif options.retention is not None:
+        findings.append(
+            Finding("retention", f"is {options.retention!r}", "Retention(journals_days=..., runs_days=...)")
+        )
     return findings
 
 

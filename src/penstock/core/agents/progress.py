@@ -45,6 +45,24 @@ class Progress:
             self.low = self._lasts.pop(0)
             del self._firsts[0]
 
+    def mark_all(self, first: int, last: int) -> None:
+        """Note that all from `first` to `last` are done."""
+        self.mark(first)
+        if last in self:
+            return
+        ranges = sorted([(first, last), *self.above])
+        low = self.low
+        merged: Ranges = []
+        for start, end in ranges:
+            if start <= low + 1:
+                low = max(low, end)
+            elif merged and start <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+            else:
+                merged.append((start, end))
+        self.low = low
+        self._firsts, self._lasts = [start for start, _ in merged], [end for _, end in merged]
+
     def __contains__(self, offset: int) -> bool:
         if offset <= self.low:
             return True

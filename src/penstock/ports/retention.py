@@ -1,0 +1,57 @@
+"""How a store is rid of what has been dealt with. Its contract, as tests: `penstock.testing.retention_contract`."""
+
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from penstock.core.agents.retention import RunRules
+from penstock.ports.blobs import Swept
+
+ENDED: Final = ("succeeded", "failed", "cancelled")
+
+
+class OldEvents(Struct, frozen=True):
+    """Events of one partition that may go: older than `before_ms` or up to `through`, and done with by all `agents`."""
+
+    topic: str
+    partition: int
+    agents: tuple[str, ...]
+    before_ms: int
+    through: int
+    rules: RunRules
+
+
+class Pruned(Struct, frozen=True):
+    """What one call came to: how many rows went, their bytes, and where to go on (0: that were all)."""
+
+    removed: int = 0
+    freed_bytes: int = 0
+    after: int = 0
+
+
+class PrunableStore(Protocol):
+    """What is not needed any more goes, a few rows at a time, whoever asks for it: each call is one transaction.
+
+    Every implementation guarantees:
+
+    G1 done      `prune_events` removes only events that all agents named are durably done with, that no dead letter and no run
+                 that is under way or too young needs, and that led to no event that is still there (so the id of an event
+                 is known as long as anything that followed from it). Their runs, journals and streams go with them.
+    G2 ended     `prune_runs` touches only runs that ended and have no dead letter: it removes journal and streams of those that
+                 are old enough for that, and what is left of a batch. Status and result stay with the event.
+    G3 last      The last event of a partition stays: no offset is given out twice.
+    G4 bounded   A call looks at `limit` rows at most, and says where the next one goes on.
+    G5 gaps      Reading a partition passes over what was removed; what is left keeps its order and its places.
+    """
+
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
+        """Look at the events that follow offset `after`, and remove those that may go."""
+        ...
+
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
+        """Look at the runs that came after number `after`, and take from them what may go."""
+        ...
+
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
+        """Look at the messages that follow `after`, and remove those that have expired."""
+        ...
