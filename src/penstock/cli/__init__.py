@@ -23,6 +23,7 @@ from penstock.cli.arguments import (
 )
 from penstock.cli.dead import dead_app
 from penstock.cli.questions import questions_app
+from penstock.cli.queues import queues
 from penstock.cli.reporting import Reporting
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(events_app, name="events")
 app.add_typer(dead_app, name="dead")
 app.add_typer(questions_app, name="questions")
+app.command()(queues)
 app.add_typer(bench_app, name="bench")
 
 

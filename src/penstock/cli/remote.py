@@ -13,19 +13,28 @@ TIMEOUT_S = 30.0
 
 def posted(url: str, path: str, body: Any, *, tenant: str) -> Any:
     """Send JSON to a running app, and return what it answers; its problems come as our errors."""
+    return _answered(url, path, json.dumps(body).encode(), tenant=tenant)
+
+
+def asked(url: str, path: str, *, tenant: str = "default") -> Any:
+    """Ask a running app, and return what it answers; its problems come as our errors."""
+    return _answered(url, path, None, tenant=tenant)
+
+
+def _answered(url: str, path: str, body: bytes | None, *, tenant: str) -> Any:
     if urlsplit(url).scheme not in ("http", "https"):
         raise Invalid(
             "the options", (Finding("--url", f"is {url!r}", "as `penstock serve` says it: http://HOST:PORT"),)
         )
     headers = {"content-type": "application/json", "x-tenant": tenant}
-    request = Request(url.rstrip("/") + path, json.dumps(body).encode(), headers)  # noqa: S310 - http only, see above
+    request = Request(url.rstrip("/") + path, body, headers)  # noqa: S310 - http only, see above
     try:
         with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
             return json.loads(answer.read())
     except HTTPError as error:
         raise _ours(error.code, _problem(error.read())) from error
     except (URLError, TimeoutError, OSError) as error:
-        raise Unavailable(f"the app at {url}", "POST", str(error)) from error
+        raise Unavailable(f"the app at {url}", "POST" if body else "GET", str(error)) from error
 
 
 def _problem(body: bytes) -> dict[str, Any]:

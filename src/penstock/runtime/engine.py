@@ -32,6 +32,7 @@ from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.ownership import TTL_MS, Ownership
 from penstock.runtime.questions import Questions
+from penstock.runtime.queues import Queue, queue_of
 from penstock.runtime.receiving import Receiver
 from penstock.runtime.releases import Releases
 from penstock.runtime.schedules import Schedules
@@ -234,6 +235,14 @@ class Engine(Front):
         while any(each.progress.low < end for each, end in ends):
             await self.services.committer.next_commit()
         await self.services.committer.durable()
+
+    async def queues(self) -> list[Queue]:
+        """Return what waits for each agent, and why; penstock's own agents included."""
+        lines = list(self._handlings.places.lines.values())
+        return [
+            await queue_of(line, self.delivering.of(line.agent.name), self.parts.store, self._appender)
+            for line in lines
+        ]
 
     async def run(self, id: str) -> StoredRun:
         """Return what is known of a run; `Missing` when there is none."""

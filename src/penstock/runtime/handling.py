@@ -44,7 +44,7 @@ class Handlings:
         self._appender = appender
         self._tasks = tasks
         self._workflows = workflows
-        self._places = Places(services, store, tasks, appender, self._begin)
+        self.places = Places(services, store, tasks, appender, self._begin)
         self._under_way: dict[str, Delivery] = {}
         self._asking: set[str] = set()  # runs among those under way that wait for a person
         self._suspects = Suspects(services.memory, services.committer)
@@ -57,7 +57,7 @@ class Handlings:
 
     def lanes(self, agent: Agent, key: str | None) -> Lanes:
         """Return the lanes of an agent in one partition, whose deliveries will be handled here. `key` decides the partition."""
-        self._places.open(agent, key)
+        self.places.open(agent, key)
         flow = agent.options.flow
         if flow is not None:
             clock = self._services.clock
@@ -73,7 +73,7 @@ class Handlings:
         """Nothing of this subscription is handled here any more."""
         del self._subscriptions[subscription.agent.name, subscription.topic, subscription.partition]
         self._closing = any(each.closed for each in self._subscriptions.values())
-        self._places.share()
+        self.places.share()
 
     def is_busy(self, partition: int) -> bool:
         """Whether anything of a partition, which is being closed, is being handled, but by people."""
@@ -84,21 +84,21 @@ class Handlings:
     def drop(self, partition: int) -> None:
         """Cut off what is under way in a partition: its next owner does it."""
         for delivery in [each for each in self._under_way.values() if each.partition == partition]:
-            self._left(delivery, self._places.lines[delivery.agent.name])
+            self._left(delivery, self.places.lines[delivery.agent.name])
             self._asking.discard(delivery.run_id)
             delivery.dropped = True
             if delivery.task is not None:
                 delivery.task.cancel()
         for subscription in self._subscriptions.values():
             if subscription.partition == partition:
-                self._places.drop(subscription.agent, subscription.lanes, partition)
-        self._places.fill()
+                self.places.drop(subscription.agent, subscription.lanes, partition)
+        self.places.fill()
 
     def start(self, delivery: Delivery) -> None:
         """Handle a delivery whose turn has come, when there is room."""
         if self._closing and self._is_closed(delivery):
             return  # it waits in the log, for the next owner
-        self._places.start(delivery)
+        self.places.start(delivery)
 
     def is_under_way(self, run_id: str) -> bool:
         return run_id in self._under_way
@@ -106,7 +106,7 @@ class Handlings:
     @property
     def quiet(self) -> bool:
         """Whether nothing is being handled, but by people, or could begin."""
-        return self._places.quiet
+        return self.places.quiet
 
     @property
     def settled(self) -> bool:
@@ -124,7 +124,7 @@ class Handlings:
             self._subscription(delivery).lanes.finished(delivery)
             return
         self._under_way[delivery.run_id] = delivery
-        self._places.take(delivery, line)
+        self.places.take(delivery, line)
         if isinstance(line, GatedLine) and line.is_rated:
             line.spend(delivery, self._services.committer.add(lambda: self._run(delivery, line)))
         else:
@@ -142,12 +142,12 @@ class Handlings:
     def _left(self, delivery: Delivery, line: Line) -> None:
         del self._under_way[delivery.run_id]
         if delivery.run_id not in self._asking:
-            self._places.leave(delivery, line)
+            self.places.leave(delivery, line)
         if delivery.hold is not None:
             delivery.hold.begun = False
 
     def _on_room(self) -> None:
-        self._places.fill()
+        self.places.fill()
         for subscription in self._subscriptions.values():
             if subscription.behind:
                 subscription.turned.set()
@@ -177,7 +177,7 @@ class Handlings:
         finally:
             context.let_go()
             self._ended(delivery)
-        self._places.fill()
+        self.places.fill()
 
     def _ended(self, delivery: Delivery) -> None:
         delivery.watched.over = True
@@ -192,7 +192,7 @@ class Handlings:
         assert delivery.hold is not None, delivery.run_id
         if delivery.stopped:
             self._cancelled(delivery)
-            self._places.fill()
+            self.places.fill()
             return False
         delivery.hold.begun = True
         return True
@@ -210,17 +210,17 @@ class Handlings:
         if delivery is None:
             self._workflows.waits_for_people(run_id, asking=asking)
             return
-        line = self._places.lines[delivery.agent.name]
+        line = self.places.lines[delivery.agent.name]
         if asking:
-            self._places.leave(delivery, line)
+            self.places.leave(delivery, line)
             self._asking.add(run_id)
             self._suspects.survived(run_id)
             delivery.watched.over = True
             self._services.committer.add().runs.append(self._change(delivery, "asking", self._services.clock.now_ms()))
-            self._places.fill()
+            self.places.fill()
         elif run_id in self._asking and not self._tasks.ending:
             self._asking.remove(run_id)
-            self._places.take(delivery, line)
+            self.places.take(delivery, line)
             delivery.watched = line.deadlines.watch(delivery.watched.task)
             self._services.committer.add().runs.append(self._change(delivery, "running", self._services.clock.now_ms()))
 
@@ -236,7 +236,7 @@ class Handlings:
         self._left(delivery, line)  # another one has its place meanwhile
         self._rest(delivery, wait_s)
         self._services.committer.add()  # whoever waits for quiet looks again after a commit
-        self._places.fill()
+        self.places.fill()
         return False
 
     async def _may_begin(self, delivery: Delivery, line: Line) -> bool:
@@ -248,7 +248,7 @@ class Handlings:
         _log.error("run %s is given up: %s", delivery.run_id, reason)
         self._left(delivery, line)
         self._give_up(delivery, reason)
-        self._places.fill()
+        self.places.fill()
         return False
 
     def _succeeded(self, delivery: Delivery, context: Context, body: bytes, duration_ms: float) -> None:
@@ -294,7 +294,7 @@ class Handlings:
         if delivery.stopped:
             self._cancelled(delivery)
             return
-        self._left(delivery, self._places.lines[delivery.agent.name])
+        self._left(delivery, self.places.lines[delivery.agent.name])
         if not isinstance(error, FINAL) and delivery.attempt < retry.attempts_max:
             wait_s = retry.wait_s(delivery.attempt, clock.random())
             self._try_later(delivery, reason, wait_s)
@@ -350,7 +350,7 @@ class Handlings:
             delivery.task.cancel()
         elif delivery.run_id not in self._under_way:  # it waits for a place, for a limit, or for another attempt
             self._cancelled(delivery)
-            self._places.fill()
+            self.places.fill()
 
     def _cancelled(self, delivery: Delivery) -> None:
         self._bury(delivery, delivery.stopped)
@@ -375,7 +375,7 @@ class Handlings:
             self._workflows.answer(delivery.agent.name, recorded.event, run_id, b"", reason)
 
     def _done(self, delivery: Delivery) -> None:
-        line = self._places.lines[delivery.agent.name]
+        line = self.places.lines[delivery.agent.name]
         if delivery.run_id in self._under_way:
             self._left(delivery, line)
         line.closed(delivery)
