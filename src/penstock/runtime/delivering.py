@@ -88,7 +88,7 @@ class Delivering:
         self._appender.disown(partition)
         await self._services.timers.own(sorted(self._appender.owned))
         for subscription in closed:
-            del self._takers[subscription.topic, partition]
+            self._takers.pop((subscription.topic, partition), None)  # several agents may take one topic
             self._handlings.unsubscribe(subscription)
         self._services.streams.flush()
         committer.add()  # what was added so far is durable when this is
