@@ -6,7 +6,7 @@ Settings come from `penstock.toml`, then the environment (PENSTOCK_STORE, ...), 
 import os
 import re
 import tomllib
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -18,6 +18,7 @@ from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import Passage
 from penstock.core.timing.plans import Plan, scheduled_events
+from penstock.core.timing.timers import Timer
 from penstock.errors import Finding, Invalid, Missing
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
@@ -113,6 +114,8 @@ class Catalog(RunCatalog, Protocol):
     """What people look at: runs, dead letters and events, and one run with its journal."""
 
     async def run(self, run_id: str) -> StoredRun | None: ...
+    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]: ...
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]: ...
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from penstock.cli.dead import dead_app
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
 from penstock.cli.reporting import Reporting
+from penstock.cli.schedules import schedules_app, timers_app
 
 app = typer.Typer(
     cls=Reporting,
@@ -42,6 +43,8 @@ app.add_typer(events_app, name="events")
 app.add_typer(dead_app, name="dead")
 app.add_typer(questions_app, name="questions")
 app.command()(queues)
+app.add_typer(schedules_app, name="schedules")
+app.add_typer(timers_app, name="timers")
 app.add_typer(bench_app, name="bench")
 
 

@@ -6,11 +6,11 @@ source together: sent twice, it is one event.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -18,7 +18,8 @@ from starlette.exceptions import HTTPException
 from penstock.app import Running
 from penstock.core.events.cloudevents import from_cloudevent
 from penstock.core.events.event import Event
-from penstock.errors import Finding, Invalid, LimitReached, Missing
+from penstock.core.timing.timers import when
+from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.gateway.bodies import taken
 from penstock.gateway.callers import RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
@@ -27,6 +28,8 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 BATCH_MAX = 1000
 ATTRIBUTE_CHARS_MAX = 1024  # of id and source
+AfterSeconds = Annotated[float | None, Query(description="So many seconds later, over restarts too.")]
+AtTime = Annotated[str | None, Query(description="At this time: RFC 3339 with a zone.")]
 routes = APIRouter(prefix="/v1", tags=["events"])
 _BODY = {
     "requestBody": {
@@ -82,14 +85,20 @@ class _Sent(msgspec.Struct, frozen=True):
     responses=documented(404, 413, 415, 422, 503),
     openapi_extra=_BODY,
 )
-async def send_events(request: Request, running: RunningApp, tenant: Tenant) -> Response:
+async def send_events(
+    request: Request, running: RunningApp, tenant: Tenant, after_s: AfterSeconds = None, at: AtTime = None
+) -> Response:
     """Send a CloudEvent, or a batch of them; all agents that take its type will handle it.
 
     A batch is accepted whole or, with all findings, not at all; `subject`, if given, overrides the key.
+    One that is sent with `after_s` or `at` waits for its time: until then its id is that of a timer.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
+    chosen = when(after_s, at)
     if media_type == BATCH:
+        if chosen is not None:
+            raise Refused("a batch cannot wait for its time", "send the events one by one")
         sent = _batch(running, body, tenant)
         return JSONResponse({"ids": await _sent_in_order(running, sent, tenant)}, 202)
     if media_type == STRUCTURED:
@@ -101,7 +110,9 @@ async def send_events(request: Request, running: RunningApp, tenant: Tenant) -> 
             415, f"the body is {media_type or 'of no type'}: send {STRUCTURED}, {BATCH}, or ce-* headers"
         )
     one = _sent(running, document, tenant)
-    return JSONResponse({"id": await running.send(one.event, id=one.id, tenant=tenant, key=one.key)}, 202)
+    return JSONResponse(
+        {"id": await running.engine.send(one.event, id=one.id, tenant=tenant, key=one.key, when=chosen)}, 202
+    )
 
 
 def _sent(running: Running, document: Mapping[str, Any], tenant: str) -> _Sent:

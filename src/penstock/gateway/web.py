@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 import penstock
 from penstock.app import App, Running
-from penstock.gateway import dead_letters, events, page, pieces, questions, queues, runs, search, streaming
+from penstock.gateway import dead_letters, events, page, pieces, questions, queues, runs, search, streaming, timing
 from penstock.gateway.agents import agent_routes, event_schemas
 from penstock.gateway.callers import RunningApp
 from penstock.gateway.limits import KEEP_ALIVE_S, BodyLimit, Visits
@@ -105,6 +105,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         questions.routes,
         queues.routes,
         dead_letters.routes,
+        timing.routes,
         search.routes,
     ):
         api.include_router(router)

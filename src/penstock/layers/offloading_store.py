@@ -38,6 +38,7 @@ class ReadStore(RunCatalog, StreamStore, Protocol):
     async def run(self, run_id: str) -> StoredRun | None: ...
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]: ...
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]: ...
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]: ...
 
 
 class OffloadedCatalog:
@@ -75,6 +76,13 @@ class OffloadedCatalog:
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return await self._events(await self._read.origin(correlation_id))
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        values = await self._read.values(tenant, agent, key)
+        blobs = await self._blobs_of(values.values())
+        if blobs is None:
+            return values
+        return {name: whole(body, blobs, f"{agent!r}, key {key!r}, value {name!r}") for name, body in values.items()}
 
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return await self._read.blobs(digests)
@@ -162,13 +170,6 @@ class OffloadingStore(OffloadedCatalog):
 
     async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
         return await self._inner.history(tenant, session, now_ms=now_ms)
-
-    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
-        values = await self._inner.values(tenant, agent, key)
-        blobs = await self._blobs_of(values.values())
-        if blobs is None:
-            return values
-        return {name: whole(body, blobs, f"{agent!r}, key {key!r}, value {name!r}") for name, body in values.items()}
 
     async def timers_due(
         self, clock: TimerClock, *, after: Place, limit: int, partitions: Sequence[int] | None = None

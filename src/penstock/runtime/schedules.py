@@ -4,6 +4,7 @@ All of that is one commit (C3), and the timer is durable, so a due time fires on
 the agent's values, under the schedule's name. One that the app does not declare any more is due once more, and then never.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -70,6 +71,7 @@ class Schedules:
 
     def __init__(self, plans: Mapping[str, Plan]) -> None:
         self.plans = plans
+        self.begun = asyncio.Event()  # each schedule has been told of its plan
         self._store: Store
         self._topology: Topology
 
@@ -89,6 +91,7 @@ class Schedules:
             waits = state.next_ms == 0 or await self._store.timer(timer_id) is not None
             if state.fingerprint != plan.fingerprint or not waits:
                 await front.send(ScheduleBegan(schedule=plan.name), tenant=plan.tenant)
+        self.begun.set()
 
     async def kept(self) -> list[KeptSchedule]:
         """Return all of them with where they are."""

@@ -154,6 +154,8 @@ class Timers:
             raise Missing(f"the timer {timer_id!r}", "it has fired, or was cancelled: see `penstock timers list`")
         if timer.topic.startswith("penstock-"):
             raise Refused(f"the timer {timer_id!r} is one of penstock's own", "see `penstock schedules pause`")
+        if not self._owns(timer):  # who owns it has it in memory, and would fire it all the same
+            raise Refused(f"the timer {timer_id!r} is another worker's", "ask the worker where it was set")
         self.cancel(timer_id, self._committer.add())
         await self._committer.durable()
 

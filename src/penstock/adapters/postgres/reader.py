@@ -67,6 +67,9 @@ class PostgresReader:
         """Return digest -> value of those large values that are there."""
         return await self._ask(lambda each: blobs.blobs(each, digests))
 
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        return await self._ask(lambda each: reading.values(each, tenant, agent, key))
+
     async def _ask(self, question: Work[T]) -> T:
         async def answered(connection: Connection) -> T:
             if await format_of(connection, self._address.schema) != FORMAT:

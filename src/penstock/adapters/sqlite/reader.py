@@ -83,6 +83,9 @@ class SqliteReader:
         """Return digest -> value of those large values that are there."""
         return self._ask(lambda: blobs.blobs(self._connection, digests), "blobs")
 
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
+        return self._ask(lambda: reading.values(self._connection, tenant, agent, key), "values")
+
     def _ask(self, query: Callable[[], T], operation: str) -> T:
         try:
             return query()

@@ -94,6 +94,11 @@ def history(connection: sqlite3.Connection, tenant: str, session: str, now_ms: i
     return found
 
 
+def values(connection: sqlite3.Connection, tenant: str, agent: str, key: str) -> dict[str, bytes]:
+    query = "SELECT name, body FROM value WHERE tenant = ? AND agent = ? AND key = ?"
+    return dict(connection.execute(query, (tenant, agent, key)).fetchall())
+
+
 def runs(connection: sqlite3.Connection, which: RunFilter) -> list[RunChange]:
     wanted = {"tenant": which.tenant, "agent": which.agent, "status": which.status}
     given = {name: value for name, value in wanted.items() if value is not None}

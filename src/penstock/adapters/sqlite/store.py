@@ -219,8 +219,7 @@ class SqliteStore:
         return self._ask(lambda: reading.history(self._reader, tenant, session, now_ms), "history")
 
     async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
-        query = "SELECT name, body FROM value WHERE tenant = ? AND agent = ? AND key = ?"
-        return dict(self._ask(lambda: self._reader.execute(query, (tenant, agent, key)).fetchall(), "values"))
+        return self._ask(lambda: reading.values(self._reader, tenant, agent, key), "values")
 
     # the catalogue
 

@@ -4,7 +4,6 @@ There are two clocks to be due by. `elapsed`: so long after it was set, by which
 back or that on the wall; so a clock that is set back makes no wait longer than asked. `wall`: when clocks show the time.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias
@@ -79,23 +78,6 @@ def named_timer_id(tenant: str, agent: str, key: str, name: str) -> str:
     lengths = b"".join(len(part).to_bytes(4) for part in parts)
     digest = blake2b(lengths + b"".join(parts), digest_size=16 + EMITTED_TAIL_BYTES).hexdigest()
     return f"{digest[:32]}.{digest[32:]}"
-
-
-def shown_timer(timer: Timer) -> Mapping[str, object]:
-    """Return a timer as people see it."""
-    event = timer.event
-    return {
-        "id": timer.id,
-        "due": moment_text(timer.due_ms),
-        "due_ms": timer.due_ms,
-        "clock": timer.clock,
-        "type": event.type,
-        "key": event.key,
-        "tenant": event.tenant,
-        "agent": timer.agent,
-        "name": timer.name,
-        "causation_id": event.causation_id,
-    }
 
 
 def moment_text(moment_ms: int) -> str:
