@@ -57,12 +57,20 @@ HELD = {
     "langgraph #4796, #4028, #2870": [
         "src/penstock/testing/step_contract.py: test_c4_several_questions_are_answered_in_any_order_over_a_kill"
     ],
-    "kagent #2447": ["tests/bugbank/test_accepted_requests.py: test_a_caller_who_goes_away_changes_nothing"],
+    "langgraph #5682": [
+        "tests/gateway/test_following_streams.py: test_cancelling_a_run_in_the_middle_of_a_model_call_aborts_it_and_makes_no_other"
+    ],
+    "kagent #2447": [
+        "tests/bugbank/test_accepted_requests.py: test_a_caller_who_goes_away_changes_nothing",
+        "tests/gateway/test_real_streams.py: test_a_client_who_leaves_a_stream_does_not_touch_what_is_kept",
+    ],
     "agno #6849, agents-api #552": [
+        "tests/gateway/test_real_streams.py: test_reconnecting_by_offset_leaves_no_gap_and_no_duplicate",
         f"{STREAMS}: test_c1_a_stream_is_read_after_a_restart_from_any_offset",
         f"{STREAMS}: test_c1_what_was_shown_and_lost_is_taken_back_from_whoever_comes_back",
     ],
     "pydantic-ai #6092": [
+        f"{STREAMS}: test_c7_every_follower_receives_every_piece",
         f"{STREAMS}: test_c7_a_piece_is_heard_before_anything_is_durable",
         f"{STREAMS}: test_c1_a_kill_in_the_middle_leaves_one_text",
         f"{STREAMS}: test_whoever_follows_is_told_when_the_engine_stops",
@@ -111,7 +119,6 @@ TO_COME = {
     "dbos-py #453": "several workers",
     "llama-agents-dbos": "several workers",
     "restate #5196": "several workers",
-    "langgraph #5682": "workflows",
     "PostHog #71077, unkey #4979": "workflows",
     "langgraph #8531, deer-flow #4148": "bounded storage",
 }

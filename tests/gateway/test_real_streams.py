@@ -97,7 +97,8 @@ async def begun(client):
 WHOLE = "".join(f"{number} " for number in range(WORDS))
 
 
-async def test_bug_agno_6849_agents_api_552_reconnecting_by_offset_leaves_no_gap_and_no_duplicate(teller):
+async def test_reconnecting_by_offset_leaves_no_gap_and_no_duplicate(teller):
+    """agno #6849, agents-api #552: who came back to a stream missed pieces, or got them twice."""
     async with teller.app.running(store="memory:") as running, served(web_app(running), lifespan="off") as client:
         reader = Reader(client, await begun(client))
         for number in range(WORDS // 3):
@@ -109,7 +110,8 @@ async def test_bug_agno_6849_agents_api_552_reconnecting_by_offset_leaves_no_gap
     assert (reader.text, reader.end) == (WHOLE, {"status": "succeeded"})
 
 
-async def test_bug_kagent_2447_a_client_who_leaves_does_not_touch_what_is_kept(teller, tmp_path):
+async def test_a_client_who_leaves_a_stream_does_not_touch_what_is_kept(teller, tmp_path):
+    """kagent #2447: when the client disconnected, what the run had done was not stored."""
     settings = Settings(store=f"sqlite:{tmp_path / 'teller.db'}")
     async with served(served_app(teller.app, settings)) as client:
         run = await begun(client)

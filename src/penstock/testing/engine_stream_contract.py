@@ -242,8 +242,8 @@ class EngineStreamContract:
         assert by_step == {"a#0": "a0 a1 a2 ", "b#0": "b0 b1 b2 "}
         assert len(standing(pieces)) == 6
 
-    async def test_bug_pydantic_ai_6092_every_follower_receives_every_piece(self, disk: Disk) -> None:
-        """However many they are and however slowly they read; beyond what may be shown ahead of the store, too."""
+    async def test_c7_every_follower_receives_every_piece(self, disk: Disk) -> None:
+        """pydantic-ai #6092: a handler of a run's stream missed events. Here: however many follow, however slowly they read."""
         total = 3 * AHEAD_MAX
         go_on = asyncio.Event()
 
