@@ -28,6 +28,7 @@ from penstock.ports.embedder import Embedder
 from penstock.ports.inbox import Inbox
 from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
+from penstock.ports.streams import StreamStore
 from penstock.runtime.collection import Index
 from penstock.runtime.control import NAME as CONTROL
 from penstock.runtime.control import control
@@ -110,8 +111,8 @@ def _slips(environment: Mapping[str, str], names: list[str]) -> list[Finding]:
 Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do
 
 
-class Catalog(RunCatalog, Protocol):
-    """What people look at: runs, dead letters and events, and one run with its journal."""
+class Catalog(RunCatalog, StreamStore, Protocol):
+    """What people look at: runs, dead letters and events, and one run with its journal and its streams."""
 
     async def run(self, run_id: str) -> StoredRun | None: ...
     async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]: ...

@@ -166,6 +166,28 @@ def fork_run(  # noqa: PLR0913, PLR0917 - the options of a command are its param
     )
 
 
+@runs_app.command("follow")
+def follow_run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    id: RunId,
+    file: AppFileBeside = None,
+    url: Annotated[
+        str | None, typer.Option(help="Where the app serves (default: http://127.0.0.1:8080, if it has the run).")
+    ] = None,
+    store: Store = None,
+    name: Annotated[str, typer.Option(help="The stream; most runs have only the default one.")] = "",
+    from_offset: Annotated[int, typer.Option("--from", min=0, help="The first offset that is wanted.")] = 0,
+    tenant: Annotated[str | None, typer.Option(help="The run's tenant.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each piece as a line of JSON.")] = False,
+) -> None:
+    """Follow what a run tells on its way: live from the app that serves it, or else what its store has.
+
+    Exit code 1 when the run failed or was cancelled.
+    """
+    from penstock.cli import following
+
+    following.follow(following.Wanted(id, name, from_offset, tenant), url, file, store, as_json=as_json)
+
+
 @events_app.command("show")
 def show_event(id: EventId, file: AppFileBeside = None, store: Store = None, as_json: Json = False) -> None:
     """Show an event, and the events that followed from handling it."""

@@ -118,13 +118,7 @@ class Follower:
 
     async def _end(self, change: RunChange) -> list[Piece]:
         ends = {end.name: end.next for end in await self._store.streams(self._tenant, self._run_id)}
-        end = ends.get(self._name, 0)
-        pieces: list[Piece] = []
-        if self._next > end:  # what was read from there on was shown by a process that died, and is lost
-            pieces.append(replace(reset([(end, self._next)], change.attempt), run_id=self._run_id, stream=self._name))
-        told = {"reason": change.reason} if change.reason else None
-        last = Piece(ENDED, self._run_id, text=change.status, data=told, offset=end, stream=self._name)
-        return [*pieces, replace(last, attempt=change.attempt)]
+        return end_of(change, self._name, end=ends.get(self._name, 0), read_to=self._next)
 
     async def _arrival(self, run: RunStreams) -> None:
         if run.teller is not None:
@@ -140,6 +134,18 @@ class Follower:
         if stored is None or stored.change.tenant != self._tenant:
             raise Missing(f"the run {self._run_id!r}", "see `penstock runs list`")
         return stored.change
+
+
+def end_of(change: RunChange, name: str, *, end: int, read_to: int) -> list[Piece]:
+    """Return what is told after the last piece of a stream, whose offset is below `end`; nothing while the run goes on."""
+    if change.status not in OVER:
+        return []
+    pieces: list[Piece] = []
+    if read_to > end:  # what was read from there on was shown by a process that died, and is lost
+        pieces.append(replace(reset([(end, read_to)], change.attempt), run_id=change.run_id, stream=name))
+    told = {"reason": change.reason} if change.reason else None
+    last = Piece(ENDED, change.run_id, text=change.status, data=told, offset=end, stream=name, attempt=change.attempt)
+    return [*pieces, last]
 
 
 class Known(Protocol):
