@@ -97,9 +97,14 @@ class Janitor:
             self._runs_from = 0
         self._rounds += 1
         done = Tidied()
-        for (topic, partition), end in (await self._store.ends()).items():
-            if partition in self._owned.partitions:
-                await self._tidy_topic(topic, partition, end, done)
+        removed = -1
+        while (
+            removed < done.events and self._left
+        ):  # what went may have been the last that an earlier event was kept for
+            removed = done.events
+            for (topic, partition), end in (await self._store.ends()).items():
+                if partition in self._owned.partitions:
+                    await self._tidy_topic(topic, partition, end, done)
         await self._tidy_runs(done)
         await self._tidy_sessions(done)
         await self._tidy_blobs(done)
