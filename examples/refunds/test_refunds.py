@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from refunds import APPROVAL_S, Complaint, Settled, app, pay
+from refund_app import APPROVAL_S, Complaint, Settled, app, pay
 
 from penstock import testing
 from penstock.testing import Cassette, ScriptedModel, WritePoint
