@@ -1,6 +1,7 @@
 """The scenes that are simulated, all in one app."""
 
 from orders import Orders
+from payments import Payments
 from refunds import Refunds
 from reminders import Reminders
 from routine import Routine
@@ -8,7 +9,8 @@ from scene import Scene
 from trips import Trips
 from world import World
 
-SCENES: tuple[type[Scene], ...] = (Orders, Trips, Reminders, Routine, Refunds)
+# Payments first: they are healed by people, and the others wait until nobody is asked any more.
+SCENES: tuple[type[Scene], ...] = (Payments, Orders, Trips, Reminders, Routine, Refunds)
 
 
 def scenes_of(world: World) -> list[Scene]:

@@ -226,7 +226,7 @@ class Engine(Front):
 
     async def acquit(self) -> None:
         """The process ends as it should: what is under way is not to blame."""
-        await self._handlings.acquit()
+        await self._handlings.suspects.acquit()
 
     async def caught_up(self, agent: str) -> None:
         """Wait until an agent is durably done with every event that was appended so far."""

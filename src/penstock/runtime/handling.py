@@ -47,7 +47,7 @@ class Handlings:
         self.places = Places(services, store, tasks, appender, self._begin)
         self._under_way: dict[str, Delivery] = {}
         self._asking: set[str] = set()  # runs among those under way that wait for a person
-        self._suspects = Suspects(services.memory, services.committer)
+        self.suspects = Suspects(services.memory, services.committer)
         self._resting = 0  # deliveries that wait for another attempt
         self._closing = False  # whether a partition is being handed over
         self._subscriptions: dict[tuple[str, str, int], Subscription] = {}
@@ -112,10 +112,6 @@ class Handlings:
     def settled(self) -> bool:
         """Whether nothing waits for another attempt, or for people, either."""
         return self.quiet and not self._resting and not self._asking
-
-    async def acquit(self) -> None:
-        """Say of what is under way that it is not to blame for the end of the process."""
-        await self._suspects.acquit()
 
     def _begin(self, delivery: Delivery, line: Line) -> None:
         if delivery.agent.options.workflow:
@@ -184,13 +180,14 @@ class Handlings:
         if self._asking:
             self._asking.discard(delivery.run_id)
             self._services.questions.abandon(delivery.run_id)
-        if self._suspects.marked and not self._tasks.ending:
-            self._suspects.survived(delivery.run_id)
+        if self.suspects.marked and not self._tasks.ending:
+            self.suspects.survived(delivery.run_id)
 
     def _entered(self, delivery: Delivery) -> bool:
         """Note that the handler of a delivery begins; False when it was stopped before."""
         assert delivery.hold is not None, delivery.run_id
         if delivery.stopped:
+            self.suspects.survived(delivery.run_id)
             self._cancelled(delivery)
             self.places.fill()
             return False
@@ -214,7 +211,7 @@ class Handlings:
         if asking:
             self.places.leave(delivery, line)
             self._asking.add(run_id)
-            self._suspects.survived(run_id)
+            self.suspects.survived(run_id)
             delivery.watched.over = True
             self._services.committer.add().runs.append(self._change(delivery, "asking", self._services.clock.now_ms()))
             self.places.fill()
@@ -241,7 +238,7 @@ class Handlings:
 
     async def _may_begin(self, delivery: Delivery, line: Line) -> bool:
         """Give up on what killed the process too often; False when it was."""
-        deaths = await self._suspects.deaths(delivery, self._subscription(delivery))
+        deaths = await self.suspects.deaths(delivery, self._subscription(delivery))
         if deaths < DEATHS_MAX:
             return True
         reason = f"the process died {deaths} times while it was handled"
@@ -292,6 +289,7 @@ class Handlings:
         )
         clock = self._services.clock
         if delivery.stopped:
+            self.suspects.survived(delivery.run_id)
             self._cancelled(delivery)
             return
         self._left(delivery, self.places.lines[delivery.agent.name])
@@ -329,6 +327,7 @@ class Handlings:
 
     def _rest(self, delivery: Delivery, wait_s: float) -> None:
         if delivery.stopped:
+            self.suspects.survived(delivery.run_id)
             self._cancelled(delivery)
             return
         self._resting += 1

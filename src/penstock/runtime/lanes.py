@@ -43,6 +43,7 @@ class Delivery:
         "lane",
         "run_id",
         "task",
+        "waited",
         "watched",
     )
 
@@ -57,6 +58,7 @@ class Delivery:
         self.dropped = False  # its partition was given to another worker, who handles it
         self.attempt = 1
         self.begun_ms = 0
+        self.waited = False  # for the time of its next attempt, as the process before had set it
         self.journal = Journal()
         self.run_id = run_id_of(events[0].event.id, agent.name)
 

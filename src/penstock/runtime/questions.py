@@ -75,6 +75,7 @@ class Questions:
     async def decide(self, tenant: str, run_id: str, step: str, decision: Decision) -> None:
         """Note a decision with the commit that is being collected; the first one counts."""
         if step not in self._waiting.get(run_id, {}):
+            await self._committer.durable()  # an earlier decision may have been used up, and the store not show it yet
             await self.require_asked(tenant, run_id, step)  # asked by a process before this one
         notes = await Notes(tenant, run_id, self._memory, self._committer).hold()
         try:

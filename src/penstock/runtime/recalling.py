@@ -17,6 +17,8 @@ UNENDED = ("asking", "running")  # what a run's attempt is that has neither fail
 async def recall(delivery: Delivery, store: StateStore, services: Services) -> float:
     """Learn from the store how far an earlier process came with the run, and return how long its next attempt waits."""
     delivery.known = False
+    if delivery.waited:
+        return 0.0
     stored = await store.run(delivery.run_id)
     if stored is None:
         return 0.0
@@ -25,6 +27,7 @@ async def recall(delivery: Delivery, store: StateStore, services: Services) -> f
     if stored.streamed:
         await services.streams.recall(teller_of(delivery))
     wait_s = (stored.change.due_ms - services.clock.now_ms()) / 1000
+    delivery.known = delivery.waited = wait_s > 0  # what has waited is looked at again before it begins
     # A clock that was set back must not make it longer than any wait of the policy.
     return min(wait_s, delivery.agent.options.retry.delay_max_s)
 

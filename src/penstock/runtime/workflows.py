@@ -62,7 +62,8 @@ class Workflows:
             if agent.options.workflow:
                 for status in UNDER_WAY:
                     for change in await self._store.runs(RunFilter(agent=agent.name, status=status, limit=OPEN_MAX)):
-                        await self._resume(agent, change.run_id, partitions)
+                        if change.run_id not in self._runs:  # one that goes on already may have begun to ask meanwhile
+                            await self._resume(agent, change.run_id, partitions)
 
     def drop(self, partition: int) -> None:
         """Leave the runs of a partition to its next owner, who finds them as they are in the store."""
