@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 import msgspec
+from flows import flow_of, within_limits
 from life import RETRY, Alone, Life
 from scene import Client, Scene
 from world import KEYS, World
@@ -50,6 +51,7 @@ class Orders(Scene):
         super().__init__(world)
         self.told: dict[int, int] = {}  # order -> total, as clients were told
         random = world.random
+        self.flow = flow_of(random.randrange(1 << 30))
         self.orders = [
             Order(
                 customer=world.any_key(),
@@ -62,8 +64,8 @@ class Orders(Scene):
     def agents(self, life: Life) -> list[Agent]:
         at_work = _AtWork(self, life)
         return [
-            declare(at_work.split, "split", Options(retry=RETRY)),
-            declare(at_work.join, "join", Options(retry=RETRY)),
+            declare(at_work.split, "split", Options(retry=RETRY, flow=self.flow)),
+            declare(at_work.join, "join", Options(retry=RETRY, flow=self.flow)),
             declare(at_work.audit, "audit", Options(retry=RETRY, batch=7)),
         ]
 
@@ -116,10 +118,11 @@ class _AtWork:
     """The handlers of one process."""
 
     def __init__(self, scene: Orders, life: Life) -> None:
-        self.world, self.life = scene.world, life
+        self.world, self.life, self.flow = scene.world, life, scene.flow
 
     async def split(self, order: Order, ctx: Context) -> list[Part]:
         with Alone(self.life, "split", order.customer):
+            self.life.world.expect(within_limits(self.life, "split", self.flow), "more go on than the flow says")
             if order.text == POISON:
                 raise ValueError("poison")
             await self.life.trouble()
@@ -132,6 +135,7 @@ class _AtWork:
 
     async def join(self, part: Part, ctx: Context) -> Done | None:
         with Alone(self.life, "join", part.customer):
+            self.life.world.expect(within_limits(self.life, "join", self.flow), "more go on than the flow says")
             await self.life.trouble()
             got = await ctx.values.get(str(part.number), [], to=list[int])
             # One who lost the claim may read what the next owner wrote; nothing that he does with it is ever committed.
