@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from penstock.core.agents.tools import tool as tool
     from penstock.core.events.event import Event as Event
     from penstock.core.knowledge.passages import Passage as Passage
+    from penstock.ports.state import DeadFilter as DeadFilter
+    from penstock.runtime.asking_again import Signature as Signature
     from penstock.runtime.context import Context as Context
+    from penstock.runtime.replaying import Stretch as Stretch
     from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
 
 __version__ = "0.1.0"
@@ -36,6 +39,7 @@ __all__ = [
     "Attempt",
     "Concurrency",
     "Context",
+    "DeadFilter",
     "Event",
     "Flow",
     "Keep",
@@ -46,7 +50,9 @@ __all__ = [
     "Retention",
     "Retry",
     "Running",
+    "Signature",
     "Skip",
+    "Stretch",
     "WorkflowContext",
     "__version__",
     "standing",
@@ -70,6 +76,9 @@ _HOME = {
     "Retry": "penstock.core.agents.policy",
     "Running": "penstock.app",
     "Skip": "penstock.core.agents.tools",
+    "DeadFilter": "penstock.ports.state",
+    "Signature": "penstock.runtime.asking_again",
+    "Stretch": "penstock.runtime.replaying",
     "WorkflowContext": "penstock.runtime.workflow_context",
     "standing": "penstock.core.agents.pieces",
     "tool": "penstock.core.agents.tools",

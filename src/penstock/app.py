@@ -9,6 +9,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 import msgspec
 
+from penstock.core.agents.comparing import Verdict
 from penstock.core.agents.control import Cancel, Decide, Signal
 from penstock.core.agents.declaration import Agent, Handler, Options, declare, declared
 from penstock.core.agents.flow import Flow
@@ -30,8 +31,10 @@ from penstock.runtime.engine import Engine, running
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.knowledge import Knowledge, OpenKnowledge
 from penstock.runtime.questions import Outcome, Question
+from penstock.runtime.replaying import History, Stretch, replayed
 from penstock.runtime.schedules import KeptSchedule
 from penstock.runtime.services import unobserved
+from penstock.runtime.topology import Topology
 from penstock.wiring import Declared, Settings, opened, settings
 
 E = TypeVar("E", bound=Event)
@@ -181,6 +184,21 @@ class App:
             running(replace(parts, executing=executing), owner=self.name) as engine,
         ):
             yield Running(self, engine)
+
+    async def replay(
+        self, history: History, stretch: Stretch, chosen: Settings | None = None, *, clock: Clock | None = None
+    ) -> AsyncGenerator[Verdict]:
+        """Replay a stretch of history against this app's code, prompts and models, and compare each run with what it was.
+
+        It happens in a scratch store: `history` is only read, and nothing outside is changed. Settings say which models answer.
+        """
+        declared = self.declared
+        async with (
+            opened(declared, replace(chosen or settings(), store="memory:"), clock=clock) as parts,
+            running(replace(parts, topology=Topology({}), schedules=None), owner="replay") as scratch,
+        ):
+            async for verdict in replayed(history, parts.topology, scratch.services, stretch):
+                yield verdict
 
 
 @dataclass(frozen=True, slots=True)

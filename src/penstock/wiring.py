@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
+from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import Passage
 from penstock.core.timing.plans import Plan, scheduled_events
@@ -198,6 +199,9 @@ def opened_catalog(url: str) -> Generator[Catalog]:
 
 class Desk(Catalog, Inbox, Protocol):
     """What people look at, and where they leave what is to be done."""
+
+    async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]: ...
+    async def ends(self) -> Mapping[tuple[str, int], int]: ...
 
 
 @asynccontextmanager

@@ -167,3 +167,14 @@ def test_a_run_is_forked_from_the_command_line(folder):
     assert status_of(told["run_id"])[:2] == ("succeeded", "paid 8")
     assert status_of(at_step)[:2] == ("succeeded", "paid 1")
     assert "charge#0" in said("runs", "fork", "o1:pay", "--at", "charge#9", code=2)
+
+
+def test_history_is_replayed_against_the_code_of_now(folder):
+    everything = ("replay", "app.py", "--topic", "order")
+    assert said(*everything) == "6 same\n"
+    (folder / "open").touch()
+    told = CliRunner().invoke(app, [*everything, "--agent", "pay", "--from", "2", "--to", "2", "--json"])
+    assert told.exit_code == 1
+    (run,) = json.loads(told.stdout)["runs"]
+    assert (run["run_id"], run["outcome"], run["now"]["result"]) == ("o2:pay", "differs", "paid 2")
+    assert status_of("o2:pay")[0] == "failed"

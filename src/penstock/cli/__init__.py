@@ -198,6 +198,32 @@ def show_event(id: EventId, file: AppFileBeside = None, store: Store = None, as_
 
 
 @app.command()
+def replay(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    file: AppFile,
+    topic: Annotated[str, typer.Option(help="The topic whose events are replayed.")],
+    first: Annotated[int, typer.Option("--from", min=1, help="The first offset.")] = 1,
+    last: Annotated[int, typer.Option("--to", min=1, help="The last offset.")] = 1_000_000,
+    partition: Annotated[int, typer.Option(min=0, help="The partition.")] = 0,
+    agent: Annotated[str | None, typer.Option(help="Only this agent (default: all that take the topic).")] = None,
+    fresh_reads: Annotated[
+        bool, typer.Option("--fresh-reads", help="Execute steps without effects again: models, prompts, computations.")
+    ] = False,
+    model: Model = None,
+    store: Store = None,
+    as_json: Json = False,
+) -> None:
+    """Replay what happened against the code of now, without changing anything, and compare.
+
+    It ends with 1 when a run went another way, fails, or needs an effect that was never recorded; with 0 when all are the same.
+    """
+    from penstock.cli.replaying import replay_app
+    from penstock.runtime.replaying import Stretch
+
+    stretch = Stretch(topic, first, last, partition, agent, fresh_reads)
+    raise typer.Exit(replay_app(file, stretch, {"store": store, "model": model}, as_json=as_json))
+
+
+@app.command()
 def version(as_json: Json = False) -> None:
     """Print the version."""
     import json

@@ -48,7 +48,7 @@ class Subscription:
 
     def takes(self, kind: Kind, partitions: int = 1) -> None:
         """Deliver events of this kind, of all versions that can be read."""
-        lane_of = _lane_of(self.agent, kind, partitions)
+        lane_of = lane_finder(self.agent, kind, partitions)
         for each in kind.event.reads_():
             self.lane_of[each] = lane_of
 
@@ -133,7 +133,7 @@ def _nobody(*_: object) -> None:
     """Stand in for an engine that is not running yet."""
 
 
-def _lane_of(agent: Agent, kind: Kind, partitions: int) -> LaneOf:
+def lane_finder(agent: Agent, kind: Kind, partitions: int) -> LaneOf:
     """Return how an event finds its lane. Without a key each event is a lane of its own: nothing asks for order."""
     field = agent.key_field(kind.event)
     if agent.options.batch and partitions == 1:
