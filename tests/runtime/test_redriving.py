@@ -304,3 +304,25 @@ async def test_c6_a_redrive_survives_a_kill_before_it_is_handled(shop, tmp_path)
         assert await live.engine.settled(10)
         assert (await live.engine.run("o1:pay")).change.status == "succeeded"
     assert shop.handled == [(1, 1)]
+
+
+async def test_c6_a_large_value_that_was_recorded_is_there_after_a_redrive(shop, tmp_path):
+    shop.look = lambda: "x" * 200_000
+
+    @shop.app.agent(retry=Retry(attempts_max=1))
+    async def weigh(trip: Trip, ctx: Context) -> int:
+        seen = await ctx.read("look", shop.look)
+        if shop.closed:
+            raise ValueError("closed")
+        return len(seen)
+
+    async with shop.running(tmp_path / "shop.db") as live:
+        with pytest.raises(RunFailed):
+            await live.call("weigh", Trip(name="t"), id="t1", within_s=5)
+        shop.closed, shop.look = False, lambda: ""
+        for _ in range(2):
+            await live.redrive(*[each.run_id for each in await live.dead_letters() if each.agent == "weigh"])
+            assert await live.engine.settled(10)
+        assert (await live.engine.run("t1:weigh")).change.result == b"200000"
+    async with shop.running(tmp_path / "shop.db") as live:
+        assert len(bytes((await live.engine.run("t1:weigh")).records[0].value)) > 200_000

@@ -312,7 +312,9 @@ class Redriving(Subscription):
 
 
 def _added(stored: StoredRun, more: Sequence[StepRecord]) -> list[StepRecord]:
-    return [*(decode_chunk(stored.change.records) if stored.change.records else ()), *more]
+    """Return what the run's end had recorded, with `more`. Large values in it are whole here, and lie apart in what is stored."""
+    count = len(decode_chunk(stored.change.records)) if stored.change.records else 0
+    return [*stored.records[len(stored.records) - count :], *more]
 
 
 def _journal(stored: StoredRun, more: Sequence[StepRecord]) -> Journal:
