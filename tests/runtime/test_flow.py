@@ -89,7 +89,7 @@ async def test_dbos_1267_a_wide_fan_out_waits_without_polling():
         jumps, jump = [], loop.jump
         loop.jump = lambda seconds: (jumps.append(seconds), jump(seconds))
         await asyncio.sleep(3000)
-        assert len(jumps) <= 3
+        assert len(jumps) <= 50  # the rounds of the janitor, and nothing for each of those who wait
         assert await live.call("other", Other(number=1)) == 1
         assert len(await asyncio.gather(*waiting)) == FAN_OUT
     assert works.most == 10

@@ -24,6 +24,7 @@ class Chances:
     jumps: float = 0.0  # of lives in which the clock jumps
     drift: float = 0.0
     orders_max: int = 40
+    partitions: int = 1  # with more than one, lives are workers that share the store
 
     @staticmethod
     def of(random: Random) -> "Chances":
@@ -46,4 +47,5 @@ class Chances:
             full=some(0.3),
             jumps=some(0.5),
             drift=some(-0.2, -0.001, 0.001, 0.2),
+            partitions=random.choice([2, 5, 16]) if random.random() < 0.4 else 1,
         )

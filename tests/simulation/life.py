@@ -16,8 +16,11 @@ from world import World
 from penstock.core.agents.policy import Retry
 from penstock.errors import PenstockError
 from penstock.layers.retrying_store import RetryingStore
+from penstock.runtime.control import NAME as CONTROL
+from penstock.runtime.control import control
 from penstock.runtime.engine import Engine, Parts, running
 from penstock.runtime.models import Models, Prompts
+from penstock.runtime.ownership import BEAT_S
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.topology import Topology
 from penstock.testing import WritePoint
@@ -55,10 +58,11 @@ class Life:
             )
             self.troubles = troubles_of(world, faults, self.clock)
         self.schedules: Schedules | None = None  # of the scene that has some
-        agents = {agent.name: agent for scene in scenes for agent in scene.agents(self)}
+        agents = {agent.name: agent for scene in scenes for agent in scene.agents(self)} | {CONTROL: control()}
         store = RetryingStore(FaultyStore(WatchedStore(world, agents), faults or Faults()), self.clock)
         models = Models(_no_model, Prompts(None))
-        self.parts = Parts("sim", Topology(agents), store, self.clock, models, schedules=self.schedules)
+        beat_s = 30.0 if world.healthy else BEAT_S  # alone in a healed world, for hours
+        self.parts = Parts("sim", Topology(agents), store, self.clock, models, schedules=self.schedules, beat_s=beat_s)
         if self.schedules is not None:
             self.schedules.over(store, self.parts.topology)
 
@@ -69,8 +73,8 @@ class Life:
 
     @property
     def owns(self) -> bool:
-        """Whether this process still holds the newest claim: one who lost it may go on for a while, and commits nothing."""
-        return self.epoch == self.world.disk.claim.epoch
+        """Whether the claim of this process has not ended: one who lost it may go on for a while, and commits nothing."""
+        return self.epoch in self.world.disk.members
 
     async def trouble(self) -> None:
         """Be slow or fail, as handlers do."""
@@ -107,13 +111,14 @@ async def live(life: Life, scenes: "Sequence[Scene]") -> None:
         life.doomed(world.random.choice(POINTS), world.random.randint(1, NTH_MAX))
     befalling = [asyncio.ensure_future(trouble()) for trouble in life.troubles]
     try:
-        async with running(life.parts, owner=life.name) as engine:
+        async with running(life.parts, owner=life.name, beside=world.chances.partitions > 1) as engine:
             life.epoch = engine.services.committer.claim.epoch
             await _ask(life, scenes, engine)
             if world.healthy:
                 for scene in scenes:
                     await scene.healed(life, engine)
                 began_s = life.clock.monotonic_s()
+                await _taken_over(world, engine)
                 assert await engine.settled(PATIENCE_S), "the healed world never came to rest"
                 took_s = life.clock.monotonic_s() - began_s
                 assert took_s <= PATIENCE_S, f"the healed world came to rest only after {took_s:.0f} s"
@@ -124,6 +129,12 @@ async def live(life: Life, scenes: "Sequence[Scene]") -> None:
     finally:
         for each in befalling:
             each.cancel()
+
+
+async def _taken_over(world: World, engine: Engine) -> None:
+    """Wait until nothing is left to those who were killed, and nothing waits for them."""
+    while len(engine.partitions) < world.chances.partitions or world.disk.waiting:  # noqa: ASYNC110 - seen from outside
+        await asyncio.sleep(0.1)
 
 
 async def _ask(life: Life, scenes: "Sequence[Scene]", engine: Engine) -> None:

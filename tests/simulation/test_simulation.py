@@ -14,8 +14,10 @@ from chances import Chances
 from life import Life, live
 from scene import Scene
 from scenes import scenes_of
+from watching import virtual_ms
 from world import World
 
+from penstock.adapters.memory.store import MemoryStore
 from penstock.testing.virtual_time import run_virtually
 
 ONE = os.environ.get("PENSTOCK_SEED")
@@ -27,6 +29,9 @@ pytestmark = pytest.mark.timeout(300)  # seconds of work, and many of waiting wh
 
 async def simulated(world: World, scenes: Sequence[Scene]) -> None:
     random, chances = world.random, world.chances
+    if chances.partitions > 1:
+        store = MemoryStore(world.disk, now_ms=virtual_ms)
+        await store.divide(await store.claim("divider"), chances.partitions)
     for number in range(chances.lives):
         lives = [asyncio.ensure_future(live(Life(world, f"w{number}a", scenes), scenes))]
         if chances.rivals:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from watching import virtual_ms
 from world import World
 
 from penstock.adapters.memory.store import MemoryStore
@@ -22,7 +23,7 @@ def troubles_of(world: World, weather: Weather, clock: VirtualClock) -> list[Tro
     async def thief() -> None:
         """Take the claim, as a worker that starts and dies at once."""
         await asyncio.sleep(moment_s)
-        await MemoryStore(world.disk).claim("thief")
+        await MemoryStore(world.disk, now_ms=virtual_ms).claim("thief")
 
     async def full() -> None:
         """Have no room for a while; reads go on."""

@@ -21,7 +21,7 @@ class WatchedStore(MemoryStore):
     """Checks each commit that is written, against all that was written before."""
 
     def __init__(self, world: World, agents: Mapping[str, Agent]) -> None:
-        super().__init__(world.disk, now_ms=lambda: int(asyncio.get_running_loop().time() * 1000))
+        super().__init__(world.disk, now_ms=virtual_ms)
         self._world = world
         self._agents = agents
 
@@ -109,6 +109,11 @@ class WatchedStore(MemoryStore):
             last = world.last_ended.get(lane, 0)
             world.expect(place.offset > last, f"{run_id} has ended after offset {last} of its key")
             world.last_ended[lane] = place.offset
+
+
+def virtual_ms() -> int:
+    """The disk's own clock."""
+    return int(asyncio.get_running_loop().time() * 1000)
 
 
 def _place(write: ProgressWrite) -> tuple[str, str, int]:

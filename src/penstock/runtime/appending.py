@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec.structs import replace
 
 from penstock.core.agents.unit import Sent
-from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, emitted_id, event_of
+from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, emitted_id, event_of, may_be_emitted
 from penstock.core.events.event import Event
 from penstock.core.events.partitions import partition_of
 from penstock.core.events.tenant import require_tenant
@@ -32,6 +32,7 @@ class Appender:
         self._ends: dict[tuple[str, int], int] = {}
         self.partitions = partitions
         self.owned: frozenset[int] = frozenset()
+        self.shared = False  # whether other workers own partitions
 
     def own(self, partitions: Iterable[int], ends: Mapping[tuple[str, int], int]) -> None:
         """Give out the places of these partitions from now on; `ends` are where they end."""
@@ -87,7 +88,12 @@ class Appender:
         return kind.topic, self._envelope(event, key, run=run, cause=cause, number=number, now_ms=now_ms)
 
     def fired(self, topic: str, envelope: Envelope) -> Recorded:
-        """Return an event whose time has come, with its place."""
+        """Return an event whose time has come, with its place.
+
+        The id of one from outside is compared with those of all workers first: it goes through the inbox.
+        """
+        if self.shared and not may_be_emitted(envelope.id):
+            return Recorded(Position(topic, self.partition_of(envelope), UNPLACED), envelope)
         return self._placed(topic, envelope)
 
     def called(self, event: Event, *, run: str, cause: Envelope, number: int, now_ms: int, reply_step: str) -> Recorded:

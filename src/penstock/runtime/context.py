@@ -16,6 +16,7 @@ from penstock.core.agents.journal import STEP_BYTES_MAX, encode_value, shaped
 from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
+from penstock.core.events.partitions import partition_of
 from penstock.core.events.texts import storable
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.sessions.history import (
@@ -175,12 +176,20 @@ class Context:
     def session_of(self, session: str) -> "Session":
         """The session with another key, where an agent is ordered by something else. One session per handling."""
         if self._session is None:
+            self._require_here(session)
             self._session = Session(self.tenant, session, self._services)
         elif self._session.id != session:
             raise Refused(
                 f"this handling works with session {self._session.id!r} already", "use one session per handling"
             )
         return self._session
+
+    def _require_here(self, session: str) -> None:
+        """Refuse a session that another worker may be changing."""
+        partitions = self._services.partitions
+        if partitions > 1 and partition_of(self.tenant, session, partitions) != self._delivery.partition:
+            hint = "order the agent by what names the session, or emit an event with that key"
+            raise Refused(f"session {session!r} lies in another partition than this event", hint)
 
     @property
     def values(self) -> "Values":

@@ -1,11 +1,11 @@
 """The agent that hears what is said to runs, in order per run."""
 
-from penstock.core.agents.control import Cancel, Decide, Signal
+from penstock.core.agents.control import CONTROL, Answer, Cancel, Decide, Signal
 from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.runtime.context import Context
 from penstock.runtime.questions import Decision
 
-NAME = "runs"
+NAME = CONTROL
 
 
 def control() -> Agent:
@@ -13,13 +13,17 @@ def control() -> Agent:
     return declare(hear, NAME, Options())
 
 
-async def hear(said: Signal | Cancel | Decide, ctx: Context) -> None:
+async def hear(said: Signal | Cancel | Decide | Answer, ctx: Context) -> None:
     """Hand it to the run; one that does not exist (any more) leaves it in the dead letters."""
+    if await ctx.runs.passing_on.passed_on(said.run_id, ctx.events[0]):
+        return
     match said:
         case Signal():
             ctx.runs.signal(said.run_id, said.name, said.payload)
         case Cancel():
             ctx.runs.cancel(said.run_id, said.reason)
+        case Answer():
+            await ctx.runs.answered(said.run_id, said.step, said.by)
         case Decide():
             decision = Decision(said.outcome, said.value, said.by)
             await ctx.questions.decide(ctx.tenant, said.run_id, said.step, decision)

@@ -83,7 +83,7 @@ class Delivering:
                     await committer.next_commit()
         except TimeoutError:
             pass
-        self._handlings.drop(partition)
+        await self._handlings.cut_off(partition)
         self._workflows.drop(partition)
         self._appender.disown(partition)
         await self._services.timers.own(sorted(self._appender.owned))

@@ -30,7 +30,7 @@ from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.janitor import Household, Janitor
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
-from penstock.runtime.ownership import TTL_MS, Ownership
+from penstock.runtime.ownership import BEAT_S, TTL_MS, Ownership
 from penstock.runtime.questions import Questions
 from penstock.runtime.queues import Queue, queue_of
 from penstock.runtime.receiving import Receiver
@@ -63,6 +63,7 @@ class Parts:
     household: Household | None = None  # how long what is kept; None: without end
     reached: Reached = unwatched  # called where the process may die, by testing
     stand_in: StandIn | None = None  # answers in place of the functions of steps, in tests
+    beat_s: float = BEAT_S  # how often one of several workers says that it is alive
 
 
 @asynccontextmanager
@@ -90,7 +91,8 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
                 unwatch.append(await _share(engine, claim, tasks))
             else:
                 await engine.delivering.own(range(partitions))
-            receiver = Receiver(store, services.committer, appender, shared=beside)
+            look_again_s = 2 * parts.beat_s if beside else None
+            receiver = Receiver(store, engine, services.committer, appender, look_again_s=look_again_s)
             unwatch.append(store.watch(receiver.woken.set))
             tasks.start(services.timers.run())
             tasks.start(receiver.run(engine.delivering.appended))
@@ -142,11 +144,11 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
 async def _share(engine: "Engine", claim: Claim, tasks: Tasks) -> Callable[[], None]:
     """Work beside others, from now on, until the returned function is called."""
     store, elsewhere = engine.parts.store, Elsewhere()
-    engine.elsewhere = elsewhere
+    engine.elsewhere, engine.appender.shared = elsewhere, True
     engine.services.committer.on_sent = elsewhere.left
     ownership = Ownership(store, claim, engine.delivering.own, engine.delivering.disown)
     await ownership.beat()
-    tasks.start(ownership.run(engine.parts.clock, tasks))
+    tasks.start(ownership.run(engine.parts.clock, tasks, engine.parts.beat_s))
     tasks.start(elsewhere.run())
     return store.watch(elsewhere.woken.set)
 
@@ -161,6 +163,7 @@ def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
     services = Services(parts.clock, committer, memory, releases, parts.models, timers, streams, questions)
     services.executing = parts.executing
     services.reached, services.stand_in = parts.reached, parts.stand_in
+    services.partitions = appender.partitions
     return services
 
 
@@ -195,7 +198,7 @@ class Engine(Front):
     @property
     def partitions(self) -> frozenset[int]:
         """Those that this engine works on."""
-        return self._appender.owned
+        return self.appender.owned
 
     def takers(self, topic: str, partition: int) -> tuple[str, ...]:
         """Return the agents that take what is appended there."""
@@ -231,7 +234,7 @@ class Engine(Front):
     async def caught_up(self, agent: str) -> None:
         """Wait until an agent is durably done with every event that was appended so far."""
         mine = self.delivering.of(agent)
-        ends = [(each, self._appender.end(each.topic, each.partition)) for each in mine]
+        ends = [(each, self.appender.end(each.topic, each.partition)) for each in mine]
         while any(each.progress.low < end for each, end in ends):
             await self.services.committer.next_commit()
         await self.services.committer.durable()
@@ -240,8 +243,7 @@ class Engine(Front):
         """Return what waits for each agent, and why; penstock's own agents included."""
         lines = list(self._handlings.places.lines.values())
         return [
-            await queue_of(line, self.delivering.of(line.agent.name), self.parts.store, self._appender)
-            for line in lines
+            await queue_of(line, self.delivering.of(line.agent.name), self.parts.store, self.appender) for line in lines
         ]
 
     async def run(self, id: str) -> StoredRun:

@@ -5,6 +5,7 @@ An id from outside makes an event once (L4): an event that is on its way to the 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from penstock.runtime.write_points import WritePoint
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 REPLY_WAIT_S = 60.0
+PLACED_WAIT_S = 10.0
 FOLLOWED_MAX = 256  # events whose runs are asked for when an earlier event is asked about again
 
 
@@ -41,7 +43,7 @@ class Front:
         self.services = services
         self._topology = topology
         self._store = store
-        self._appender = appender
+        self.appender = appender
         self._appended = appended
         self._unsure: dict[str, Recorded] = {}  # events with an id from outside that are not durable yet
         self._asking: dict[str, int] = {}  # ids that the store is being asked about, and how often
@@ -60,12 +62,15 @@ class Front:
         """Append an event, now or later, and return its id once that is durable. The same `id` twice is one event."""
         recorded, _ = await self._submit(event, id=id, tenant=tenant, key=key, when=when)
         await self.services.committer.durable()
+        if when is None:
+            await self._placed([recorded])
         return recorded.event.id
 
     async def send_many(self, events: list[Event], *, tenant: str = "default") -> list[str]:
         """Append events together, and return their ids once they are durable."""
         recorded = [(await self._submit(event, id=None, tenant=tenant, key=None))[0] for event in events]
         await self.services.committer.durable()
+        await self._placed(recorded)
         return [each.event.id for each in recorded]
 
     async def send_again(self, asked: Sequence[Asked]) -> list[str]:
@@ -165,10 +170,10 @@ class Front:
         event_id = id or self.services.clock.new_id()
         if when is not None:
             return self._set(
-                self._appender.waiting(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms), when
+                self.appender.waiting(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms), when
             ), True
         from_outside = id is not None and not made_here
-        placed = self._appender.posted if from_outside and self.elsewhere is not None else self._appender.submitted
+        placed = self.appender.posted if from_outside and self.elsewhere is not None else self.appender.submitted
         recorded = placed(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms)
         if id is not None and not made_here:
             self._unsure[id] = recorded
@@ -182,11 +187,11 @@ class Front:
     def _set(self, unplaced: tuple[str, Envelope], when: When) -> Recorded:
         """Set a timer for an event from outside; its id is the event's."""
         topic, envelope = unplaced
-        partition = self._appender.partition_of(envelope)
+        partition = self.appender.partition_of(envelope)
         if (
-            partition not in self._appender.owned
+            partition not in self.appender.owned
         ):  # it fires where it was set, and its event goes to who owns the partition
-            partition = min(self._appender.owned, default=partition)
+            partition = min(self.appender.owned, default=partition)
         timer = self.services.timers.timer(envelope.id, partition, when, unplaced)
         self.services.timers.set(timer, self.services.committer.add())
         return Recorded(Position(topic, partition, UNPLACED), envelope)
@@ -212,6 +217,15 @@ class Front:
                 if id in self._late:
                     self._late.remove(id)
                     self._unsure.pop(id, None)
+
+    def is_arriving(self, id: str) -> bool:
+        """Whether an event of this id has its place, and is not durable yet."""
+        return id in self._unsure
+
+    def arriving(self, recorded: Recorded) -> Callable[[], None]:
+        """Know an event from outside that came another way; call what is returned when it is durable."""
+        self._unsure[recorded.event.id] = recorded
+        return partial(self._sure, recorded.event.id)
 
     def _sure(self, id: str) -> None:
         if id in self._asking:
@@ -239,6 +253,21 @@ class Front:
                 if stored is not None:
                     _raise_given_up(stored.change)
         return None
+
+    async def _placed(self, recorded: list[Recorded]) -> None:
+        """Wait until other workers have given events their places, so that what the caller sends next comes after them.
+
+        They are durable already: a worker that has died keeps nobody waiting for longer than `PLACED_WAIT_S`.
+        """
+        if self.elsewhere is None:
+            return
+        for each in recorded:
+            event_id = each.event.id
+            if each.position.offset == UNPLACED and await self._store.event(event_id) is None:
+                waiting: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+                with self.elsewhere.follow(event_id, waiting, partial(self._store.event, event_id)), suppress(TimedOut):
+                    self.elsewhere.away(event_id)
+                    await self._within(waiting, PLACED_WAIT_S, f"the place of event {event_id}")
 
     async def _followed(
         self,

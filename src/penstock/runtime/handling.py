@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from penstock.core.agents.declaration import Agent
-from penstock.core.agents.unit import DeadLetter, RunChange, Status
+from penstock.core.agents.unit import DeadLetter, Status
 from penstock.core.events.envelope import Recorded
 from penstock.errors import Invalid
 from penstock.ports.state import StateStore
@@ -17,7 +17,7 @@ from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, entered
 from penstock.runtime.decoding import decoded_by
 from penstock.runtime.flow_lanes import FlowLanes
-from penstock.runtime.lanes import BatchLane, Delivery, KeyLanes, Lanes
+from penstock.runtime.lanes import BatchLane, Delivery, KeyLanes, Lanes, dropped
 from penstock.runtime.lines import GatedLine, Line, cut_off
 from penstock.runtime.outcomes import FINAL, reason_of
 from penstock.runtime.places import Places
@@ -81,17 +81,17 @@ class Handlings:
         busy = (each for run_id, each in self._under_way.items() if run_id not in self._asking)
         return any(each.partition == partition for each in busy)
 
-    def drop(self, partition: int) -> None:
-        """Cut off what is under way in a partition: its next owner does it."""
-        for delivery in [each for each in self._under_way.values() if each.partition == partition]:
-            self._left(delivery, self.places.lines[delivery.agent.name])
-            self._asking.discard(delivery.run_id)
-            delivery.dropped = True
-            if delivery.task is not None:
-                delivery.task.cancel()
+    async def cut_off(self, partition: int) -> None:
+        """End what is under way in a partition, as a kill would: its next owner does it again, from the journal."""
         for subscription in self._subscriptions.values():
             if subscription.partition == partition:
                 self.places.drop(subscription.agent, subscription.lanes, partition)
+        cut = [each for each in self._under_way.values() if each.partition == partition]
+        await dropped(cut)
+        for delivery in cut:
+            if delivery.run_id in self._under_way:
+                self._left(delivery, self.places.lines[delivery.agent.name])
+                self._asking.discard(delivery.run_id)
         self.places.fill()
 
     def start(self, delivery: Delivery) -> None:
@@ -213,13 +213,13 @@ class Handlings:
             self._asking.add(run_id)
             self.suspects.survived(run_id)
             delivery.watched.over = True
-            self._services.committer.add().runs.append(self._change(delivery, "asking", self._services.clock.now_ms()))
+            self._services.committer.add().runs.append(delivery.change("asking", self._services.clock.now_ms()))
             self.places.fill()
         elif run_id in self._asking and not self._tasks.ending:
             self._asking.remove(run_id)
             self.places.take(delivery, line)
             delivery.watched = line.deadlines.watch(delivery.watched.task)
-            self._services.committer.add().runs.append(self._change(delivery, "running", self._services.clock.now_ms()))
+            self._services.committer.add().runs.append(delivery.change("running", self._services.clock.now_ms()))
 
     async def _recalled(self, delivery: Delivery, line: Line) -> bool:
         """Learn what an earlier process left of the run; False when it must not be handled now."""
@@ -249,6 +249,8 @@ class Handlings:
         return False
 
     def _succeeded(self, delivery: Delivery, context: Context, body: bytes, duration_ms: float) -> None:
+        if delivery.dropped and delivery.run_id not in self._under_way:
+            return  # too late: another worker does it
         services, cause = self._services, context.event
         now_ms = services.clock.now_ms()
         emitted: list[Recorded] = []
@@ -268,7 +270,7 @@ class Handlings:
             writes.index.extend(context.index)
         if services.streams.runs:
             services.streams.settle(run_id)
-        change = self._change(delivery, "succeeded", now_ms)
+        change = delivery.change("succeeded", now_ms)
         change.result = body
         change.duration_ms = round(duration_ms, 3)
         change.records = services.committer.ended(run_id, delivery.journal)
@@ -282,6 +284,8 @@ class Handlings:
         self._subscription(delivery).lanes.finished(delivery)
 
     def _failed(self, delivery: Delivery, error: BaseException) -> None:
+        if delivery.dropped:
+            return  # it was cut off: that is no attempt
         retry = delivery.agent.options.retry
         reason = reason_of(error)
         _log.warning(
@@ -303,7 +307,7 @@ class Handlings:
         """Take a batch apart, so that only the event that is to blame is given up on; bury a single event."""
         subscription = self._subscription(delivery)
         if isinstance(subscription.lanes, BatchLane) and len(delivery.events) > 1:
-            change = self._change(delivery, "failed", self._services.clock.now_ms())
+            change = delivery.change("failed", self._services.clock.now_ms())
             change.reason = f"taken apart: {reason}"
             self._services.committer.add().runs.append(change)
             subscription.lanes.take_apart(delivery)
@@ -313,7 +317,7 @@ class Handlings:
 
     def _try_later(self, delivery: Delivery, reason: str, wait_s: float) -> None:
         services = self._services
-        change = self._change(delivery, "retrying", services.clock.now_ms())
+        change = delivery.change("retrying", services.clock.now_ms())
         change.due_ms = change.at_ms + int(wait_s * 1000)
         change.reason = reason
         cause, piece = delivery.events[0].event, Piece("retrying", delivery.run_id, text=reason)
@@ -361,7 +365,7 @@ class Handlings:
         now_ms = services.clock.now_ms()
         run_id, correlation = delivery.run_id, recorded.event.correlation_id or recorded.event.id
         writes = services.committer.add(lambda: services.releases.failed(run_id, correlation, reason, status))
-        change = self._change(delivery, status, now_ms)
+        change = delivery.change(status, now_ms)
         change.reason = reason
         change.records = services.committer.ended(run_id, delivery.journal)
         writes.runs.append(change)
@@ -383,12 +387,6 @@ class Handlings:
             of = self._subscriptions[delivery.agent.name, place.topic, place.partition]
             of.progress.mark(place.offset)
             self._services.committer.done(delivery.agent.name, place.topic, place.partition, of.progress)
-
-    def _change(self, delivery: Delivery, status: Status, now_ms: int) -> RunChange:
-        event = delivery.events[0].event
-        return RunChange(
-            delivery.run_id, delivery.agent.name, event.tenant, event.key, status, delivery.attempt, now_ms
-        )
 
     def _subscription(self, delivery: Delivery) -> Subscription:
         place = delivery.events[0].position

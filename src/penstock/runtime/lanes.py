@@ -5,15 +5,18 @@ A lane exists while its key has a delivery under way; a delivery that is to be t
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.gate import Ticket
 from penstock.core.agents.journal import Journal
+from penstock.core.agents.unit import RunChange, Status
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.runtime.deadlines import Watched
+
+DROP_S = 5.0  # for handlers that do not let themselves be cancelled
 
 
 class Hold:
@@ -81,10 +84,27 @@ class Delivery:
         """The event with the place that a dead letter names."""
         return self.events[0]
 
+    def change(self, status: Status, now_ms: int) -> RunChange:
+        """Return what is now known of the run."""
+        event = self.events[0].event
+        return RunChange(self.run_id, self.agent.name, event.tenant, event.key, status, self.attempt, now_ms)
+
     def join(self) -> None:
         """Take the run id of a batch, which is not that of its first event alone."""
         if len(self.events) > 1:
             self.run_id = run_id_of(f"{self.events[0].event.id}+{len(self.events) - 1}", self.agent.name)
+
+
+async def dropped(deliveries: Iterable[Delivery]) -> None:
+    """Cut deliveries off, as a kill would, and wait until they have ended: one that was just ending is done with."""
+    tasks: list[asyncio.Task[None]] = []
+    for delivery in deliveries:
+        delivery.dropped = True
+        if delivery.task is not None:
+            delivery.task.cancel()
+            tasks.append(delivery.task)
+    if tasks:
+        await asyncio.wait(tasks, timeout=DROP_S)
 
 
 Start = Callable[[Delivery], None]

@@ -45,7 +45,7 @@ class Ownership:
             await self._own(sorted(taken))
         return membership
 
-    async def run(self, clock: Clock, tasks: Tasks) -> None:
+    async def run(self, clock: Clock, tasks: Tasks, beat_s: float = BEAT_S) -> None:
         """Beat until cancelled; `Fenced` when this worker was silent for too long."""
         while True:
             membership = await self.beat()
@@ -53,7 +53,7 @@ class Ownership:
             if extra and not self._handing_over:
                 self._handing_over = True
                 tasks.start(self._hand_over(sorted(extra)))
-            await clock.sleep(BEAT_S)
+            await clock.sleep(beat_s)
 
     async def _hand_over(self, partitions: Iterable[int]) -> None:
         """Hand over one after the other, while the beat goes on."""

@@ -5,9 +5,9 @@ import asyncio
 from penstock.ports.inbox import Inbox
 from penstock.runtime.appending import Appended, Appender
 from penstock.runtime.committer import Committer
+from penstock.runtime.front import Front
 
 PAGE = 512
-LOOK_AGAIN_S = 1.0  # a wake-up may be lost
 REST_S = 0.002  # many who commit at once are looked at together
 REST_ALONE_S = 0.05  # where nobody else commits, only a command of a person may have put something there
 
@@ -15,9 +15,13 @@ REST_ALONE_S = 0.05  # where nobody else commits, only a command of a person may
 class Receiver:
     """Receives in pages, one commit after the other, whenever it is woken."""
 
-    def __init__(self, inbox: Inbox, committer: Committer, appender: Appender, *, shared: bool) -> None:
+    def __init__(
+        self, inbox: Inbox, front: Front, committer: Committer, appender: Appender, *, look_again_s: float | None
+    ) -> None:
+        """`look_again_s`: a wake-up by another worker may be lost; None: there are no others."""
         self._inbox = inbox
-        self._shared = shared
+        self._look_again_s = look_again_s
+        self._front = front
         self._committer = committer
         self._appender = appender
         self.woken = asyncio.Event()
@@ -28,9 +32,9 @@ class Receiver:
             self.woken.clear()
             while self._appender.owned and await self._receive(appended) == PAGE:
                 pass
-            await asyncio.sleep(REST_S if self._shared else REST_ALONE_S)
-            if self._shared and not self.woken.is_set():
-                timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self.woken.set)
+            await asyncio.sleep(REST_ALONE_S if self._look_again_s is None else REST_S)
+            if self._look_again_s is not None and not self.woken.is_set():
+                timer = asyncio.get_running_loop().call_later(self._look_again_s, self.woken.set)
                 await self.woken.wait()
                 timer.cancel()
             else:
@@ -41,10 +45,12 @@ class Receiver:
         for each in waiting:
             if each.sent.partition not in self._appender.owned:
                 continue  # given up meanwhile
-            writes = self._committer.add()
-            writes.received.append(each.number)
-            if not each.known:
+            if each.known:
+                self._committer.add().received.append(each.number)
+            elif not self._front.is_arriving(each.sent.event.id):  # one that is will be known when it is durable
                 recorded = self._appender.received(each.sent)
+                writes = self._committer.add(self._front.arriving(recorded))
+                writes.received.append(each.number)
                 writes.events.append(recorded)
                 appended(recorded)
         if waiting:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from penstock.core.events.envelope import Recorded
 from penstock.errors import Missing
 from penstock.ports.clock import Clock
 from penstock.runtime.collection import Collection
@@ -21,9 +22,18 @@ def unobserved(run_id: str, step: str) -> None:
     """Stand in for nobody who watches steps being executed."""
 
 
+class PassingOnward(Protocol):
+    """What is said to runs of other partitions."""
+
+    async def passed_on(self, run: str, said: Recorded) -> bool: ...
+
+
 class RunControl(Protocol):
     """What can be said to workflow runs."""
 
+    @property
+    def passing_on(self) -> PassingOnward: ...
+    async def answered(self, run_id: str, step: str, by: str) -> None: ...
     def signal(self, run_id: str, name: str, payload: Any) -> None: ...
     def cancel(self, run_id: str, reason: str) -> None: ...
 
@@ -43,6 +53,7 @@ class Services:
     executing: Callable[[str, str], None] = unobserved
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
     control: RunControl | None = None
+    partitions: int = 1  # of the store
     reached: Reached = unwatched
     stand_in: StandIn | None = None  # answers in place of the functions of steps
 

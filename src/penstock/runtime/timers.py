@@ -58,7 +58,7 @@ class Timers:
         self._reading = 0  # answers of the store that are under way: what changes meanwhile must stay in `_fresh`
         self._turned = asyncio.Event()
         self._wake: asyncio.TimerHandle | None = None
-        self.partitions: Sequence[int] | None = None  # those that this engine owns; None: all
+        self.partitions: Sequence[int] | None = ()  # those that this engine owns; None: all
         self.on_appended: Callable[[Recorded], None] = _nowhere
 
     def elapsed_ms(self) -> int:

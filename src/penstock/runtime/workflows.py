@@ -26,6 +26,7 @@ from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.decoding import decoded_by, decoders_of
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
+from penstock.runtime.passing_on import PassingOn
 from penstock.runtime.services import Services
 from penstock.runtime.steps import WorkflowSteps
 from penstock.runtime.tasks import Tasks
@@ -54,6 +55,7 @@ class Workflows:
         self._places: dict[str, Recorded] = {}  # the event of each run, for its dead letter
         self._parked: deque[WorkflowRun] = deque()  # begun, and waiting for a place among the living
         self._living = 0
+        self.passing_on = PassingOn(services, store, appender)
         self.on_appended = _nowhere
 
     async def resume(self, partitions: Collection[int]) -> None:
@@ -124,8 +126,22 @@ class Workflows:
         """Tell the run that waits for this handling how it ended, if one does, together with the commit of that end."""
         wanted, _, step = cause.reply_step.partition(" ")
         run = self._runs.get(cause.reply_run)
-        if wanted == agent and run is not None and run.journal.find(step) is None:
+        if wanted != agent:
+            return
+        if run is not None and run.journal.find(step) is None:
             self._arrives(run, step, {"failed": failed, "run_id": run_id} if failed else {"result": body})
+        elif run is None:
+            self.passing_on.answer(cause, step, run_id, self.on_appended)
+
+    async def answered(self, run_id: str, step: str, by: str) -> None:
+        """Tell a run how another one ended that it waits for, if it still does."""
+        stored = await self._store.run(by)
+        run = self._runs.get(run_id)
+        if run is None or stored is None or run.journal.find(step) is not None:
+            return
+        change = stored.change
+        has_failed = change.status != "succeeded"
+        self._arrives(run, step, {"failed": change.reason, "run_id": by} if has_failed else {"result": change.result})
 
     # Calls
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from penstock.core.events.event import Event
 
 TOPIC = "penstock-runs"
+CONTROL = "runs"  # the agent that hears it
 
 
 class Signal(Event, topic=TOPIC, key="run_id"):
@@ -30,3 +31,11 @@ class Decide(Event, topic=TOPIC, key="run_id"):
     outcome: Literal["done", "retry", "fail"]
     value: Any = None
     by: str = ""
+
+
+class Answer(Event, topic=TOPIC, key="run_id"):
+    """A run that another one waits for has ended: said where they are in partitions of different workers."""
+
+    run_id: str
+    step: str
+    by: str  # the run that has ended

@@ -1,0 +1,336 @@
+"""Several engines on one store: each works on its partitions, and together they keep what one alone keeps."""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
+
+import pytest
+
+from penstock.adapters.memory.store import Disk, MemoryStore
+from penstock.core.agents.declaration import Options, declare
+from penstock.core.agents.policy import NO_RETRY
+from penstock.core.events.event import Event
+from penstock.core.events.partitions import partition_of
+from penstock.errors import Fenced, Invalid, Refused
+from penstock.runtime.context import Context
+from penstock.runtime.control import NAME as CONTROL
+from penstock.runtime.control import control
+from penstock.runtime.engine import Parts, running
+from penstock.runtime.models import Models, Prompts
+from penstock.runtime.ownership import TTL_MS
+from penstock.runtime.topology import Topology
+from penstock.runtime.workflow_context import WorkflowContext
+from penstock.testing.virtual_time import VirtualClock, run_virtually
+
+PARTITIONS = 8
+
+
+class Order(Event, key="customer"):
+    customer: str
+    number: int = 0
+
+
+class Parcel(Event, key="street"):
+    street: str
+    customer: str
+    number: int
+
+
+class Delivered(Event, key="customer"):
+    customer: str
+    number: int
+    by: str
+
+
+class Tour(Event, key="driver"):
+    driver: str
+    stops: int
+
+
+class House:
+    """A store in memory, and the agents of its workers, who say which of them handled what."""
+
+    def __init__(self):
+        self.disk = Disk()
+        self.random = Random(7)
+        self.handled: list[tuple[str, str, int]] = []
+        self.effects: Counter[str] = Counter()
+        self.slow_s = 0.0
+
+    def agents(self, name):
+        async def pack(order: Order, ctx: Context) -> Parcel:
+            count = await ctx.values.get("count", 0) + 1
+            await ctx.values.set("count", count)
+            await asyncio.sleep(self.slow_s)
+            self.handled.append((name, order.customer, order.number))
+            return Parcel(street=f"street-{order.number}", customer=order.customer, number=order.number)
+
+        async def carry(parcel: Parcel, ctx: Context) -> Delivered:
+            await ctx.step("ring", self.ring, ctx.idempotency_key("ring"))
+            return Delivered(customer=parcel.customer, number=parcel.number, by=name)
+
+        async def drive(tour: Tour, ctx: WorkflowContext) -> int:
+            async def stop(number):
+                delivered = await ctx.call("carry", Parcel(street=f"s{number}", customer=tour.driver, number=number))
+                return delivered.number
+
+            stops = await ctx.map(stop, range(tour.stops), limit=3)
+            return sum(stops) + await ctx.wait_for("tip", int)
+
+        made = [
+            declare(pack, "pack", Options()),
+            declare(carry, "carry", Options()),
+            declare(drive, "drive", Options(retry=NO_RETRY, workflow=True)),
+        ]
+        return {each.name: each for each in made} | {CONTROL: control()}
+
+    async def ring(self, key):
+        self.effects[key] += 1
+
+    async def divide(self):
+        store = MemoryStore(self.disk)
+        await store.divide(await store.claim("divider"), PARTITIONS)
+
+    def parts(self, name, agents=None):
+        clock = VirtualClock(self.random, name)
+        topology = Topology(self.agents(name) if agents is None else agents, [Delivered])
+        return Parts("house", topology, MemoryStore(self.disk, now_ms=clock.now_ms), clock, Models(str, Prompts(None)))
+
+    @asynccontextmanager
+    async def worker(self, name):
+        async with running(self.parts(name), owner=name, beside=True) as engine:
+            yield engine
+
+    async def killed_worker(self, name, life_s):
+        """Be a worker for a while, and vanish as a killed process does."""
+
+        async def live():
+            async with self.worker(name):
+                await asyncio.Event().wait()
+
+        task = asyncio.ensure_future(live())
+        await asyncio.sleep(life_s)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def expect_order(self):
+        for customer in {each[1] for each in self.handled}:
+            numbers = [number for _, of, number in self.handled if of == customer]
+            assert numbers == sorted(numbers)
+
+
+def virtually(test):
+    """Run an async test in virtual time."""
+    return lambda: run_virtually(test())
+
+
+async def orders(engine, count, *, customers=5):
+    for number in range(count):
+        await engine.send(Order(customer=f"c{number % customers}", number=number))
+
+
+@virtually
+async def test_partitions_are_shared_when_a_worker_joins_and_when_one_leaves():
+    house = House()
+    await house.divide()
+    async with house.worker("a") as first:
+        assert len(first.partitions) == PARTITIONS
+        async with house.worker("b") as second:
+            await asyncio.sleep(5)
+            assert (len(first.partitions), len(second.partitions)) == (4, 4)
+            assert not first.partitions & second.partitions
+            async with house.worker("c") as third:
+                await asyncio.sleep(5)
+                assert sorted(len(each.partitions) for each in (first, second, third)) == [2, 3, 3]
+        await asyncio.sleep(2)
+        assert len(first.partitions) == PARTITIONS
+
+
+@virtually
+async def test_every_key_is_in_order_whoever_sends_and_wherever_it_goes():
+    house = House()
+    await house.divide()
+    async with house.worker("a") as first, house.worker("b") as second:
+        await asyncio.sleep(3)
+        for number in range(40):
+            await (first, second)[number % 2].send(Order(customer=f"c{number % 5}", number=number))
+        for each in (first, second, first, second):
+            assert await each.settled(60)
+            await asyncio.sleep(2)
+    assert len(house.handled) == 40
+    house.expect_order()
+    assert {name for name, _, _ in house.handled} == {"a", "b"}
+    delivered = [each.event for each in house.disk.log("delivered")]
+    assert len(delivered) == 40
+    assert not house.disk.waiting
+    for customer in range(5):
+        counted = house.disk.values["default", "pack", f"c{customer}"]["count"]
+        assert counted == bytes([8])  # MessagePack of 8: no update was lost
+
+
+@virtually
+async def test_who_asks_one_worker_is_answered_by_whoever_does_it():
+    house = House()
+    await house.divide()
+    async with house.worker("a") as first, house.worker("b") as second:
+        await asyncio.sleep(3)
+        asked = [
+            (first, second)[number % 2].ask(Order(customer=f"c{number}", number=number), Delivered, within_s=20)
+            for number in range(30)
+        ]
+        replies = await asyncio.gather(*asked)
+        assert [each.number for each in replies] == list(range(30))
+        assert {each.by for each in replies} == {"a", "b"}
+        results = await asyncio.gather(
+            *(first.call("pack", Order(customer=f"d{number}", number=number), within_s=20) for number in range(9))
+        )
+        assert all(b"street-" in each for each in results)
+
+
+@virtually
+async def test_the_same_id_is_one_event_at_whichever_worker():
+    house = House()
+    await house.divide()
+    async with house.worker("a") as first, house.worker("b") as second:
+        await asyncio.sleep(3)
+        asked = [each.ask(Order(customer="c", number=1), Delivered, id="order-1") for each in (first, second) * 3]
+        assert {each.number for each in await asyncio.gather(*asked)} == {1}
+        assert (await second.ask(Order(customer="c", number=1), Delivered, id="order-1")).number == 1
+    assert len(house.handled) == 1
+
+
+@virtually
+async def test_a_workflow_calls_agents_of_other_workers_and_is_told_things_through_any():
+    house = House()
+    await house.divide()
+    async with house.worker("a") as first, house.worker("b") as second:
+        await asyncio.sleep(3)
+        from penstock.core.agents.control import Signal
+
+        tours = {}
+        for number in range(6):
+            event_id = await first.send(Tour(driver=f"driver-{number}", stops=5))
+            tours[number] = f"{event_id}:drive"
+        await asyncio.sleep(1)
+        for number, run in tours.items():
+            await second.send(Signal(run_id=run, name="tip", payload=number))
+        await asyncio.sleep(5)
+        for number, run in tours.items():
+            change = (await first.run(run)).change
+            assert (change.status, change.result) == ("succeeded", str(10 + number).encode())
+    assert set(house.effects.values()) == {1}
+    assert sum(house.effects.values()) == 30
+
+
+@virtually
+async def test_a_killed_workers_partitions_are_taken_over_and_its_events_handled_once():
+    house = House()
+    await house.divide()
+    house.slow_s = 0.2
+    async with house.worker("a") as survivor:
+        doomed = asyncio.ensure_future(house.killed_worker("b", 4.05))
+        await asyncio.sleep(4)
+        mine = survivor.partitions
+        assert len(mine) == 4
+        await orders(survivor, 40, customers=20)
+        await doomed
+        began_s = asyncio.get_running_loop().time()
+        while len(survivor.partitions) < PARTITIONS:  # noqa: ASYNC110 - seen from outside
+            await asyncio.sleep(0.05)
+        took_s = asyncio.get_running_loop().time() - began_s
+        assert took_s <= TTL_MS / 1000 + 1
+        await asyncio.sleep(1)
+        assert await survivor.settled(60)
+    assert len(house.disk.log("delivered")) == 40
+    handled = {number for _, _, number in house.handled}
+    assert handled == set(range(40))
+    assert not house.disk.dead
+
+
+@virtually
+async def test_a_workflow_goes_on_with_another_worker():
+    house = House()
+    await house.divide()
+    from penstock.core.agents.control import Signal
+
+    async with house.worker("a") as first:
+        runs = [f"{await first.send(Tour(driver=f'd{number}', stops=2))}:drive" for number in range(8)]
+        await asyncio.sleep(1)
+        async with house.worker("b") as second:
+            await asyncio.sleep(5)
+            assert len(second.partitions) == 4
+            for run in runs:
+                await first.send(Signal(run_id=run, name="tip", payload=1))
+            await asyncio.sleep(5)
+            assert {(await second.run(run)).change.status for run in runs} == {"succeeded"}
+    assert sum(house.effects.values()) == 16
+
+
+@virtually
+async def test_a_handling_that_outlives_the_handover_is_done_again_by_the_next_owner():
+    house = House()
+    await house.divide()
+    house.slow_s = 30
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(house.worker("a"))
+        await orders(first, 16, customers=16)
+        second = await stack.enter_async_context(house.worker("b"))
+        await asyncio.sleep(120)
+        assert (len(first.partitions), len(second.partitions)) == (4, 4)
+        await asyncio.sleep(60)
+    assert len(house.disk.log("delivered")) == 16
+    counts = [house.disk.values["default", "pack", f"c{each}"]["count"] for each in range(16)]
+    assert set(counts) == {b"\x01"}
+
+
+@virtually
+async def test_a_silent_worker_stops_and_what_it_did_meanwhile_is_not_written():
+    house = House()
+    await house.divide()
+
+    async def silenced():
+        async with house.worker("a") as first:
+            store = MemoryStore(house.disk, now_ms=lambda: 2**60)  # a clock that says that all are silent
+            await store.renew(await store.join("b"), ttl_ms=TTL_MS)
+            await first.send(Order(customer="c"))
+
+    with pytest.raises(Fenced):
+        await silenced()
+    assert house.disk.log("order") == []
+
+
+@virtually
+async def test_an_app_whose_order_is_not_that_of_its_partitions_is_refused_with_all_findings():
+    house = House()
+    await house.divide()
+
+    async def one(order: Order) -> None: ...
+    async def two(parcel: Parcel) -> None: ...
+
+    agents = {"one": declare(one, "one", Options(key="number")), "two": declare(two, "two", Options(key="customer"))}
+    with pytest.raises(Invalid) as refused:
+        async with running(house.parts("a", agents), owner="a", beside=True):
+            pass
+    assert [each.path for each in refused.value.findings] == ["one.key", "two.key"]
+
+
+@virtually
+async def test_a_session_of_another_partition_is_refused():
+    house = House()
+    await house.divide()
+    here = "here"
+    there = next(
+        key
+        for key in (f"k{number}" for number in range(99))
+        if partition_of("default", key, PARTITIONS) != partition_of("default", here, PARTITIONS)
+    )
+
+    async def talk(order: Order, ctx: Context) -> None:
+        with pytest.raises(Refused, match="another partition"):
+            ctx.session_of(there)
+        await ctx.session_of(here).add("user", "hello")
+
+    agents = {"talk": declare(talk, "talk", Options(retry=NO_RETRY))}
+    async with running(house.parts("a", agents), owner="a", beside=True) as engine:
+        await engine.call("talk", Order(customer=here))
