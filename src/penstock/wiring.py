@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
+from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import Passage
@@ -220,6 +221,22 @@ async def opened_desk(url: str) -> AsyncGenerator[Desk]:
 
     async with open_sqlite_store(_path(rest), shared=True) as sqlite:
         yield sqlite
+
+
+async def usage_of(url: str) -> Usage:
+    """Return what takes space in a store, beside the app that may be running on it."""
+    scheme, _, rest = url.partition(":")
+    if scheme in POSTGRES:
+        from penstock.adapters.postgres.reader import open_postgres_reader
+
+        return await open_postgres_reader(url).usage()
+    if scheme != "sqlite" or not rest:
+        hint = "give sqlite:PATH or postgresql://..."
+        raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be read from outside", hint),))
+    from penstock.adapters.sqlite.reader import open_sqlite_reader
+
+    with open_sqlite_reader(_path(rest)) as reader:
+        return await reader.usage()
 
 
 async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) -> tuple[Store, Index | None]:

@@ -224,6 +224,15 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
 
 
 @app.command()
+def storage(file: MaybeAppFile = None, store: Store = None, as_json: Json = False) -> None:
+    """Show what takes space in a store, also beside the app that is running, and what would bound it."""
+    from penstock.cli import looking
+    from penstock.cli import storage as showing
+
+    showing.show_usage(looking.place(file, store, "storage"), as_json=as_json)
+
+
+@app.command()
 def version(as_json: Json = False) -> None:
     """Print the version."""
     import json

@@ -6,12 +6,13 @@ Each question has a connection of its own, made and closed within it, so that a 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from penstock.adapters.postgres import blobs, reading, stream_rows, timers
+from penstock.adapters.postgres import blobs, reading, stream_rows, timers, usage
 from penstock.adapters.postgres.address import Address, address_of
 from penstock.adapters.postgres.database import Connection, Work, connected, load
 from penstock.adapters.postgres.schema import FORMAT, format_of
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.unit import DeadLetter, RunChange
+from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Recorded
 from penstock.core.timing.timers import Timer
 from penstock.errors import Missing
@@ -62,6 +63,10 @@ class PostgresReader:
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return await self._ask(lambda each: stream_rows.streams(each, tenant, run_id))
+
+    async def usage(self) -> Usage:
+        """Return what takes space."""
+        return await self._ask(usage.usage)
 
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """Return digest -> value of those large values that are there."""

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from penstock.adapters.sqlite import blobs, reading, stream_rows, timers
+from penstock.adapters.sqlite import blobs, reading, stream_rows, timers, usage
 from penstock.adapters.sqlite.schema import FORMAT, translated
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.unit import DeadLetter, RunChange
+from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Recorded
 from penstock.core.timing.timers import Timer
 from penstock.errors import Finding, Invalid, Missing
@@ -30,7 +31,7 @@ def open_sqlite_reader(path: Path) -> Generator["SqliteReader"]:
         raise translated(error, f"opening {path.name}") from error
     try:
         connection.execute("PRAGMA query_only = ON")
-        reader = SqliteReader(connection)
+        reader = SqliteReader(connection, path)
         version = reader.format()
         if version != FORMAT:
             older = 0 < version < FORMAT
@@ -44,8 +45,9 @@ def open_sqlite_reader(path: Path) -> Generator["SqliteReader"]:
 class SqliteReader:
     """A `RunCatalog`, and the runs with their journals."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
 
     def format(self) -> int:
         """Return the number of the file's format; 0: nothing was written yet."""
@@ -78,6 +80,10 @@ class SqliteReader:
 
     async def streams(self, tenant: str, run_id: str) -> Sequence[StreamEnd]:
         return self._ask(lambda: stream_rows.streams(self._connection, tenant, run_id), "streams")
+
+    async def usage(self) -> Usage:
+        """Return what takes space."""
+        return self._ask(lambda: usage.usage(self._connection, self._path), "usage")
 
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """Return digest -> value of those large values that are there."""

@@ -1,0 +1,69 @@
+"""`penstock storage` says what takes space, most first, and what would bound it."""
+
+import asyncio
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from penstock import App, Event
+from penstock.cli import app as commands
+from penstock.cli.storage import told_bytes
+
+
+class Said(Event, key="who"):
+    who: str
+    text: str
+
+
+talk = App("talk")
+
+
+@talk.agent
+async def hear(said: Said) -> int:
+    return len(said.text)
+
+
+async def filled(url):
+    async with talk.running(store=url) as live:
+        for number in range(30):
+            await live.call("hear", Said(who=str(number), text="x" * 3000))
+        await live.call("hear", Said(who="a", text="y" * 200_000))
+    return url
+
+
+@pytest.fixture
+def store(tmp_path):
+    return asyncio.run(filled(f"sqlite:{tmp_path / 'talk.db'}"))
+
+
+def test_what_takes_space_is_told_most_first(store):
+    shown = CliRunner().invoke(commands, ["storage", "--store", store, "--json"])
+    usage = json.loads(shown.stdout)
+    parts = {(each["kind"], each["name"]): each for each in usage["parts"]}
+    assert [usage["parts"][0]["kind"], usage["parts"][1]["name"]] == ["blobs", "said"]
+    assert (parts["blobs", ""]["rows"], parts["events", "said"]["rows"], parts["runs", "hear"]["rows"]) == (1, 31, 31)
+    assert 90_000 < parts["events", "said"]["bytes"] < 110_000
+    assert parts["events", "said"]["bytes_a_day"] > 0
+    assert usage["total_bytes"] > 200_000
+
+
+def test_people_get_bars_and_a_hint(store):
+    shown = CliRunner().invoke(commands, ["storage", "--store", store])
+    assert shown.exit_code == 0
+    assert "events said" in shown.stdout
+    assert "####################" in shown.stdout
+    assert "in all" in shown.stdout
+
+
+def test_a_store_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path):
+    shown = CliRunner().invoke(commands, ["storage", "--store", f"sqlite:{tmp_path / 'none.db'}"])
+    assert shown.exit_code == 2
+    assert "is missing" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB"), (1 << 55, "32768.0 TiB")]
+)
+def test_bytes_are_told_as_people_read_them(count, text):
+    assert told_bytes(count) == text
