@@ -1,6 +1,6 @@
 """An app: agents, knowledge and models under one name. Declaring it opens nothing; `running` does."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,10 +11,10 @@ import msgspec
 
 from penstock.core.agents.comparing import Verdict
 from penstock.core.agents.control import Cancel, Decide, Signal
-from penstock.core.agents.declaration import Agent, Handler, Options, declare, declared
+from penstock.core.agents.declaration import Agent, Handler, declared, declared_workflow
 from penstock.core.agents.flow import Flow
 from penstock.core.agents.pieces import Piece
-from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
+from penstock.core.agents.policy import DEFAULT_RETRY, Retry
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention, require_valid
 from penstock.core.agents.unit import DeadLetter
 from penstock.core.events.envelope import event_of
@@ -103,25 +103,30 @@ class App:
     @overload
     def workflow(self, handler: H, /) -> H: ...
     @overload
-    def workflow(self, /, *, name: str = "", key: str | None = None) -> Callable[[H], H]: ...
-    def workflow(self, handler: H | None = None, /, *, name: str = "", key: str | None = None) -> H | Callable[[H], H]:
+    def workflow(
+        self, /, *, name: str = "", key: str | None = None, version: int = 1, timeout_s: float | None = None
+    ) -> Callable[[H], H]: ...
+    def workflow(self, handler: H | None = None, /, *, name: str = "", **given: Any) -> H | Callable[[H], H]:
         """Declare an async function of an event and a `WorkflowContext` as a workflow.
 
         A run begins with the event and may wait for days: for agents that it calls, timers, signals. It survives restarts.
+        `version`: declare several under one name, and runs go on with the one that they began with; new ones begin with the
+        newest. `timeout_s`: how long a run may take in all, from its event on; then it fails.
         """
 
         def added(function: H) -> H:
-            options = Options(key=key, retry=NO_RETRY, workflow=True)
-            self._add(declare(function, name or function.__name__, options))
+            self._add(declared_workflow(function, name or function.__name__, **given))
             return function
 
         return added if handler is None else added(handler)
 
     def _add(self, agent: Agent) -> None:
-        if agent.name in self.agents:
+        known = self.agents.get(agent.name)
+        together = agent if known is None else known.beside(agent)
+        if together is None:
             finding = Finding("name", f"{agent.name!r} is taken by another agent", "give name=...")
             raise Invalid(f"app {self.name!r}", (finding,))
-        self.agents[agent.name] = agent
+        self.agents[agent.name] = together
 
     def knowledge(self, name: str) -> Knowledge:
         """Declare a knowledge collection, and return it for handlers to search."""
@@ -296,6 +301,18 @@ class Running:
             async for piece in pieces:
                 yield piece
 
+    async def start(self, agent: str, event: Event, *, id: str | None = None, tenant: str = "default") -> str:
+        """Append an event, and return the id of the run in which `agent` handles it, once that is durable."""
+        return await self.engine.start(agent, event, id=id, tenant=tenant)
+
+    async def result(self, run_id: str, *, tenant: str = "default", within_s: float = REPLY_WAIT_S) -> Any:
+        """Return what a run returns, as plain data, now or when it has ended.
+
+        `RunFailed`: it failed or was cancelled; `Diverged`: it has halted; `TimedOut`: it goes on.
+        """
+        body = await self.engine.result(run_id, tenant=tenant, within_s=within_s)
+        return msgspec.json.decode(body) if body else None
+
     async def signal(
         self, run_id: str, name: str, payload: Any = None, *, id: str | None = None, tenant: str = "default"
     ) -> str:
@@ -303,7 +320,7 @@ class Running:
         return await self.engine.send(Signal(run_id=run_id, name=name, payload=payload), id=id, tenant=tenant)
 
     async def cancel(self, run_id: str, reason: str = "cancelled", *, tenant: str = "default") -> str:
-        """Have a workflow run end where it is, with the workflows that it waits for; return the event's id."""
+        """Have a run end where it is, with those that it waits for; return the event's id. A workflow may still clean up."""
         return await self.engine.send(Cancel(run_id=run_id, reason=reason), tenant=tenant)
 
     async def questions(self, *, tenant: str | None = "default", limit: int = 50) -> list[Question]:
@@ -372,29 +389,3 @@ class Running:
     def knowledge(self, name: str, *, tenant: str = "default") -> OpenKnowledge:
         """Return a collection to search and to write to."""
         return OpenKnowledge(name, self.engine, tenant)
-
-
-def load(path: Path) -> App:
-    """Return the app that a Python file defines; `Invalid` when there is none, or more than one.
-
-    The file is executed: what it raises leaves as it is.
-    """
-    import importlib.util
-    import sys
-
-    hint = "give the path of a Python file with an App in it"
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "does not exist"
-        raise Invalid(str(path), (Finding("file", problem, hint),))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise Invalid(str(path), (Finding("file", "is not a Python file", hint),))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # annotations are looked up there
-    sys.path.insert(0, str(path.resolve().parent))
-    spec.loader.exec_module(module)
-    apps: Mapping[int, App] = {id(value): value for value in vars(module).values() if isinstance(value, App)}
-    if len(apps) != 1:
-        hint = "define exactly one: app = App('name')"
-        raise Invalid(str(path), (Finding("app", f"{len(apps)} apps were found", hint),))
-    return next(iter(apps.values()))

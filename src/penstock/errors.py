@@ -139,3 +139,17 @@ class RunCancelled(RunFailed):
 
     def __str__(self) -> str:
         return f"run {self.run_id} was cancelled: {self.reason}; see `penstock runs show {self.run_id}`"
+
+
+class Diverged(PenstockError):
+    """Code does not fit what runs under way have recorded: run them with code that does, or pin them to their version.
+
+    Nothing is lost: they go on where they were.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason}: keep the old code under its version, or ask `ctx.version(...)` where it changed"

@@ -12,8 +12,8 @@ from serving import HELLO, PENSTOCK
 from typer.testing import CliRunner
 
 import penstock
-from penstock.app import load
 from penstock.cli import app
+from penstock.cli.loading import load
 from penstock.errors import RunFailed
 from penstock.gateway.shapes import STATUSES
 

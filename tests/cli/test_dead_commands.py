@@ -8,8 +8,8 @@ from contextlib import chdir
 import pytest
 from typer.testing import CliRunner
 
-from penstock.app import load
 from penstock.cli import app
+from penstock.cli.loading import load
 
 SHOP = """
 from pathlib import Path

@@ -9,8 +9,8 @@ import pytest
 from serving import announced, call, served
 from typer.testing import CliRunner
 
-from penstock.app import load
 from penstock.cli import app
+from penstock.cli.loading import load
 
 SHOP = """
 from penstock import App, Context, Event, tool

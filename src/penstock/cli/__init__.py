@@ -113,7 +113,7 @@ def list_runs(  # noqa: PLR0913, PLR0917 - the options of a command are its para
     store: Store = None,
     agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
     status: Annotated[
-        str | None, typer.Option(help="queued, running, retrying, asking, succeeded, failed or cancelled.")
+        str | None, typer.Option(help="queued, running, retrying, asking, succeeded, failed, cancelled or halted.")
     ] = None,
     tenant: Tenant = None,
     limit: Limit = 50,

@@ -2,10 +2,11 @@
 
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.errors import PenstockError
+from penstock.errors import Finding, Invalid, PenstockError
 
 if TYPE_CHECKING:
     from penstock.app import App
@@ -30,10 +31,35 @@ class BrokenFile(Exception):
         return f"{self.file} cannot be executed:\n{''.join(lines).rstrip()}"
 
 
+def load(path: Path) -> "App":
+    """Return the app that a Python file defines; `Invalid` when there is none, or more than one.
+
+    The file is executed: what it raises leaves as it is.
+    """
+    import importlib.util
+
+    from penstock.app import App
+
+    hint = "give the path of a Python file with an App in it"
+    if not path.is_file():
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise Invalid(str(path), (Finding("file", problem, hint),))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise Invalid(str(path), (Finding("file", "is not a Python file", hint),))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # annotations are looked up there
+    sys.path.insert(0, str(path.resolve().parent))
+    spec.loader.exec_module(module)
+    apps: Mapping[int, App] = {id(value): value for value in vars(module).values() if isinstance(value, App)}
+    if len(apps) != 1:
+        hint = "define exactly one: app = App('name')"
+        raise Invalid(str(path), (Finding("app", f"{len(apps)} apps were found", hint),))
+    return next(iter(apps.values()))
+
+
 def loaded_app(file: Path) -> "App":
     """Return the app in a file; `BrokenFile` when the file raises something, `Invalid` when there is no app in it."""
-    from penstock.app import load
-
     try:
         return load(file)
     except PenstockError:

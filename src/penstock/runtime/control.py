@@ -19,9 +19,9 @@ async def hear(said: Signal | Cancel | Decide | Answer, ctx: Context) -> None:
         return
     match said:
         case Signal():
-            ctx.runs.signal(said.run_id, said.name, said.payload)
+            await ctx.runs.signal(said.run_id, ctx.tenant, said.name, said.payload)
         case Cancel():
-            ctx.runs.cancel(said.run_id, said.reason)
+            await ctx.runs.cancel(said.run_id, ctx.tenant, said.reason)
         case Answer():
             await ctx.runs.answered(said.run_id, said.step, said.by)
         case Decide():

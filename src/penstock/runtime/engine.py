@@ -126,10 +126,12 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
 def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Tasks) -> "Engine":
     """Return an engine that commits, and owns nothing yet."""
     workflows = Workflows(parts.topology, services, parts.store, appender, tasks)
-    services.control = workflows
+    services.control = workflows.arrivals
     handlings = Handlings(services, parts.store, appender, tasks, workflows)
     delivering = Delivering(parts.topology, parts.store, services, appender, handlings, workflows, tasks)
-    handlings.on_appended = workflows.on_appended = services.timers.on_appended = delivering.appended
+    workflows.arrivals.on_cancelled = handlings.cancellations.cancel
+    workflows.arrivals.on_appended = workflows.calling.on_appended = delivering.appended
+    handlings.on_appended = services.timers.on_appended = delivering.appended
     for name, index in parts.indexes.items():
         assert parts.embedder is not None
         services.collections[name] = Collection(name, index, parts.embedder, tasks)
@@ -192,6 +194,7 @@ class Engine(Front):
     ) -> None:
         super().__init__(parts.topology, parts.store, services, appender, delivering.appended)
         self.parts = parts
+        self.workflows = handlings.workflows
         self._handlings = handlings
         self.delivering = delivering
 

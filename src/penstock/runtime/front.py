@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from penstock.core.agents.unit import RunChange
-from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, may_be_emitted, run_id
+from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, event_of, may_be_emitted, run_id
 from penstock.core.events.event import Event
 from penstock.core.timing.timers import When
-from penstock.errors import Refused, RunCancelled, RunFailed, TimedOut
+from penstock.errors import Diverged, Missing, Refused, RunCancelled, RunFailed, TimedOut
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appended, Appender, check_id
 from penstock.runtime.asking_again import Asked
@@ -125,6 +125,27 @@ class Front:
             if result is None:
                 look = partial(self._result_of, run)
                 result = await self._followed(event_id, waiting, look, within_s, f"run {run}", is_new=is_new)
+            return result
+
+    async def start(self, agent: str, event: Event, *, id: str | None = None, tenant: str = "default") -> str:
+        """Append an event, and return the id of the run in which `agent` handles it, once that is durable."""
+        self.require_taker(agent, event)
+        return run_id(await self.send(event, id=id, tenant=tenant), agent)
+
+    async def result(self, id: str, *, tenant: str = "default", within_s: float = REPLY_WAIT_S) -> bytes:
+        """Return what a run returned, as JSON, or returns within some time; `Diverged` when it has halted."""
+        with self.services.releases.run(id) as waiting:
+            # Asked after the waiting has begun: an end before that is in the store, one after it is told.
+            await self.services.committer.durable()
+            stored = await self._store.run(id)
+            if stored is None or stored.change.tenant != tenant:
+                raise Missing(f"the run {id!r}", "see `penstock runs list`")
+            if stored.change.status == "halted":
+                raise Diverged(stored.change.reason)
+            result = await self._result_of(id)
+            if result is None:
+                event_id, look = event_of(id)[0], partial(self._result_of, id)
+                result = await self._followed(event_id, waiting, look, within_s, f"run {id}", is_new=False)
             return result
 
     def _require_answerable(self, event: Event, reply: Any) -> None:

@@ -6,14 +6,14 @@ see all of it or nothing.
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.unit import DeadLetter, Status
 from penstock.core.events.envelope import Recorded
 from penstock.errors import Invalid
 from penstock.ports.state import StateStore
-from penstock.runtime.appending import Appender
+from penstock.runtime.appending import Appended, Appender
+from penstock.runtime.cancelling import Cancellations
 from penstock.runtime.context import Context, entered
 from penstock.runtime.decoding import decoded_by
 from penstock.runtime.flow_lanes import FlowLanes
@@ -21,7 +21,7 @@ from penstock.runtime.lanes import BatchLane, Delivery, KeyLanes, Lanes, dropped
 from penstock.runtime.lines import GatedLine, Line, cut_off
 from penstock.runtime.outcomes import FINAL, reason_of
 from penstock.runtime.places import Places
-from penstock.runtime.recalling import collected, recall
+from penstock.runtime.recalling import collected, nowhere, recall
 from penstock.runtime.releases import Piece
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
@@ -43,7 +43,7 @@ class Handlings:
         self._store = store
         self._appender = appender
         self._tasks = tasks
-        self._workflows = workflows
+        self.workflows = workflows
         self.places = Places(services, store, tasks, appender, self._begin)
         self._under_way: dict[str, Delivery] = {}
         self._asking: set[str] = set()  # runs among those under way that wait for a person
@@ -51,7 +51,8 @@ class Handlings:
         self._resting = 0  # deliveries that wait for another attempt
         self._closing = False  # whether a partition is being handed over
         self._subscriptions: dict[tuple[str, str, int], Subscription] = {}
-        self.on_appended: Callable[[Recorded], None] = _nowhere
+        self.cancellations = Cancellations(services, self._subscriptions, self._under_way)
+        self.on_appended: Appended = nowhere
         services.committer.on_room = self._on_room
         services.questions.on_asking = self._waits_for_people
 
@@ -114,17 +115,19 @@ class Handlings:
         return self.quiet and not self._resting and not self._asking
 
     def _begin(self, delivery: Delivery, line: Line) -> None:
-        if delivery.agent.options.workflow:
-            self._workflows.begin(delivery.agent, delivery.events[0], known=delivery.known)
-            self._done(delivery)
-            self._subscription(delivery).lanes.finished(delivery)
-            return
+        if delivery.agent.options.workflow and not delivery.known:
+            return self._begin_run(delivery)
         self._under_way[delivery.run_id] = delivery
         self.places.take(delivery, line)
         if isinstance(line, GatedLine) and line.is_rated:
             line.spend(delivery, self._services.committer.add(lambda: self._run(delivery, line)))
         else:
             self._run(delivery, line)
+
+    def _begin_run(self, delivery: Delivery) -> None:
+        self.workflows.begin(delivery.agent, delivery.events[0], known=delivery.known)
+        self._done(delivery)
+        self._subscription(delivery).lanes.finished(delivery)
 
     def _run(self, delivery: Delivery, line: Line) -> None:
         if not delivery.dropped:
@@ -151,7 +154,7 @@ class Handlings:
     async def _handle(self, delivery: Delivery, line: Line) -> None:
         if delivery.known and not await self._recalled(delivery, line):
             return
-        if isinstance(line, GatedLine) and not self._entered(delivery):
+        if (self.cancellations.reach(delivery) or isinstance(line, GatedLine)) and not self._entered(delivery):
             return
         context = Context(delivery, self._services)
         entered(context)
@@ -205,7 +208,7 @@ class Handlings:
         """A run waits for a person, or goes on: it has no place among the others meanwhile, and its time stands still."""
         delivery = self._under_way.get(run_id)
         if delivery is None:
-            self._workflows.waits_for_people(run_id, asking=asking)
+            self.workflows.waits_for_people(run_id, asking=asking)
             return
         line = self.places.lines[delivery.agent.name]
         if asking:
@@ -223,6 +226,10 @@ class Handlings:
 
     async def _recalled(self, delivery: Delivery, line: Line) -> bool:
         """Learn what an earlier process left of the run; False when it must not be handled now."""
+        if delivery.agent.options.workflow:
+            await self.workflows.arrivals.recall(delivery.run_id)
+            self._begin_run(delivery)
+            return False
         try:
             wait_s = await recall(delivery, self._store, self._services)
         except Invalid as error:  # its journal is damaged: no other run is to blame
@@ -277,7 +284,7 @@ class Handlings:
         writes.runs.append(change)
         self._done(delivery)
         if cause.reply_run:
-            self._workflows.answer(delivery.agent.name, cause, run_id, body)
+            self.workflows.arrivals.answer(delivery.agent.name, cause, run_id, body)
         for recorded in emitted:
             self.on_appended(recorded)
         services.reached(WritePoint.AFTER_HANDLING)
@@ -375,7 +382,7 @@ class Handlings:
             )
         self._done(delivery)
         if recorded.event.reply_run:
-            self._workflows.answer(delivery.agent.name, recorded.event, run_id, b"", reason)
+            self.workflows.arrivals.answer(delivery.agent.name, recorded.event, run_id, b"", reason)
 
     def _done(self, delivery: Delivery) -> None:
         line = self.places.lines[delivery.agent.name]
@@ -391,7 +398,3 @@ class Handlings:
     def _subscription(self, delivery: Delivery) -> Subscription:
         place = delivery.events[0].position
         return self._subscriptions[delivery.agent.name, place.topic, place.partition]
-
-
-def _nowhere(recorded: Recorded) -> None:
-    """Stand in for an engine that is not running yet."""

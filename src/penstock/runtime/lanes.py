@@ -75,6 +75,11 @@ class Delivery:
         """Why it is to end; empty when it is not."""
         return "" if self.hold is None else self.hold.stopped
 
+    def stop(self, reason: str) -> None:
+        """Have it end without a result."""
+        self.hold = self.hold or Hold()
+        self.hold.stopped = reason
+
     @property
     def partition(self) -> int:
         return self.events[0].position.partition

@@ -4,6 +4,7 @@ from typing import Any
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import Journal
+from penstock.core.events.envelope import Recorded
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, teller_of
@@ -22,6 +23,9 @@ async def recall(delivery: Delivery, store: StateStore, services: Services) -> f
     stored = await store.run(delivery.run_id)
     if stored is None:
         return 0.0
+    if stored.change.status == "cancelled":
+        delivery.stop(stored.change.reason or "cancelled")
+        return 0.0
     delivery.journal = Journal(stored.records, stored.chunks, recalled=True)
     delivery.attempt = stored.change.attempt + (stored.change.status not in UNENDED)
     if stored.streamed:
@@ -30,6 +34,10 @@ async def recall(delivery: Delivery, store: StateStore, services: Services) -> f
     delivery.known = delivery.waited = wait_s > 0  # what has waited is looked at again before it begins
     # A clock that was set back must not make it longer than any wait of the policy.
     return min(wait_s, delivery.agent.options.retry.delay_max_s)
+
+
+def nowhere(recorded: Recorded) -> None:
+    """Stand in for an engine that is not running yet."""
 
 
 def collected(context: Context, result: Any, agent: Agent, appender: Appender, services: Services) -> bytes:

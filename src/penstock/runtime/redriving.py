@@ -31,6 +31,7 @@ from penstock.core.agents.again import (
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import Journal, StepRecord, decode_chunk, encode_chunk, forgotten
 from penstock.core.agents.progress import Progress
+from penstock.core.agents.run_journal import CANCEL, RunJournal
 from penstock.core.agents.unit import JournalChunk, RunChange, Status
 from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.events.envelope import run_id as run_id_of
@@ -173,7 +174,7 @@ class Redriving(Subscription):
         change = stored.change
         reason = change.reason if change.status == "failed" else ""
         self._services.committer.add()
-        self._workflows.answer(self.agent.name, unwrapped(event).event, said.run_id, change.result, reason)
+        self._workflows.arrivals.answer(self.agent.name, unwrapped(event).event, said.run_id, change.result, reason)
 
     def _begin(self, stored: StoredRun, status: Status, reason: str, more: Sequence[StepRecord]) -> None:
         """Write that the run goes on: what its end had recorded with it becomes a chunk of its journal, with `more`."""
@@ -199,11 +200,15 @@ class Redriving(Subscription):
             for child in failed.values()
         ]
         now_ms = self._services.clock.now_ms()
-        forget = [*([forgotten(failed, now_ms)] if failed else ()), *renewed(stored.records, now_ms)]
+        forget = [forgotten([*failed, CANCEL], now_ms), *renewed(stored.records, now_ms)]
         reason = signed("redriven", said.by, said.why, stored.change.reason)
         journal = _journal(stored, forget)
         run = await self._workflows.recalled(self.agent, event, stored, journal)
         if self.closed:
+            return
+        if run is None:
+            _log.warning("run %s is not redriven: the app has its version no more", said.run_id)
+            self._leave(recorded)
             return
         self._begin(stored, "running", reason, forget)
         for number, (child, known, cause) in enumerate(children):
@@ -257,15 +262,14 @@ class Redriving(Subscription):
             records = records_before(parent.records, said.at)
             self._require_possible(said, parent.change)
         except (Invalid, Refused) as error:
-            # Whoever asked for it has the id of its run: that has an end too.
-            now_ms = self._services.clock.now_ms()
-            change = replace(known.change, status="cancelled", at_ms=now_ms, reason=str(error))
-            self._services.committer.add().runs.append(change)
-            self._leave(recorded)
+            self._refuse(recorded, known.change, str(error))
             return None
         if self.agent.options.workflow:
             run = await self._workflows.recalled(self.agent, recorded, known, _journal(known, records))
             if self.closed:
+                return None
+            if run is None:
+                self._refuse(recorded, known.change, "the app has the version of this run no more")
                 return None
         if said.died_ms:
             self._settle(parent.change, f"redriven as {run_id}", said)
@@ -317,6 +321,6 @@ def _added(stored: StoredRun, more: Sequence[StepRecord]) -> list[StepRecord]:
     return [*stored.records[len(stored.records) - count :], *more]
 
 
-def _journal(stored: StoredRun, more: Sequence[StepRecord]) -> Journal:
+def _journal(stored: StoredRun, more: Sequence[StepRecord]) -> RunJournal:
     """Return the journal of a run once `_begin` is durable."""
-    return Journal([*stored.records, *more], stored.chunks + bool(_added(stored, more)), recalled=True)
+    return RunJournal([*stored.records, *more], stored.chunks + bool(_added(stored, more)), recalled=True)

@@ -13,7 +13,7 @@ from typing import Any
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import Recorded
-from penstock.errors import PenstockError, RunCancelled, RunFailed
+from penstock.errors import Diverged, PenstockError, RunCancelled, RunFailed
 
 PIECES_MAX = 1024
 
@@ -136,6 +136,12 @@ class Releases:
         self.tell(correlation_id, Piece("failed", run_id, text=reason))
         if self.streamed:
             self.on_over(run_id)
+
+    def halted(self, run_id: str, reason: str) -> None:
+        """That a run cannot go on with the code that there is, is durable: nobody need wait for its end."""
+        for future in self._runs.get(run_id, ()):
+            if not future.done():
+                future.set_exception(Diverged(reason))
 
     def broken(self, error: PenstockError) -> None:
         """Nothing more will come."""

@@ -5,42 +5,44 @@ before in the journal, and goes on where it was. Between the operations of this 
 the same records lead it the same way.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
+from penstock.core.agents.control import Cancel, Signal
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import decode_value, shaped
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
-from penstock.errors import LimitReached, Refused, RunFailed, TimedOut
+from penstock.errors import Invalid, Refused, RunFailed
+from penstock.runtime import branches, waiting
 from penstock.runtime.models import BoundModel
+from penstock.runtime.operations import Calls, Operations
 from penstock.runtime.run_streams import Teller
 from penstock.runtime.services import Services
-from penstock.runtime.steps import WorkflowSteps, scope
+from penstock.runtime.steps import scope
 from penstock.runtime.streams import StreamWriter
-from penstock.runtime.workflow_run import Calls, WorkflowRun
+from penstock.runtime.workflow_run import WorkflowRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-BRANCHES_MAX = 100_000
+OnEnd = Literal["cancel", "leave"]
 
 
 class WorkflowContext:
     """One life of one workflow run."""
 
-    __slots__ = ("_calls", "_partition", "_run", "_services", "_steps", "_teller", "over")
+    __slots__ = ("_calls", "_operations", "_partition", "_run", "_services", "_teller", "over")
 
     def __init__(self, run: WorkflowRun, calls: Calls, services: Services, partition: int) -> None:
         self._run = run
         self._calls = calls
         self._services = services
-        self._steps = WorkflowSteps(run.run_id, run.journal, run.cause, services)
         self._partition = partition
         self.over = False  # tasks that it left behind may still run
+        self._operations = Operations(run, calls, services)
 
     @property
     def run_id(self) -> str:
@@ -60,107 +62,111 @@ class WorkflowContext:
         """The name of the workflow."""
         return self._run.agent.name
 
+    @property
+    def journal_share(self) -> float:
+        """How full the run's journal is, from 0 to 1: beyond 1 the run fails (C9)."""
+        return self._run.journal.share
+
     @overload
     async def step(self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **options: P.kwargs) -> R: ...
     @overload
     async def step(self, name: str, call: Callable[P, R], /, *args: P.args, **options: P.kwargs) -> R: ...
     async def step(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Call something outside once, and remember what it returned. It begins when all that led to it is durable (C7)."""
-        return await self._steps.execute(name, call, args, options, effects=True)
+        return await self._execute(name, call, args, options, effects=True)
 
     async def read(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """A step whose call changes nothing outside: it need not wait for durability."""
-        return await self._steps.execute(name, call, args, options, effects=False)
+        return await self._execute(name, call, args, options, effects=False)
 
     def idempotency_key(self, name: str) -> str:
         """Return the key of the *next* call of step `name`: the same each time the run is resumed."""
         return f"{self.run_id}/{self._run.journal.upcoming_step(scope.get() + name)}"
 
     async def call(self, agent: str, event: Event) -> Any:
-        """Have an agent (or another workflow) handle an event, and return what it returns. `RunFailed` when it gave up."""
-        step = self._run.journal.next_step(f"{scope.get()}call:{agent}")
+        """Have an agent (or another workflow) handle an event, and return what it returns. `RunFailed` when it gave up.
+
+        When nobody waits for it any more, since the run was made to end or another branch was first, it is cancelled.
+        """
+        operations, run = self._operations, self._run
+        step = operations.ask(f"call:{agent}")
         taker = self._calls.taker(agent, event)
-        if self._run.journal.find(step) is None:
-            if self._run.journal.find(f"{step}/sent") is None:
-                self._calls.send(self._run, step, agent, event)
-            await self._run.arrival(step)
-        return _returned(self._run, step, taker)
+        if await operations.found(step) is None:
+            if run.journal.find(f"{step}/sent") is None:
+                self._calls.send(run, step, agent, event)
+            await operations.under_way(step, run.arrival(step))
+        return _returned(operations, step, taker)
+
+    def start(self, workflow: str, event: Event, *, on_end: OnEnd = "cancel") -> "Started":
+        """Begin a run of another workflow (or agent) beside this one, and return a handle to it.
+
+        `on_end` says what becomes of it if it is still under way when this run ends: "cancel", or "leave" it alone.
+        """
+        operations = self._operations
+        if on_end not in ("cancel", "leave"):
+            raise Refused(f"on_end is {on_end!r}", "one of cancel, leave")
+        step = operations.ask(f"start:{workflow}")
+        taker = self._calls.taker(workflow, event)
+        if self._run.journal.find(step) is None and not self._run.rehearsed:
+            self._calls.start(self._run, step, workflow, event, on_end)
+        return Started(operations, step, taker, self._calls.called(self._run, step))
 
     def emit(self, event: Event, *, key: str | None = None) -> None:
         """Append an event to its topic with the next commit, once."""
-        step = self._run.journal.next_step(f"{scope.get()}emit")
-        if self._run.journal.find(step) is None:
+        step = self._operations.ask("emit")
+        if self._run.journal.find(step) is None and not self._run.rehearsed:
             self._calls.emit(self._run, step, event, key)
+
+    def signal(self, run_id: str, name: str, payload: Any = None) -> None:
+        """Send a signal to another run with the next commit, once."""
+        self.emit(Signal(run_id=run_id, name=name, payload=payload))
+
+    def cancel(self, run_id: str, reason: str = "cancelled") -> None:
+        """Have another run end where it is, with the next commit."""
+        self.emit(Cancel(run_id=run_id, reason=reason))
 
     async def sleep(self, delay_s: float) -> None:
         """Wait, over restarts too."""
-        now_ms = self._services.clock.now_ms()
-        due_ms = self._recorded_once("sleep", now_ms + int(delay_s * 1000))
-        # A clock that was set back must not make it longer than asked.
-        await self._services.clock.sleep(min(delay_s, max(0.0, (due_ms - now_ms) / 1000)))
+        await waiting.slept(self._operations, delay_s)
 
     async def wait_for(self, name: str, to: Any = Any, *, timeout_s: float | None = None) -> Any:
         """Wait for a signal, and return its payload as type `to`; `TimedOut` when none came in time.
 
-        Signals of one name are taken in the order in which they came, also those that came before they were waited for.
+        Signals of one name are taken in the order in which they came, also those that came before they were waited for. A
+        wait that was given up takes none.
         """
-        run = self._run
-        step = run.journal.next_step(f"signal:{name}")
-        if timeout_s is not None:
-            await self._await_until(step, timeout_s)
-        elif run.journal.find(step) is None:
-            await run.arrival(step)
-        found = run.journal.find(step)
-        assert found is not None
-        came: dict[str, Any] = decode_value(found, dict[str, Any])
-        if "timed_out_s" in came:
-            raise TimedOut(f"waiting for the signal {name!r}", came["timed_out_s"])
-        return came["payload"] if to is Any else shaped(came["payload"], to)
+        return await waiting.signalled(self._operations, name, to, timeout_s)
 
-    async def gather(self, *branches: Awaitable[T]) -> list[T]:
+    async def gather(self, *branches_: Awaitable[T]) -> list[T]:
         """Go on with all branches side by side, and return what they return, in their order. The first error ends all."""
-        return await _side_by_side(self._run.journal.next_step(f"{scope.get()}gather"), branches)
+        return await branches.gathered(self._operations, branches_)
 
     async def map(self, call: Callable[[Any], Awaitable[T]], items: Sequence[Any], *, limit: int = 100) -> list[T]:
         """Call for each item, at most `limit` at once, and return the results in the order of the items."""
-        if len(items) > BRANCHES_MAX:
-            raise LimitReached("the number of branches", len(items), BRANCHES_MAX)
-        name = self._run.journal.next_step(f"{scope.get()}map")
-        places = asyncio.Semaphore(limit)
+        return await branches.mapped(self._operations, call, items, limit)
 
-        async def one(item: Any) -> T:
-            async with places:
-                return await call(item)
+    async def first(self, *branches_: Awaitable[T]) -> tuple[int, T]:
+        """Go on with all branches until one ends: return its number and what it returned.
 
-        return await _side_by_side(name, [one(item) for item in items])
+        The others are cancelled, with the agents and workflows that they were waiting for.
+        """
+        return await branches.first_of(self._operations, branches_)
 
-    async def first(self, *branches: Awaitable[T]) -> tuple[int, T]:
-        """Go on with all branches until one ends: return its number and what it returned. The others are cancelled."""
-        journal = self._run.journal
-        name = journal.next_step(f"{scope.get()}first")
-        tasks = [asyncio.ensure_future(_branch(f"{name}[{n}]/", each)) for n, each in enumerate(branches)]
-        try:
-            found = journal.find(name)
-            if found is not None:
-                winner: int = decode_value(found, int)
-                await asyncio.wait([tasks[winner]])
-            else:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                winner = next(number for number, task in enumerate(tasks) if task.done())
-                self._steps.record(name, winner)
-            return winner, tasks[winner].result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    async def shielded(self, work: Awaitable[T]) -> T:
+        """Do `work` to its end, even if the run is made to end meanwhile: for what belongs together, or undoes something."""
+        return await branches.shielded(self._operations, work)
+
+    def expose(self, name: str, value: Any) -> None:
+        """Let others see a value, or what a function without parameters returns: `live.query(run_id, name)`."""
+        self._run.exposed[name] = value
 
     def version(self, change: str, newest: int) -> int:
         """Return which version of a part of the workflow this run follows: `newest` for runs that come here first now."""
-        return self._recorded_once(f"version:{change}", newest)
+        return waiting.recorded_once(self._operations, f"version:{change}", newest)
 
     def now_ms(self) -> int:
         """Return the time, the same each time the run is resumed."""
-        return self._recorded_once("now", self._services.clock.now_ms())
+        return waiting.recorded_once(self._operations, "now", self._services.clock.now_ms())
 
     def model(self, name: str = "default") -> BoundModel:
         """Return a model of the app, whose answers are steps of this run."""
@@ -183,30 +189,20 @@ class WorkflowContext:
             self._teller = teller_of(self._run, self._partition)
             return self._teller
 
-    def _recorded_once(self, name: str, value: int) -> int:
-        step = self._run.journal.next_step(scope.get() + name)
-        found = self._run.journal.find(step)
-        if found is not None:
-            return decode_value(found, int)
-        self._steps.record(step, value)
-        return value
-
-    async def _await_until(self, step: str, timeout_s: float) -> None:
-        """Wait for the signal until its time is up, which is then recorded in its place."""
-        run, clock = self._run, self._services.clock
-        now_ms = clock.now_ms()
-        known = run.journal.find(f"{step}/until")
-        due_ms = now_ms + int(timeout_s * 1000) if known is None else decode_value(known, int)
-        if known is None:
-            self._steps.record(f"{step}/until", due_ms)
-        if run.journal.find(step) is not None:
-            return
-        try:
-            async with asyncio.timeout(min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))):
-                await run.arrival(step)
-        except TimeoutError:
-            if run.journal.find(step) is None:
-                self._steps.record(step, {"timed_out_s": timeout_s})
+    async def _execute(
+        self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
+    ) -> Any:
+        operations = self._operations
+        step, is_known = operations.upcoming(name)
+        if is_known:
+            try:
+                return await operations.steps.execute(name, call, args, options, effects=effects)
+            except Invalid as error:
+                operations.misfit(step, error)
+        if operations.may_begin(step):
+            work = operations.steps.execute(name, call, args, options, effects=effects)
+            return await operations.under_way(step, work)
+        return await operations.rest(operations.ask(name))
 
 
 def teller_of(run: WorkflowRun, partition: int) -> Teller:
@@ -215,22 +211,30 @@ def teller_of(run: WorkflowRun, partition: int) -> Teller:
     return Teller(run.run_id, cause.tenant, partition, cause.correlation_id or cause.id, run.journal, run.attempt)
 
 
-async def _branch(name: str, work: Awaitable[T]) -> T:
-    scope.set(name)  # of this task only
-    return await work
+class Started:
+    """A run that was begun beside this one."""
+
+    __slots__ = ("_operations", "_step", "_taker", "run_id")
+
+    def __init__(self, operations: Operations, step: str, taker: Agent, run_id: str) -> None:
+        self._operations = operations
+        self._step = f"{step}/result"
+        self._taker = taker
+        self.run_id = run_id
+
+    async def result(self) -> Any:
+        """Wait for its end, and return what it returns; `RunFailed` when it failed or was cancelled."""
+        operations = self._operations
+        step = operations.ask(f"result:{self._taker.name}")
+        if await operations.found(step) is None:
+            if operations.journal.find(self._step) is None:
+                await operations.under_way(step, operations.run.arrival(self._step))
+            operations.record(step, True)  # from now on it has come, wherever the run is resumed
+        return _returned(operations, self._step, self._taker)
 
 
-async def _side_by_side(name: str, branches: Iterable[Awaitable[T]]) -> list[T]:
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_branch(f"{name}[{number}]/", each)) for number, each in enumerate(branches)]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-def _returned(run: WorkflowRun, step: str, agent: Agent) -> Any:
-    found = run.journal.find(step)
+def _returned(operations: Operations, step: str, agent: Agent) -> Any:
+    found = operations.journal.find(step)
     assert found is not None
     outcome: dict[str, Any] = decode_value(found, dict[str, Any])
     if "failed" in outcome:
@@ -239,10 +243,13 @@ def _returned(run: WorkflowRun, step: str, agent: Agent) -> Any:
     if not body:
         return None
     returns = agent.returns
-    if isinstance(returns, type) and issubclass(returns, Event):
-        return shaped(msgspec.json.decode(body), returns)  # its version is not told
-    plain = msgspec.json.decode(body)
-    return plain if agent.emits or returns is Any else shaped(plain, returns)
+    try:
+        if isinstance(returns, type) and issubclass(returns, Event):
+            return shaped(msgspec.json.decode(body), returns)  # its version is not told
+        plain = msgspec.json.decode(body)
+        return plain if agent.emits or returns is Any else shaped(plain, returns)
+    except Invalid as error:
+        operations.misfit(step, error)
 
 
 Workflow = Callable[[Any, WorkflowContext], Coroutine[Any, Any, Any]]

@@ -1,63 +1,134 @@
-"""One workflow run in memory: its journal, and what it waits for."""
+"""One workflow run in memory: its journal, what it waits for, and how it is made to end.
+
+- A run that is cancelled gets `CancelledError` where it waits, once. Which operations that cut off is recorded, so that a run
+  that is resumed while it cleans up is cut off at the same place, and its clean-up finds its own records again.
+- A run whose code does not fit its journal halts: nothing of it is written any more, and what comes for it is kept.
+"""
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from msgspec import Struct
 
 from penstock.core.agents.declaration import Agent
-from penstock.core.agents.journal import Journal
+from penstock.core.agents.journal import decode_value
+from penstock.core.agents.run_journal import CANCEL, CUT, RunJournal
+from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import Envelope
-from penstock.core.events.event import Event
+
+SHIELDED = "shielded#"
+
+
+class Ending(Struct):
+    """Why a run is made to end, how it then ended, and which of its operations that cut off."""
+
+    reason: str
+    cut: list[str]
+    status: Status = "cancelled"
 
 
 class WorkflowRun:
     """A run that has begun and not ended. Its journal here is the one that counts; the store follows it."""
 
-    __slots__ = ("_awaited", "agent", "attempt", "cancelled", "cause", "journal", "run_id", "task")
+    __slots__ = (
+        "_awaited",
+        "_reached",
+        "_waiters",
+        "agent",
+        "attempt",
+        "bound",
+        "cause",
+        "closed",
+        "delivered",
+        "ending",
+        "exposed",
+        "halted",
+        "journal",
+        "open",
+        "parked",
+        "refused",
+        "rehearsed",
+        "run_id",
+        "task",
+        "under_way",
+        "warned",
+    )
 
-    def __init__(self, run_id: str, agent: Agent, cause: Envelope, journal: Journal) -> None:
+    def __init__(self, run_id: str, agent: Agent, cause: Envelope, journal: RunJournal) -> None:
         self.run_id = run_id
         self.agent = agent
         self.cause = cause
         self.journal = journal
         self.attempt = 1
-        self.cancelled = ""  # why it was cancelled
         self.task: asyncio.Task[None] | None = None
-        self._awaited: dict[str, asyncio.Future[None]] = {}
+        found = journal.find(CANCEL)
+        self.ending: Ending | None = None if found is None else decode_value(found, Ending)
+        self.delivered = False  # whether the code has been told that the run ends
+        self.closed = False  # no operation begins any more
+        self.bound: asyncio.Task[None] | None = None  # ends it when its time is up
+        self.parked = False  # it has no place among the living yet
+        self.halted = ""  # why the code does not fit the journal
+        self.rehearsed = False  # nothing is done: the run is only led as far as its journal goes
+        self.warned = False
+        self.refused = 0  # operations that were asked for after the end
+        self.under_way: dict[str, None] = {}  # operations that have begun and not ended
+        self.open: dict[str, str] = journal.open_calls() if len(journal) else {}
+        self._waiters: dict[str, dict[str, asyncio.Future[str]]] = {}
+        self.exposed: dict[str, Callable[[], Any] | Any] = {}
+        self._awaited: dict[str, list[asyncio.Future[None]]] = {}
+        self._reached: set[str] = set()
 
     async def arrival(self, step: str) -> None:
-        """Wait until a step that others record is in the journal."""
+        """Wait until a record that others make is in the journal."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._awaited[step] = future
+        waiting = self._awaited.setdefault(step, [])
+        waiting.append(future)
         try:
             await future
         finally:
-            self._awaited.pop(step, None)
+            waiting.remove(future)
+            if not waiting:
+                self._awaited.pop(step, None)
 
     def arrived(self, step: str) -> None:
         """The step was recorded: whoever waits for it goes on."""
-        future = self._awaited.get(step)
-        if future is not None and not future.done():
-            future.set_result(None)
+        for future in self._awaited.get(step, ()):
+            if not future.done():
+                future.set_result(None)
 
-    def next_signal(self, name: str) -> str:
-        """Return the step under which the next signal of this name is recorded."""
-        number = 0
-        while self.journal.find(f"signal:{name}#{number}") is not None:
-            number += 1
-        return f"signal:{name}#{number}"
+    def waiters(self, signal: str) -> "dict[str, asyncio.Future[str]]":
+        """Return the operations that wait for a signal, in their order."""
+        return self._waiters.setdefault(signal, {})
 
+    def is_cut(self, step: str) -> bool:
+        """Whether an operation was cut off in an earlier life, by the end of the run or by who waited for it."""
+        return (self.ending is not None and step in self.ending.cut) or self.journal.find(f"{step}{CUT}") is not None
 
-class Calls(Protocol):
-    """How a run reaches others."""
+    async def stay_cut(self, step: str) -> NoReturn:
+        """Wait to be cut off, as this operation was before."""
+        ending = self.ending
+        if ending is not None and not self.delivered and step in ending.cut:
+            self._reached.add(step)
+            if self._reached.issuperset(ending.cut):
+                self.deliver()
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError(step)
 
-    def taker(self, agent: str, event: Event) -> Agent:
-        """Return the agent of that name; `Missing` or `Refused` when it cannot be called with this event."""
-        ...
+    def deliver(self) -> None:
+        """Tell the code that the run ends."""
+        if not self.delivered and self.task is not None:
+            self.delivered = True
+            self.task.cancel()
 
-    def send(self, run: WorkflowRun, step: str, agent: str, event: Event) -> None:
-        """Emit an event whose handling by `agent` answers step `step` of the run, and record that it was sent."""
-        ...
+    def close(self) -> None:
+        """Let no operation begin any more, and end what is under way."""
+        self.closed = True
+        if self.task is not None:
+            self.task.cancel()
 
-    def emit(self, run: WorkflowRun, step: str, event: Event, key: str | None) -> None:
-        """Emit an event, and record the step."""
-        ...
+    def halt(self, reason: str) -> None:
+        """Stop: the code does not fit the journal."""
+        if not self.halted:
+            self.halted = reason
+            self.close()

@@ -2,43 +2,47 @@
 
 - The delivery that begins a run is done with as soon as the run is recorded as running; from then on the run is found by its
   record, not by the progress of its agent.
-- Everything that reaches a run (the answer of a call, a signal) is recorded in its journal by the same commit that is done
-  with the cause, and only then does the run go on: nothing reaches it twice.
+- A run that ends tells those that it had called, by events of the same commit.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Collection
-from hashlib import blake2b
-from typing import Any
 
 from penstock.core.agents.again import unwrapped
 from penstock.core.agents.declaration import Agent
-from penstock.core.agents.journal import Journal, encode_value
+from penstock.core.agents.journal import decode_value
+from penstock.core.agents.run_journal import CANCEL, RunJournal
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
-from penstock.core.events.envelope import Envelope, Recorded
+from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.events.event import Event
-from penstock.errors import Missing, Refused
+from penstock.errors import Finding, Invalid, Missing
 from penstock.ports.state import RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
+from penstock.runtime.arrivals import Arrivals, takes
 from penstock.runtime.decoding import decoded_by, decoders_of
+from penstock.runtime.operations import owner
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.passing_on import PassingOn
+from penstock.runtime.run_calls import RunCalls
 from penstock.runtime.services import Services
-from penstock.runtime.steps import WorkflowSteps
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 from penstock.runtime.workflow_context import WorkflowContext, teller_of
-from penstock.runtime.workflow_run import WorkflowRun
+from penstock.runtime.workflow_run import SHIELDED, Ending, WorkflowRun
 from penstock.runtime.write_points import WritePoint
 
 _log = logging.getLogger("penstock")
-LIVE_MAX = 20_000
+LIVING_MAX = 20_000
 OPEN_MAX = 1_000_000
-UNDER_WAY: tuple[Status, ...] = ("running", "asking")
+UNDER_WAY: tuple[Status, ...] = ("running", "asking", "halted")
+CLEANUP_S = 30.0  # what a run that is made to end may still do
+CLOSED_WITHIN_S = 1.0  # and how long its code then has to end
+DELIVERED_WITHIN_S = 1.0  # how long a resumed run that was being cancelled has to come to where that was
+VERSION = "version"  # the record of the version that a run began with, unless it is 1
 
 
 class Workflows:
@@ -50,49 +54,76 @@ class Workflows:
         self._store = store
         self._appender = appender
         self._tasks = tasks
-        self._runs: dict[str, WorkflowRun] = {}
-        self._called: dict[str, dict[str, None]] = {}  # run -> the workflow runs that it waits for, in their order
+        self.calling = RunCalls(topology, services, appender, tasks)
+        self.arrivals = Arrivals(topology, services, store, PassingOn(services, store, appender))
+        self.arrivals.on_ending = self._made_to_end
         self._places: dict[str, Recorded] = {}  # the event of each run, for its dead letter
         self._parked: deque[WorkflowRun] = deque()  # begun, and waiting for a place among the living
         self._living = 0
-        self.passing_on = PassingOn(services, store, appender)
-        self.on_appended = _nowhere
+        self.living_max = LIVING_MAX
 
     async def resume(self, partitions: Collection[int]) -> None:
-        """Go on with the runs of these partitions that the store knows as running."""
-        for agent in self._topology.agents.values():
-            if agent.options.workflow:
-                for status in UNDER_WAY:
-                    for change in await self._store.runs(RunFilter(agent=agent.name, status=status, limit=OPEN_MAX)):
-                        if change.run_id not in self._runs:  # one that goes on already may have begun to ask meanwhile
-                            await self._resume(agent, change.run_id, partitions)
+        """Go on with the runs of these partitions that are under way; `Invalid` when the app has their code no more."""
+        found: list[RunChange] = []
+        for status in UNDER_WAY:
+            found += await self._store.runs(RunFilter(status=status, limit=OPEN_MAX))
+        agents = self._topology.agents
+        homeless: list[str] = []
+        resumed: list[tuple[WorkflowRun, Recorded, Status]] = []
+        for change in reversed(found):
+            if change.run_id in self.arrivals.runs:
+                continue  # it goes on already, and may have begun to ask meanwhile
+            if change.agent not in agents or agents[change.agent].options.workflow:
+                recorded = await self._store.event(event_of(change.run_id)[0])
+                if recorded is None or recorded.position.partition in partitions:
+                    run = await self._loaded(change, recorded)
+                    if run is None or recorded is None:
+                        homeless.append(change.run_id)
+                    else:
+                        resumed.append((run, recorded, change.status))
+        if homeless:
+            hint = "keep the old code: @app.workflow(version=...); `penstock runs check` tells before a deploy"
+            problem = "is under way, and the app has its code no more"
+            raise Invalid("the app's workflows", tuple(Finding(run_id, problem, hint) for run_id in homeless))
+        for run, recorded, status in resumed:
+            if status == "halted":
+                self._services.committer.add().runs.append(self._change(run, "running"))
+            self._start(run, recorded)
 
     def drop(self, partition: int) -> None:
         """Leave the runs of a partition to its next owner, who finds them as they are in the store."""
         for run_id, place in tuple(self._places.items()):
             if place.position.partition == partition:
-                run = self._runs.pop(run_id)
+                run = self.arrivals.runs.pop(run_id)
                 del self._places[run_id]
-                if run in self._parked:
-                    self._parked.remove(run)
-                else:
-                    self._living -= 1
                 if run.task is not None:
-                    run.task.cancel()
+                    self._living -= 1
+                run.close()
 
     def begin(self, agent: Agent, recorded: Recorded, *, known: bool) -> None:
         """Begin a run for an event, together with the commit that is being collected.
 
         `known`: an earlier process may have begun it, and not have come to a commit.
         """
-        run = WorkflowRun(run_id_of(recorded.event.id, agent.name), agent, recorded.event, Journal(recalled=known))
+        run_id = run_id_of(recorded.event.id, agent.name)
+        run = WorkflowRun(
+            run_id, agent, recorded.event, self.arrivals.early.pop(run_id, None) or RunJournal(recalled=known)
+        )
         self._services.committer.add().runs.append(self._change(run, "running"))
+        if agent.options.version != 1:
+            self.arrivals.record(run_id, run.journal, VERSION, agent.options.version)
         self._start(run, recorded)
 
-    async def recalled(self, agent: Agent, recorded: Recorded, stored: StoredRun, journal: Journal) -> WorkflowRun:
-        """Return a run of the store as it goes on here with a journal."""
+    async def recalled(
+        self, agent: Agent, recorded: Recorded, stored: StoredRun, journal: RunJournal
+    ) -> WorkflowRun | None:
+        """Return a run of the store as it goes on here with a journal; None when the app has its code no more."""
         run_id = run_id_of(recorded.event.id, agent.name)
-        run = WorkflowRun(run_id, agent, unwrapped(recorded).event, journal)
+        cause, version = unwrapped(recorded).event, journal.find(VERSION)
+        pinned = agent.of_version(1 if version is None else decode_value(version, int))
+        if pinned is None or not takes(pinned, cause.type):
+            return None
+        run = WorkflowRun(run_id, pinned, cause, journal)
         if stored.streamed:
             await self._services.streams.recall(teller_of(run, recorded.position.partition))
         return run
@@ -102,132 +133,165 @@ class Workflows:
         self._start(run, recorded)
 
     def is_under_way(self, run_id: str) -> bool:
-        return run_id in self._runs
+        return run_id in self.arrivals.runs
 
     def waits_for_people(self, run_id: str, *, asking: bool) -> None:
         """A run waits for a person, or for nobody any more."""
-        run = self._runs.get(run_id)
-        if run is not None and not self._tasks.ending:
+        run = self.arrivals.runs.get(run_id)
+        if run is not None and not self.calling.stopping:
             self._services.committer.add().runs.append(self._change(run, "asking" if asking else "running"))
 
-    def signal(self, run_id: str, name: str, payload: Any) -> None:
-        """Record a signal in the run's journal, together with the commit that is done with it."""
-        run = self._require(run_id)
-        self._arrives(run, run.next_signal(name), {"payload": payload})
-
-    def cancel(self, run_id: str, reason: str) -> None:
-        """End a run where it is, and the workflows that it waits for."""
-        run = self._require(run_id)
-        run.cancelled = reason or "cancelled"
-        if run.task is not None:
-            run.task.cancel()
-
-    def answer(self, agent: str, cause: Envelope, run_id: str, body: bytes, failed: str = "") -> None:
-        """Tell the run that waits for this handling how it ended, if one does, together with the commit of that end."""
-        wanted, _, step = cause.reply_step.partition(" ")
-        run = self._runs.get(cause.reply_run)
-        if wanted != agent:
+    def _made_to_end(self, run_id: str, journal: RunJournal, ending: Ending) -> None:
+        """Record that a run is to end, and what that cuts off; those that it waits for are told by the same commit."""
+        run = self.arrivals.runs.get(run_id)
+        if run is not None:
+            ending.cut = [step for step in run.under_way if SHIELDED not in step.rpartition("/")[0]]
+        self.arrivals.record(run_id, journal, CANCEL, ending)
+        if run is None:
             return
-        if run is not None and run.journal.find(step) is None:
-            self._arrives(run, step, {"failed": failed, "run_id": run_id} if failed else {"result": body})
-        elif run is None:
-            self.passing_on.answer(cause, step, run_id, self.on_appended)
-
-    async def answered(self, run_id: str, step: str, by: str) -> None:
-        """Tell a run how another one ended that it waits for, if it still does."""
-        stored = await self._store.run(by)
-        run = self._runs.get(run_id)
-        if run is None or stored is None or run.journal.find(step) is not None:
-            return
-        change = stored.change
-        has_failed = change.status != "succeeded"
-        self._arrives(run, step, {"failed": change.reason, "run_id": by} if has_failed else {"result": change.result})
-
-    # Calls
-
-    def taker(self, agent: str, event: Event) -> Agent:
-        found = self._topology.agents.get(agent)
-        if found is None:
-            raise Missing(f"the agent {agent!r}", f"this app has {', '.join(self._topology.agents)}")
-        if type(event) not in found.accepts or found.options.batch:
-            raise Refused(f"{agent!r} does not take {event.type_} one by one", "emit the event instead")
-        return found
-
-    def send(self, run: WorkflowRun, step: str, agent: str, event: Event) -> None:
-        self._appender.check(event, None, run.cause)
-        recorded = self._appender.called(
-            event,
-            run=run.run_id,
-            cause=run.cause,
-            number=_number_of(step),
-            now_ms=self._services.clock.now_ms(),
-            reply_step=f"{agent} {step}",
-        )
-        self._append(run, f"{step}/sent", recorded)
-
-    def emit(self, run: WorkflowRun, step: str, event: Event, key: str | None) -> None:
-        self._appender.check(event, key, run.cause)
-        recorded = self._appender.emitted(
-            event, key, run=run.run_id, cause=run.cause, number=_number_of(step), now_ms=self._services.clock.now_ms()
-        )
-        self._append(run, step, recorded)
-
-    def _append(self, run: WorkflowRun, step: str, recorded: Recorded) -> None:
-        """Append an event together with the record that it was."""
-        self._services.committer.add().events.append(recorded)
-        run.journal.record(step, encode_value(True, step), recorded.event.time_ms)
-        self._services.committer.recorded(run.run_id, run.journal)
-        self.on_appended(recorded)
+        run.ending = ending
+        for step in ending.cut:
+            if step in run.open and not step.endswith("/result"):
+                self.calling.abandon(run, step)
+        if run.halted or not journal.has_begun:
+            self._ends(run, ending.status, reason=ending.reason)
+        elif run.parked:
+            self._lives(run)
+        else:
+            run.deliver()
+            self._tasks.start(self._bound_cleanup(run))
 
     # one run
 
-    async def _resume(self, agent: Agent, run_id: str, partitions: Collection[int]) -> None:
-        event_id = run_id.rpartition(":")[0]
-        recorded = await self._store.event(event_id)
-        if recorded is not None and recorded.position.partition not in partitions:
-            return
-        stored = await self._store.run(run_id)
+    async def _loaded(self, change: RunChange, recorded: Recorded | None) -> WorkflowRun | None:
+        """Return a run as the store has it; None when the app has no code for it."""
+        stored = await self._store.run(change.run_id)
         if stored is None or recorded is None:
-            raise Missing(f"the event of run {run_id}", "the store is damaged: restore a backup")
-        journal = Journal(stored.records, stored.chunks, recalled=True)
-        run = await self.recalled(agent, recorded, stored, journal)
-        self._start(run, recorded)
+            raise Missing(f"the event of run {change.run_id}", "the store is damaged: restore a backup")
+        agent = self._topology.agents.get(change.agent)
+        journal = RunJournal(stored.records, stored.chunks, recalled=True)
+        return None if agent is None else await self.recalled(agent, recorded, stored, journal)
 
     def _start(self, run: WorkflowRun, recorded: Recorded) -> None:
-        self._runs[run.run_id] = run
+        self.arrivals.runs[run.run_id] = run
         self._places[run.run_id] = recorded
-        if run.cause.reply_run:
-            self._called.setdefault(run.cause.reply_run, {})[run.run_id] = None
-        if self._living < LIVE_MAX:
-            self._living += 1
-            self._tasks.start(self._live(run))
+        if run.ending is not None and not run.journal.has_begun:
+            self._ends(run, run.ending.status, reason=run.ending.reason)  # nothing of its code has run
+            return
+        if run.agent.options.lifetime_s is not None and run.ending is None:
+            self._tasks.start(self._bound_life(run, run.agent.options.lifetime_s))
+        if self._living < self.living_max or run.ending is not None:
+            self._lives(run)
         else:
+            run.parked = True
             self._parked.append(run)
+
+    def _lives(self, run: WorkflowRun) -> None:
+        run.parked = False
+        self._living += 1
+        self._tasks.start(self._live(run))
 
     async def _live(self, run: WorkflowRun) -> None:
         run.task = asyncio.current_task()
-        context = WorkflowContext(run, self, self._services, self._places[run.run_id].position.partition)
+        owner.set(run.task)
+        if run.ending is not None:
+            self._tasks.start(self._bound_cleanup(run, DELIVERED_WITHIN_S))
         try:
-            event = decoded_by(decoders_of(run.agent), run.agent, run.cause)
-            result = await run.agent.handler(event, context)
-            require_annotated(run.agent, result)
-            body, emitted = body_of(result), events_of(result)
-            for each in emitted:
-                self._appender.check(each, None, run.cause)
+            await self._led(run)
         except asyncio.CancelledError as error:
-            if not run.cancelled:
+            if self.arrivals.runs.get(run.run_id) is not run:
+                return  # it took too long to clean up, and was ended without its code
+            if (
+                run.task is None
+                or (run.task.cancelling() and not (run.halted or run.delivered))
+                or self.calling.stopping
+            ):
                 raise  # the engine ends: the run goes on at the next start
-            assert run.task is not None
-            run.task.uncancel()
-            self._ends(run, "cancelled", reason=run.cancelled or str(error))
+            if run.halted:
+                self._halts(run)
+            elif run.ending is not None:
+                self._ends(run, run.ending.status, reason=run.ending.reason)
+            else:
+                self._ends(run, "failed", reason=reason_of(error))
         except Exception as error:  # noqa: BLE001 - a workflow is the user's code: it may raise anything
-            reason = reason_of(error)
-            _log.warning("workflow run %s failed: %s", run.run_id, reason)
-            self._ends(run, "failed", reason=reason)
-        else:
-            self._ends(run, "succeeded", body=body, emitted=emitted)
+            self._fails(run, error)
+
+    async def _led(self, run: WorkflowRun) -> None:
+        """Call the workflow's code, and end the run with what it returns."""
+        event = decoded_by(decoders_of(run.agent), run.agent, run.cause)
+        partition = self._places[run.run_id].position.partition
+        context = WorkflowContext(run, self.calling, self._services, partition)
+        try:
+            result = await run.agent.handler(event, context)
         finally:
             context.over = True
+        if self._is_over(run) or self._differs(run):
+            return
+        require_annotated(run.agent, result)
+        body, emitted = body_of(result), events_of(result)
+        if run.ending is not None:
+            self._ends(run, run.ending.status, reason=run.ending.reason, body=body)
+            return
+        for each in emitted:
+            self._appender.check(each, None, run.cause)
+        self._ends(run, "succeeded", body=body, emitted=emitted)
+
+    def _fails(self, run: WorkflowRun, error: Exception) -> None:
+        if self._is_over(run) or self._differs(run):
+            return
+        reason = reason_of(error)
+        if run.ending is not None:
+            reason = f"{run.ending.reason}; its clean-up failed: {reason}"
+            self._ends(run, run.ending.status, reason=reason)
+            return
+        _log.warning("workflow run %s failed: %s", run.run_id, reason)
+        self._ends(run, "failed", reason=reason)
+
+    def _is_over(self, run: WorkflowRun) -> bool:
+        """Whether it does not matter any more what the code comes to."""
+        return self.calling.stopping or self.arrivals.runs.get(run.run_id) is not run
+
+    def _differs(self, run: WorkflowRun) -> bool:
+        """Whether the code ended without asking for all that the journal has; then the run halts."""
+        left = [] if run.ending is not None or run.halted else run.journal.unasked()
+        if left:
+            run.halted = f"the code ends without asking for {left[0]!r}, which the journal has"
+        if run.halted:
+            self._halts(run)
+        return bool(run.halted)
+
+    def _halts(self, run: WorkflowRun) -> None:
+        """Leave the run as it is recorded, for code that fits it."""
+        _log.error("workflow run %s halts: %s", run.run_id, run.halted)
+        run.task = None
+        self._make_room()
+        change = self._change(run, "halted")
+        change.reason = run.halted
+        releases, run_id, reason = self._services.releases, run.run_id, run.halted
+        self._services.committer.add(lambda: releases.halted(run_id, reason)).runs.append(change)
+
+    async def _bound_cleanup(self, run: WorkflowRun, within_s: float = 0.0) -> None:
+        """Give the code of a run that is made to end some time to come to that, and to clean up."""
+        clock = self._services.clock
+        if within_s:
+            await clock.sleep(within_s)
+            run.deliver()
+        await clock.sleep(CLEANUP_S)
+        if self.arrivals.runs.get(run.run_id) is run:
+            run.close()
+            await clock.sleep(CLOSED_WITHIN_S)
+        if self.arrivals.runs.get(run.run_id) is run and run.ending is not None:
+            self._ends(run, run.ending.status, reason=f"{run.ending.reason}; its clean-up took too long")
+
+    async def _bound_life(self, run: WorkflowRun, lifetime_s: float) -> None:
+        clock = self._services.clock
+        run.bound = asyncio.current_task()
+        left_s = (run.cause.time_ms - clock.now_ms()) / 1000 + lifetime_s
+        await clock.sleep(max(0.0, min(left_s, lifetime_s)))
+        if self.arrivals.runs.get(run.run_id) is run and run.ending is None:
+            run.bound = None
+            ending = Ending(f"TimeoutError: no result within timeout_s={lifetime_s:g}", [], "failed")
+            self._made_to_end(run.run_id, run.journal, ending)
 
     def _ends(
         self,
@@ -239,12 +303,13 @@ class Workflows:
         emitted: list[Event] | None = None,
     ) -> None:
         services, cause = self._services, run.cause
-        del self._runs[run.run_id]
-        self._living -= 1
-        if self._parked:
-            self._living += 1
-            self._tasks.start(self._live(self._parked.popleft()))
+        del self.arrivals.runs[run.run_id]
         place = self._places.pop(run.run_id)
+        if run.task is not None:
+            self._make_room()
+        run.closed = True  # what it left behind does nothing more
+        if run.bound is not None:
+            run.bound.cancel()
         now_ms = services.clock.now_ms()
         told: list[Recorded] = [
             self._appender.emitted(each, None, run=run.run_id, cause=cause, number=number, now_ms=now_ms)
@@ -264,42 +329,21 @@ class Workflows:
         writes.runs.append(change)
         if status == "failed":
             writes.dead.append(DeadLetter(run.run_id, run.agent.name, place, reason, run.attempt, now_ms))
-        self.answer(run.agent.name, cause, run.run_id, body, reason)
+        self.arrivals.answer(run.agent.name, cause, run.run_id, body, reason)
         for recorded in told:
-            self.on_appended(recorded)
+            self.calling.on_appended(recorded)
+        for step in [step for step, on_end in run.open.items() if on_end == "cancel"]:
+            self.calling.abandon(run, step)
         services.reached(WritePoint.AFTER_HANDLING)
-        self._cancel_children(run)
 
-    def _cancel_children(self, run: WorkflowRun) -> None:
-        """Nobody waits for the workflows any more that this run had called."""
-        if (siblings := self._called.get(run.cause.reply_run)) is not None:
-            siblings.pop(run.run_id, None)
-            if not siblings:
-                del self._called[run.cause.reply_run]
-        for child in self._called.pop(run.run_id, {}):
-            self.cancel(child, f"{run.run_id}, which called it, has ended")
-
-    def _arrives(self, run: WorkflowRun, step: str, value: dict[str, Any]) -> None:
-        WorkflowSteps(run.run_id, run.journal, run.cause, self._services).record(step, value)
-        run.arrived(step)
-
-    def _require(self, run_id: str) -> WorkflowRun:
-        run = self._runs.get(run_id)
-        if run is None:
-            raise Missing(
-                f"a workflow run {run_id!r} under way", "it has ended, or never began: see `penstock runs show`"
-            )
-        return run
+    def _make_room(self) -> None:
+        """One run less lives: the next one that waits for a place does."""
+        self._living -= 1
+        while self._parked and self._living < self.living_max:
+            run = self._parked.popleft()
+            if run.parked and self.arrivals.runs.get(run.run_id) is run:
+                self._lives(run)
 
     def _change(self, run: WorkflowRun, status: Status) -> RunChange:
         cause, now_ms = run.cause, self._services.clock.now_ms()
         return RunChange(run.run_id, run.agent.name, cause.tenant, cause.key, status, run.attempt, now_ms)
-
-
-def _number_of(step: str) -> int:
-    """Return a number for a step, so that a run that is resumed gives its event the same id again."""
-    return int.from_bytes(blake2b(step.encode(), digest_size=6).digest(), "big")
-
-
-def _nowhere(recorded: Recorded) -> None:
-    """Stand in for an engine that is not running yet."""

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from penstock.core.agents.attempts import OPEN, OpenStep
 from penstock.core.agents.journal import StepRecord, decode_value, encode_value, standing
+from penstock.core.agents.run_journal import CANCEL
 from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
@@ -119,6 +120,7 @@ def records_before(records: Sequence[StepRecord], at: str) -> list[StepRecord]:
     kept: dict[str, StepRecord] = {}
     for record in standing_ones:
         if record.step == at:
+            kept.pop(CANCEL, None)
             return [each for each in kept.values() if not _begun(each.step) or _begun(each.step) in kept]
         kept[record.step] = record
     steps = ", ".join(record.step for record in standing_ones) or "none"
@@ -142,7 +144,11 @@ def renewed(records: Sequence[StepRecord], at_ms: int) -> list[StepRecord]:
 def _begun(step: str) -> str:
     """Return the step that this one only begins, or nothing."""
     begun, _, what = step.rpartition("/")
-    return begun if what in ("sent", "until") else step.removesuffix(OPEN) if step.endswith(OPEN) else ""
+    if step.endswith(OPEN):
+        return step.removesuffix(OPEN)
+    if what.startswith("start:"):  # the run that it began tells the other one of its end
+        return f"{step}/result"
+    return begun if what in ("sent", "until") else ""
 
 
 def culprits(records: Sequence[StepRecord], reason: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ class Signal(Event, topic=TOPIC, key="run_id"):
 
 
 class Cancel(Event, topic=TOPIC, key="run_id"):
-    """A workflow run is to end where it is."""
+    """A run is to end where it is."""
 
     run_id: str
     reason: str = "cancelled"

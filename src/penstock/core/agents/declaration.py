@@ -7,11 +7,11 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from penstock.core.agents.flow import Flow, flow_findings
-from penstock.core.agents.policy import DEFAULT_RETRY, Retry
+from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.agents.retention import Retention
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
@@ -35,6 +35,8 @@ class Options:
     workflow: bool = False
     flow: Flow | None = None
     retention: Retention | None = None
+    version: int = 1
+    lifetime_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,20 @@ class Agent:
     options: Options
     wants_context: bool
     returns: Any
+    older: "tuple[Agent, ...]" = ()  # versions of a workflow whose runs go on with their own code
+
+    def of_version(self, version: int) -> "Agent | None":
+        """Return the declaration of a version; None when the app has it no more."""
+        return next((each for each in (self, *self.older) if each.options.version == version), None)
+
+    def beside(self, other: "Agent") -> "Agent | None":
+        """Return two versions of a workflow as one, which begins runs with the newest; None when they cannot be."""
+        known = (self, *self.older)
+        is_new = all(each.options.version != other.options.version for each in known)
+        if not (is_new and self.options.workflow and other.options.workflow):
+            return None
+        newest, *older = sorted((*known, other), key=lambda each: -each.options.version)
+        return replace(newest, older=tuple(replace(each, older=()) for each in older))
 
     def key_field(self, event: type[Event]) -> str | None:
         """The field whose value orders events of this type for this agent; None: no order is asked for."""
@@ -69,6 +85,14 @@ def declared(handler: Handler, name: str, given: Mapping[str, Any]) -> Agent:
     if unknown:
         raise Invalid(f"agent {name!r}", tuple(unknown))
     return agent
+
+
+def declared_workflow(
+    handler: Handler, name: str, *, key: str | None = None, version: int = 1, timeout_s: float | None = None
+) -> Agent:
+    """Read a workflow from a function; `Invalid` with all findings."""
+    options = Options(key=key, retry=NO_RETRY, workflow=True, version=version, lifetime_s=timeout_s)
+    return declare(handler, name, options)
 
 
 def declare(handler: Handler, name: str, options: Options) -> Agent:
@@ -121,6 +145,10 @@ def _option_findings(options: Options) -> list[Finding]:
         findings.append(
             Finding("batch", f"is {options.batch!r}", f"a whole number, 0 (one event at a time) to {BATCH_MAX}")
         )
+    if not (_is_number(options.version, int) and options.version >= 1):
+        findings.append(Finding("version", f"is {options.version!r}", "a whole number, at least 1"))
+    if options.lifetime_s is not None and not (_is_number(options.lifetime_s) and options.lifetime_s > 0):
+        findings.append(Finding("timeout_s", f"is {options.lifetime_s!r}", "a number of seconds, more than 0"))
     if not (options.key is None or _is_text(options.key)):
         findings.append(Finding("key", f"is {options.key!r}", "the name of a field, as text"))
     if isinstance(options.retention, Retention):

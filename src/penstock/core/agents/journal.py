@@ -24,6 +24,7 @@ class StepRecord(Struct, frozen=True, array_like=True):
     step: str
     value: Raw  # MessagePack
     at_ms: int
+    place: int = -1  # in a workflow: how many operations its branch had asked for before; -1: not known
 
 
 _records = msgspec.msgpack.Decoder(list[StepRecord])
@@ -61,11 +62,11 @@ class Journal:
         record = self._known.get(step)
         return None if record is None else record.value
 
-    def record(self, step: str, value: bytes, at_ms: int) -> None:
+    def record(self, step: str, value: bytes, at_ms: int, place: int = -1) -> None:
         """Note what a step returned (MessagePack)."""
         if len(value) > STEP_BYTES_MAX:
             raise LimitReached(f"the result of step {step}, in bytes,", len(value), STEP_BYTES_MAX)
-        entry = StepRecord(step, Raw(value), at_ms)
+        entry = StepRecord(step, Raw(value), at_ms, place)
         self._known[step] = entry
         self.fresh.append(entry)
 

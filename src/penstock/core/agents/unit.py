@@ -14,8 +14,9 @@ from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.timing.timers import TimerWrite
 
-# "asking": a person is to decide about the outcome of a step.
-Status = Literal["queued", "running", "retrying", "asking", "succeeded", "failed", "cancelled"]
+# "asking": a person is to decide about the outcome of a step. "halted": the code of a workflow does not fit what the run has
+# recorded; it goes on once it does.
+Status = Literal["queued", "running", "retrying", "asking", "succeeded", "failed", "cancelled", "halted"]
 
 
 class RunChange(Struct):

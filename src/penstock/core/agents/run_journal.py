@@ -1,0 +1,187 @@
+"""The journal of a workflow run, which also knows what the run asked for, and in which order.
+
+- Each operation is asked for under an id: its name with a number, behind the branch that asks ("map#0[3]/price#1"). Within one
+  branch operations follow each other, so each has a place, which is recorded with it.
+- A run that is resumed asks again from its first line. If a branch asks for something new while a record of an earlier place
+  waits to be asked for, the code is not the one that wrote the journal.
+- What belongs to an operation is recorded under its id and a word: "call:book#0/sent". Such records have no turn of their own.
+- Signals are an inbox: the n-th of a name is "signal:NAME#n", and the wait that takes it records which one it took.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from penstock.core.agents.attempts import OPEN, OpenStep
+from penstock.core.agents.journal import Journal, StepRecord, decode_value, standing
+from penstock.errors import Diverged
+
+RECORDS_MAX = 250_000
+BYTES_MAX = 256 * 1024 * 1024
+WARNING_SHARE = 0.8
+CANCEL = "cancel"  # the record that says that the run is to end, and which operations that cut off
+CUT = "/cut"
+DETAILS = ("/sent", CUT, OPEN)  # what is recorded of an operation before it has ended
+_DETAIL = re.compile(r"^(.*#\d+)(/[a-z]+)$", re.DOTALL)
+_SIGNAL = re.compile(r"^signal:(.*)#(\d+)$", re.DOTALL)
+_STARTED = re.compile(r"(?:^|/)start:[^/]*#\d+$")
+_WAIT = re.compile(r"(?:^|/)wait:(.*)#\d+$", re.DOTALL)
+
+
+class RunJournal(Journal):
+    """The records of one workflow run."""
+
+    __slots__ = ("_arrived", "_asked", "_inbox", "_owed", "_places", "_unasked", "ordered", "size_bytes")
+
+    def __init__(self, known: Iterable[StepRecord] = (), stored: int = 0, *, recalled: bool = False) -> None:
+        known = standing(known)
+        super().__init__(known, stored, recalled=recalled)
+        self.ordered = True  # whether what is asked for next comes in the order of its branch
+        self.size_bytes = sum(len(record.value) for record in known)
+        self._asked: dict[str, int] = {}  # branch -> how many operations it asked for
+        self._places: dict[str, int] = {}  # of operations that were asked for and not recorded
+        self._unasked: dict[
+            str, dict[str, int]
+        ] = {}  # branch -> recorded operations that were not asked for, and their places
+        self._owed: dict[str, int] = {}  # branch -> how many of these have a place
+        self._arrived: dict[str, int] = {}  # signal -> how many came
+        self._inbox: dict[str, deque[str]] = {}  # signal -> the steps of those that were not taken
+        self._load(known)
+
+    def _load(self, known: list[StepRecord]) -> None:
+        taken: set[str] = set()
+        for record in known:
+            step = record.step
+            if step == CANCEL:
+                for each in decode_value(record.value, dict[str, Any])["cut"]:
+                    self._expect(each, -1)
+            elif (signal := _SIGNAL.match(step)) is not None:
+                self._arrived[signal[1]] = self._arrived.get(signal[1], 0) + 1
+                self._inbox.setdefault(signal[1], deque()).append(step)
+            elif (detail := _DETAIL.match(step)) is not None:
+                if detail[2] in DETAILS:
+                    self._expect(detail[1], record.place)
+            elif "#" in step:
+                self._expect(step, record.place)
+                if (wait := _WAIT.search(step)) is not None and (took := took_of(record.value)) is not None:
+                    taken.add(f"signal:{wait[1]}#{took}")
+        for name, steps in self._inbox.items():
+            self._inbox[name] = deque(each for each in steps if each not in taken)
+
+    def _expect(self, step: str, place: int) -> None:
+        """Note that the run asked for an operation in an earlier life."""
+        branch = branch_of(step)
+        unasked = self._unasked.setdefault(branch, {})
+        if place >= 0 > unasked.get(step, -1):
+            self._owed[branch] = self._owed.get(branch, 0) + 1
+            self._places[step] = place
+        unasked[step] = max(place, unasked.get(step, -1))
+
+    def check(self, step: str) -> None:
+        """Raise `Diverged` when the turn of another operation has come in this branch."""
+        branch = branch_of(step)
+        if self.ordered and self._owed.get(branch) and step not in self._unasked[branch]:
+            if step.startswith("start:", len(branch)):  # a fork begins anew what the other run had begun
+                return
+            unasked = self._unasked[branch]
+            missed = min((each for each in unasked if unasked[each] >= 0), key=unasked.__getitem__)
+            raise Diverged(f"the code asks for {step!r} where the journal has {missed!r}")
+
+    def next_step(self, name: str) -> str:
+        """Return the id of the operation `name` that is asked for now."""
+        step = self.next_branching(name)
+        unasked = self._unasked.get(branch_of(name))
+        if unasked and unasked.pop(step, -1) >= 0:
+            self._owed[branch_of(name)] -= 1
+        return step
+
+    def next_branching(self, name: str) -> str:
+        """Return the id of an operation that leaves no record of its own, since it only holds others."""
+        step = super().next_step(name)
+        if self.ordered:
+            branch = branch_of(name)
+            place = self._asked.get(branch, 0)
+            self._asked[branch] = place + 1
+            self._places[step] = place
+        return step
+
+    def forgive(self, prefix: str) -> None:
+        """Branches whose scope begins so were given up: what they did not ask for any more is no difference."""
+        for branch in [each for each in self._unasked if each.startswith(prefix)]:
+            del self._unasked[branch]
+            self._owed.pop(branch, None)
+
+    def unasked(self) -> list[str]:
+        """Return the operations that an earlier life had recorded, and that nobody asked for so far."""
+        return [step for steps in self._unasked.values() for step in steps]
+
+    def record(self, step: str, value: bytes, at_ms: int, place: int = -1) -> None:
+        """Note what an operation came to, or a part of it, with the operation's place."""
+        if place < 0:
+            detail = step.endswith(DETAILS)
+            place = self._places.get(step.rpartition("/")[0], -1) if detail else self._places.pop(step, -1)
+        super().record(step, value, at_ms, place)
+        self.size_bytes += len(value)
+
+    def settled(self, step: str) -> bool:
+        """Whether the journal says how an operation ended: what it returned, or that it failed for good."""
+        if self.find(step) is not None:
+            return True
+        opened = self.find(f"{step}{OPEN}")
+        return opened is not None and decode_value(opened, OpenStep).failed
+
+    def owes(self, step: str) -> bool:
+        """Whether the branch of this operation has recorded others that come after it."""
+        return bool(self._owed.get(branch_of(step)))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the run has asked for anything yet, in this life or an earlier one."""
+        return bool(self._asked or self._unasked)
+
+    @property
+    def share(self) -> float:
+        """How much of what a journal may hold it holds."""
+        return max(len(self) / RECORDS_MAX, self.size_bytes / BYTES_MAX)
+
+    # signals
+
+    def arrived(self, name: str) -> str:
+        """Return the step of a signal that comes now, and put it into the inbox; its record follows."""
+        number = self._arrived.get(name, 0)
+        self._arrived[name] = number + 1
+        step = f"signal:{name}#{number}"
+        self._inbox.setdefault(name, deque()).append(step)
+        return step
+
+    def taken(self, name: str) -> str | None:
+        """Take the oldest signal of a name out of the inbox, and return its step."""
+        waiting = self._inbox.get(name)
+        return waiting.popleft() if waiting else None
+
+    def left_over(self) -> list[tuple[str, str]]:
+        """Return the name and step of each signal that nobody took."""
+        return [(name, step) for name, steps in self._inbox.items() for step in steps]
+
+    def open_calls(self) -> dict[str, str]:
+        """Return the steps that answers are still to come for, and what becomes of who gives them when the run ends."""
+        found: dict[str, str] = {}
+        for step, record in self._known.items():
+            if step.endswith("/sent"):
+                call = step.removesuffix("/sent")
+                if call not in self._known and f"{call}{CUT}" not in self._known:
+                    found[call] = "cancel"
+            elif _STARTED.search(step) and f"{step}/result" not in self._known:
+                found[f"{step}/result"] = decode_value(record.value, str)
+        return found
+
+
+def branch_of(step: str) -> str:
+    """Return the branch that asks for a step: what comes before its own name."""
+    return step[: step.rfind("/") + 1]
+
+
+def took_of(value: Any) -> int | None:
+    """Return the number of the signal that a wait took; None when its time was up."""
+    return decode_value(value, dict[str, Any]).get("took")

@@ -1,0 +1,144 @@
+"""What comes for workflow runs: signals, cancellations, answers of those that they called.
+
+It is recorded in the journal of the run by the same commit that is done with its cause, and only then the run goes on: nothing
+reaches it twice, and nothing is lost, also when it has not begun yet, waits for a place, or has halted.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from penstock.core.agents.declaration import Agent
+from penstock.core.agents.journal import encode_value
+from penstock.core.agents.run_journal import CANCEL, RunJournal
+from penstock.core.events.envelope import Envelope, Recorded, event_of
+from penstock.errors import LimitReached, Missing
+from penstock.ports.store import Store
+from penstock.runtime.appending import Appended
+from penstock.runtime.decoding import decoders_of
+from penstock.runtime.passing_on import PassingOn
+from penstock.runtime.services import Services
+from penstock.runtime.steps import WorkflowSteps
+from penstock.runtime.topology import Topology
+from penstock.runtime.waiting import took_now
+from penstock.runtime.workflow_run import Ending, WorkflowRun
+
+SIGNALS_SHARE_MAX = 1.1  # of what a journal may hold: beyond, signals are refused
+
+
+class Arrivals:
+    """The doors of the runs under way, and of those that have still to begin."""
+
+    def __init__(self, topology: Topology, services: Services, store: Store, passing_on: PassingOn) -> None:
+        self._topology = topology
+        self._services = services
+        self._store = store
+        self.passing_on = passing_on
+        self.on_appended: Appended = _nowhere
+        self.runs: dict[str, WorkflowRun] = {}  # begun, and not ended
+        self.early: dict[str, RunJournal] = {}  # of runs that something came for before they began
+        self.on_ending: Callable[[str, RunJournal, Ending], None] = _nowhere  # a workflow run is to end
+        self.on_cancelled: Callable[[Agent, Recorded, str], None] = _nowhere  # a handling of an agent is to end
+
+    async def recall(self, run_id: str) -> None:
+        """Learn what came for a run before it begins, when an earlier process may have recorded something."""
+        stored = await self._store.run(run_id)
+        if stored is not None and (stored.records or stored.chunks):
+            self.early.setdefault(run_id, RunJournal(stored.records, stored.chunks, recalled=True))
+
+    async def signal(self, run_id: str, tenant: str, name: str, payload: Any) -> None:
+        """Record a signal in the run's journal, together with the commit that is done with it."""
+        journal = await self._journal_of(run_id, tenant)
+        if journal is None:
+            raise Missing(f"the run {run_id!r} under way", "it has ended: see `penstock runs show`")
+        if journal.share > SIGNALS_SHARE_MAX:
+            raise LimitReached(f"the journal of run {run_id}, in parts of what it may hold,", journal.share, 1)
+        self.record(run_id, journal, journal.arrived(name), {"payload": payload})
+        run = self.runs.get(run_id)
+        if run is not None:
+            took_now(run, name, lambda step, value: self.record(run_id, journal, step, value))
+
+    async def cancel(self, run_id: str, tenant: str, reason: str) -> None:
+        """Have a run end where it is, with those that it waits for. One that has ended stays as it is."""
+        agent = self._topology.agents.get(event_of(run_id)[1])
+        if agent is not None and not agent.options.workflow:
+            recorded = await self._event_of(run_id, tenant)
+            stored = await self._store.run(run_id)
+            if stored is not None and stored.change.status in ("queued", "retrying"):
+                self.on_cancelled(agent, recorded, reason)
+            return
+        journal = await self._journal_of(run_id, tenant)
+        if journal is not None and journal.find(CANCEL) is None:
+            self.on_ending(run_id, journal, Ending(reason or "cancelled", []))
+
+    def answer(self, agent: str, cause: Envelope, run_id: str, body: bytes, failed: str = "") -> None:
+        """Tell the run that waits for this handling how it ended, if one does, together with the commit of that end."""
+        wanted, _, step = cause.reply_step.partition(" ")
+        run = self.runs.get(cause.reply_run)
+        if wanted == agent and run is None:
+            self.passing_on.answer(cause, step, run_id, self.on_appended)
+        elif wanted == agent and run is not None:
+            self._answered(run, step, {"failed": failed, "run_id": run_id} if failed else {"result": body})
+
+    async def answered(self, run_id: str, step: str, by: str) -> None:
+        """Tell a run how another one ended, with another worker, that it waits for, if it still does."""
+        stored = await self._store.run(by)
+        run = self.runs.get(run_id)
+        if run is not None and stored is not None:
+            change = stored.change
+            has_failed = change.status != "succeeded"
+            self._answered(
+                run, step, {"failed": change.reason, "run_id": by} if has_failed else {"result": change.result}
+            )
+
+    def _answered(self, run: WorkflowRun, step: str, value: dict[str, Any]) -> None:
+        if run.open.pop(step, None) is not None and (run.ending is None or step not in run.ending.cut):
+            self.record(run.run_id, run.journal, step, value)
+            run.arrived(step)
+
+    async def _journal_of(self, run_id: str, tenant: str) -> RunJournal | None:
+        """Return where to record what comes for a workflow run; None when it has ended, `Missing` when there is none."""
+        run = self.runs.get(run_id)
+        if run is not None:
+            if run.cause.tenant != tenant:
+                raise _no_run(run_id)
+            return run.journal
+        recorded = await self._event_of(run_id, tenant)
+        stored = await self._store.run(run_id)
+        agent = self._topology.agents.get(event_of(run_id)[1])
+        if agent is None or not agent.options.workflow or stored is None or not takes(agent, recorded.event.type):
+            raise _no_run(run_id)
+        run = self.runs.get(run_id)  # it may have begun meanwhile
+        if run is not None:
+            return run.journal
+        if stored.change.status != "queued":
+            return None
+        return self.early.setdefault(run_id, RunJournal(stored.records, stored.chunks, recalled=True))
+
+    async def _event_of(self, run_id: str, tenant: str) -> Recorded:
+        await self._services.committer.durable()  # an event that was appended before is in the store then
+        recorded = await self._store.event(event_of(run_id)[0])
+        if recorded is None or recorded.event.tenant != tenant:
+            raise _no_run(run_id)
+        return recorded
+
+    def record(self, run_id: str, journal: RunJournal, step: str, value: Any) -> None:
+        """Have the next commit record something in the journal of a run."""
+        run = self.runs.get(run_id)
+        if run is not None:
+            WorkflowSteps(run_id, journal, run.cause, self._services).record(step, value)
+            return
+        journal.record(step, encode_value(value, step), self._services.clock.now_ms())
+        self._services.committer.recorded(run_id, journal)
+
+
+def takes(agent: Agent, type: str) -> bool:
+    """Whether events of this type begin runs of the agent."""
+    return type in decoders_of(agent)
+
+
+def _no_run(run_id: str) -> Missing:
+    return Missing(f"the workflow run {run_id!r}", "see `penstock runs list`")
+
+
+def _nowhere(*_: object) -> None:
+    """Stand in for an engine that is not running yet."""

@@ -1,0 +1,50 @@
+"""Handlings of agents that are to end without a result: where they are, or before their turn comes.
+
+One that waits for its turn is recorded as cancelled at once, so that the next process knows too, should this one die.
+"""
+
+from collections.abc import Mapping
+
+from penstock.core.agents.declaration import Agent
+from penstock.core.agents.unit import RunChange
+from penstock.core.events.envelope import Recorded
+from penstock.core.events.envelope import run_id as run_id_of
+from penstock.runtime.lanes import Delivery
+from penstock.runtime.services import Services
+from penstock.runtime.subscriptions import Subscription
+
+Subscriptions = Mapping[tuple[str, str, int], Subscription]
+
+
+class Cancellations:
+    """What is not wanted any more."""
+
+    def __init__(self, services: Services, subscriptions: Subscriptions, under_way: Mapping[str, Delivery]) -> None:
+        self._services = services
+        self._subscriptions = subscriptions
+        self._under_way = under_way
+        self._waiting: dict[str, str] = {}  # runs that wait for their turn, and why they are not to get it
+
+    def cancel(self, agent: Agent, recorded: Recorded, reason: str) -> None:
+        """End the handling of an event where it is, or have it not begin; one that is done with stays as it is."""
+        place, event = recorded.position, recorded.event
+        subscription = self._subscriptions.get((agent.name, place.topic, place.partition))
+        if subscription is None or place.offset in subscription.progress:
+            return
+        run_id = run_id_of(event.id, agent.name)
+        delivery = self._under_way.get(run_id)
+        if delivery is None:
+            self._waiting[run_id] = reason
+            now_ms = self._services.clock.now_ms()
+            change = RunChange(run_id, agent.name, event.tenant, event.key, "cancelled", 0, now_ms, reason=reason)
+            self._services.committer.add().runs.append(change)
+        elif not delivery.stopped:
+            delivery.stop(reason)
+            if delivery.task is not None:
+                delivery.task.cancel()
+
+    def reach(self, delivery: Delivery) -> bool:
+        """Whether a delivery whose turn has come is not wanted."""
+        if self._waiting and (reason := self._waiting.pop(delivery.run_id, "")):
+            delivery.stop(reason)
+        return bool(delivery.stopped)
