@@ -1,6 +1,6 @@
 """The agent that hears what is said to runs, in order per run."""
 
-from penstock.core.agents.control import CONTROL, Answer, Cancel, Decide, Signal
+from penstock.core.agents.control import CONTROL, CallAnswered, Cancel, Decide, Signal
 from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.runtime.context import Context
 from penstock.runtime.questions import Decision
@@ -13,7 +13,7 @@ def control() -> Agent:
     return declare(hear, NAME, Options())
 
 
-async def hear(said: Signal | Cancel | Decide | Answer, ctx: Context) -> None:
+async def hear(said: Signal | Cancel | Decide | CallAnswered, ctx: Context) -> None:
     """Hand it to the run; one that does not exist (any more) leaves it in the dead letters."""
     if await ctx.runs.passing_on.passed_on(said.run_id, ctx.events[0]):
         return
@@ -22,7 +22,7 @@ async def hear(said: Signal | Cancel | Decide | Answer, ctx: Context) -> None:
             await ctx.runs.signal(said.run_id, ctx.tenant, said.name, said.payload)
         case Cancel():
             await ctx.runs.cancel(said.run_id, ctx.tenant, said.reason)
-        case Answer():
+        case CallAnswered():
             await ctx.runs.answered(said.run_id, said.step, said.by)
         case Decide():
             decision = Decision(said.outcome, said.value, said.by)

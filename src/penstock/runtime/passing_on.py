@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
-from penstock.core.agents.control import CONTROL, Answer
+from penstock.core.agents.control import CONTROL, CallAnswered
 from penstock.core.agents.unit import Sent
 from penstock.core.events.envelope import Envelope, Recorded, emitted_id, event_of, run_id
 from penstock.ports.state import RunCatalog
@@ -42,7 +42,7 @@ class PassingOn:
             return
         number = int.from_bytes(blake2b(f"answer {step}".encode(), digest_size=6).digest())
         recorded = self._appender.emitted(
-            Answer(run_id=cause.reply_run, step=step, by=by),
+            CallAnswered(run_id=cause.reply_run, step=step, by=by),
             None,
             run=by,
             cause=cause,

@@ -33,7 +33,7 @@ class Decide(Event, topic=TOPIC, key="run_id"):
     by: str = ""
 
 
-class Answer(Event, topic=TOPIC, key="run_id"):
+class CallAnswered(Event, topic=TOPIC, key="run_id"):
     """A run that another one waits for has ended: said where they are in partitions of different workers."""
 
     run_id: str
