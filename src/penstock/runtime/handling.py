@@ -116,7 +116,8 @@ class Handlings:
 
     def _begin(self, delivery: Delivery, line: Line) -> None:
         if delivery.agent.options.workflow and not delivery.known:
-            return self._begin_run(delivery)
+            self._begin_run(delivery)
+            return
         self._under_way[delivery.run_id] = delivery
         self.places.take(delivery, line)
         if isinstance(line, GatedLine) and line.is_rated:
@@ -261,8 +262,7 @@ class Handlings:
         services, cause = self._services, context.event
         now_ms = services.clock.now_ms()
         emitted: list[Recorded] = []
-        correlation = cause.correlation_id or cause.id
-        run_id = delivery.run_id
+        correlation, run_id = cause.correlation_id or cause.id, delivery.run_id
         writes = services.committer.add(lambda: services.releases.succeeded(run_id, correlation, body, emitted))
         for number, (event, key) in enumerate(context.emitted if delivery.outside is None else ()):
             recorded = self._appender.emitted(event, key, run=run_id, cause=cause, number=number, now_ms=now_ms)

@@ -63,7 +63,7 @@ class Workflows:
         self.living_max = LIVING_MAX
 
     async def resume(self, partitions: Collection[int]) -> None:
-        """Go on with the runs of these partitions that are under way; `Invalid` when the app has their code no more."""
+        """Go on with the runs of these partitions that are under way; `Invalid` when the app has their version no more."""
         found: list[RunChange] = []
         for status in UNDER_WAY:
             found += await self._store.runs(RunFilter(status=status, limit=OPEN_MAX))
@@ -73,7 +73,7 @@ class Workflows:
         for change in reversed(found):
             if change.run_id in self.arrivals.runs:
                 continue  # it goes on already, and may have begun to ask meanwhile
-            if change.agent not in agents or agents[change.agent].options.workflow:
+            if change.agent in agents and agents[change.agent].options.workflow:
                 recorded = await self._store.event(event_of(change.run_id)[0])
                 if recorded is None or recorded.position.partition in partitions:
                     run = await self._loaded(change, recorded)
@@ -82,8 +82,8 @@ class Workflows:
                     else:
                         resumed.append((run, recorded, change.status))
         if homeless:
-            hint = "keep the old code: @app.workflow(version=...); `penstock runs check` tells before a deploy"
-            problem = "is under way, and the app has its code no more"
+            hint = "keep the old code beside the new: @app.workflow(version=...)"
+            problem = "is under way, and the app has its version, or the type of its event, no more"
             raise Invalid("the app's workflows", tuple(Finding(run_id, problem, hint) for run_id in homeless))
         for run, recorded, status in resumed:
             if status == "halted":
