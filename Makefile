@@ -6,7 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench chaos docs format lock soak clean
+.PHONY: help setup demo test check bench chaos takeover docs format lock soak clean
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench: $(STAMP) ## durable turns beside a durable peer, in one run (ARGS=--help)
 
 chaos: $(STAMP) ## kill processes at every write point, on SQLite and Postgres (ARGS=--help): docs/chaos.md
 	@$(BIN)/python scripts/chaos.py $(ARGS)
+
+takeover: $(STAMP) ## kill one of two workers that share a Postgres, and print the seconds until the other does its work
+	@$(BIN)/python scripts/takeover.py $(ARGS)
 
 docs: $(STAMP) ## check the documents: links, names, code blocks
 	@$(BIN)/python -m pytest -q tests/docs $(ARGS)

@@ -177,16 +177,18 @@ class App:
         *,
         clock: Clock | None = None,
         executing: Callable[[str, str], None] = unobserved,
+        beside: bool = False,
         **flags: str | None,
     ) -> AsyncGenerator["Running"]:
         """Run the app until the block is left. Flags are settings: `store="memory:"`, `model=...`, `embedder=...`.
 
         `executing` is called with run id and step each time a step is executed, and not when it is found in the journal.
+        `beside`: share the store with other workers, as `penstock run --workers` does; it must have been divided.
         """
         chosen = settings(flags) if chosen is None else chosen
         async with (
-            opened(self.declared, chosen, clock=clock) as parts,
-            running(replace(parts, executing=executing), owner=self.name) as engine,
+            opened(self.declared, chosen, clock=clock, shared=beside) as parts,
+            running(replace(parts, executing=executing), owner=self.name, beside=beside) as engine,
         ):
             yield Running(self, engine)
 

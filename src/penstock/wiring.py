@@ -123,11 +123,16 @@ class Catalog(RunCatalog, StreamStore, Protocol):
 
 @asynccontextmanager
 async def opened(
-    declared: Declared, chosen: Settings, *, clock: Clock | None = None, storage: Storage | None = None
+    declared: Declared,
+    chosen: Settings,
+    *,
+    clock: Clock | None = None,
+    storage: Storage | None = None,
+    shared: bool = False,
 ) -> AsyncGenerator[Parts]:
     """Open what the settings name, and yield the parts of an engine; all is closed on leaving.
 
-    `storage` takes the place of the store that the settings name.
+    `storage` takes the place of the store that the settings name; `shared`: who holds its lock has others work on it too.
     """
     if clock is None:
         from penstock.adapters.clock.system import SystemClock
@@ -135,7 +140,9 @@ async def opened(
         clock = SystemClock()
     topology, schedules = _declared_whole(declared)
     async with AsyncExitStack() as stack:
-        store, index = storage or await _store(store_url(chosen, declared.name), declared.collections, stack)
+        store, index = storage or await _store(
+            store_url(chosen, declared.name), declared.collections, stack, shared=shared
+        )
         embedder = await _embedder(chosen.embedder, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
@@ -239,7 +246,28 @@ async def usage_of(url: str) -> Usage:
         return await reader.usage()
 
 
-async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) -> tuple[Store, Index | None]:
+@contextmanager
+def held(url: str) -> Generator[None]:
+    """Keep other processes from a store, while its workers share it; `Refused` when another one has it.
+
+    A server's store is open to all its workers, on this machine and on others. `Invalid` for one that cannot be shared.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite" and rest:
+        from penstock.adapters.sqlite.lock import locked
+
+        with locked(_path(rest)):
+            yield
+    elif scheme in POSTGRES:
+        yield
+    else:
+        hint = "use sqlite:PATH or postgresql://..."
+        raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be shared by workers", hint),))
+
+
+async def _store(
+    url: str, collections: Iterable[str], stack: AsyncExitStack, *, shared: bool = False
+) -> tuple[Store, Index | None]:
     scheme, _, rest = url.partition(":")
     if scheme == "memory":
         from penstock.adapters.memory.store import MemoryStore
@@ -254,7 +282,7 @@ async def _store(url: str, collections: Iterable[str], stack: AsyncExitStack) ->
     if scheme == "sqlite" and rest:
         from penstock.adapters.sqlite.store import open_sqlite_store
 
-        sqlite = await stack.enter_async_context(open_sqlite_store(_path(rest)))
+        sqlite = await stack.enter_async_context(open_sqlite_store(_path(rest), shared=shared))
         if not collections:
             return sqlite, None
         from penstock.adapters.sqlite.passages import SqlitePassages, create_tables

@@ -249,6 +249,23 @@ async def test_a_killed_workers_partitions_are_taken_over_and_its_events_handled
 
 
 @virtually
+async def test_what_waited_for_an_owner_comes_before_what_is_sent_after_the_takeover():
+    house = House()
+    await house.divide()
+    async with house.worker("a") as survivor:
+        doomed = asyncio.ensure_future(house.killed_worker("b", 4.0))
+        await asyncio.sleep(3.9)
+        asked = []
+        for number in range(200):  # for ten seconds, while nobody owns half of the keys, and then somebody does
+            order = Order(customer=f"c{number % 5}", number=number)
+            asked.append(asyncio.ensure_future(survivor.call("pack", order, within_s=60)))
+            await asyncio.sleep(0.05)
+        await asyncio.gather(doomed, *asked)
+    assert len(house.handled) == 200
+    house.expect_order()
+
+
+@virtually
 async def test_a_workflow_goes_on_with_another_worker():
     house = House()
     await house.divide()

@@ -85,6 +85,31 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
 
 
 @app.command()
+def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    file: AppFile,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Share the store as so many processes, and with those on other machines (Postgres)."),
+    ] = None,
+    store: Store = None,
+    model: Model = None,
+    embedder: Embedder = None,
+    while_stdin_open: Annotated[bool, typer.Option("--while-stdin-open", hidden=True)] = False,
+    beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
+) -> None:
+    """Run an app without a door: its agents handle what comes to its store.
+
+    With --workers each process owns a part of the keys; one that dies is replaced, and the others take over within seconds.
+    """
+    from penstock.cli.working import run_app, run_workers
+
+    flags = {"store": store, "model": model, "embedder": embedder}
+    if workers is not None:
+        raise typer.Exit(run_workers(file, flags, workers))
+    run_app(file, flags, while_stdin_open=while_stdin_open, beside=beside)
+
+
+@app.command()
 def dev(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     ctx: typer.Context,
     file: AppFile,

@@ -32,16 +32,25 @@ class Appender:
         self._ends: dict[tuple[str, int], int] = {}
         self.partitions = partitions
         self.owned: frozenset[int] = frozenset()
+        self.direct: frozenset[int] = frozenset()  # those of them for which nothing waits that was sent before
         self.shared = False  # whether other workers own partitions
 
     def own(self, partitions: Iterable[int], ends: Mapping[tuple[str, int], int]) -> None:
-        """Give out the places of these partitions from now on; `ends` are where they end."""
+        """Give out the places of these partitions from now on; `ends` are where they end.
+
+        Until what waits for a partition has its place (`open`), whatever is put there waits behind it.
+        """
         self.owned |= frozenset(partitions)
         self._ends |= {(topic, each): end for (topic, each), end in ends.items() if each in self.owned}
+
+    def open(self, partition: int) -> None:
+        """What comes to this partition need not wait behind others."""
+        self.direct |= {partition}
 
     def disown(self, partition: int) -> None:
         """Give out places of this partition no longer."""
         self.owned -= {partition}
+        self.direct -= {partition}
         self._ends = {which: end for which, end in self._ends.items() if which[1] != partition}
 
     def end(self, topic: str, partition: int) -> int:
@@ -128,11 +137,12 @@ class Appender:
         _bounded(event)
 
     def _placed(self, topic: str, envelope: Envelope) -> Recorded:
-        return self._in(0 if self.partitions == 1 else self.partition_of(envelope), topic, envelope)
+        partition = 0 if self.partitions == 1 else self.partition_of(envelope)
+        if partition not in self.direct:
+            return Recorded(Position(topic, partition, UNPLACED), envelope)
+        return self._in(partition, topic, envelope)
 
     def _in(self, partition: int, topic: str, envelope: Envelope) -> Recorded:
-        if partition not in self.owned:
-            return Recorded(Position(topic, partition, UNPLACED), envelope)
         which = (topic, partition)
         offset = self._ends[which] = self._ends.get(which, 0) + 1
         return Recorded(Position(topic, partition, offset), envelope)

@@ -58,6 +58,7 @@ class Committer:
         self.failure: PenstockError | None = None
         self.on_room: Release = _nothing
         self.on_sent: Callable[[Recorded], None] | None = None  # set where other workers own partitions
+        self._sent_in: dict[int, int] = {}  # partition -> the last commit that sent something there
 
     def add(self, release: Release | None = None) -> Writes:
         """Return the writes of the next commit, to add one whole unit of work to; `release` is called once it is durable."""
@@ -89,6 +90,13 @@ class Committer:
         if self.streaming:
             self._take_pieces(run_id, self._open, self._releases)
         return encode_chunk(journal.fresh) if journal.fresh else b""
+
+    def has_sent(self, partition: int, since: int) -> bool:
+        """Whether something was sent to a partition after commit `since`, or will be by the next one."""
+        waiting = any(
+            each.position.offset == UNPLACED and each.position.partition == partition for each in self._open.events
+        )
+        return waiting or self._sent_in.get(partition, 0) > since
 
     @property
     def full(self) -> bool:
@@ -183,6 +191,7 @@ class Committer:
             writes.progress.append(ProgressWrite(agent, topic, partition, progress.low, progress.above))
         if self.on_sent is not None:
             _send(writes, self.on_sent)
+            self._sent_in |= {each.partition: number for each in writes.sent}
         self._open, self._releases, self._units = Writes(), [], 0
         self._journals, self._progress = {}, {}
         self.number += 1

@@ -6,11 +6,12 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from penstock.core.agents.journal import decode_value
+from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.passages import DEFAULT_TENANT
 from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
 from penstock.ports.clock import Clock
@@ -87,13 +88,13 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
         async with asyncio.TaskGroup() as group:
             tasks = Tasks(group)
             engine = _assembled(parts, services, appender, tasks)
-            if beside:
-                unwatch.append(await _share(engine, claim, tasks))
-            else:
-                await engine.delivering.own(range(partitions))
             look_again_s = 2 * parts.beat_s if beside else None
             receiver = Receiver(store, engine, services.committer, appender, look_again_s=look_again_s)
             unwatch.append(store.watch(receiver.woken.set))
+            if beside:
+                unwatch.append(await _share(engine, claim, tasks, receiver))
+            else:
+                await _own_all(engine, receiver)
             tasks.start(services.timers.run())
             tasks.start(receiver.run(engine.delivering.appended))
             if parts.schedules is not None:
@@ -143,12 +144,32 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
     return engine
 
 
-async def _share(engine: "Engine", claim: Claim, tasks: Tasks) -> Callable[[], None]:
+async def _own_all(engine: "Engine", receiver: Receiver) -> None:
+    """Be the only worker. What was sent while there were several has its place before anything new."""
+    partitions = range(engine.appender.partitions)
+    if len(partitions) == 1:
+        engine.appender.open(0)
+    else:
+        engine.services.committer.on_sent = _sent_to_oneself
+    await engine.delivering.own(partitions)
+    await receiver.receive(engine.delivering.appended)
+
+
+def _sent_to_oneself(recorded: Recorded) -> None:
+    """Stand in for other workers: there are none."""
+
+
+async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receiver) -> Callable[[], None]:
     """Work beside others, from now on, until the returned function is called."""
     store, elsewhere = engine.parts.store, Elsewhere()
+
+    async def own(partitions: Iterable[int]) -> None:
+        await engine.delivering.own(partitions)
+        receiver.woken.set()  # what waits for them can be received now
+
     engine.elsewhere, engine.appender.shared = elsewhere, True
     engine.services.committer.on_sent = elsewhere.left
-    ownership = Ownership(store, claim, engine.delivering.own, engine.delivering.disown)
+    ownership = Ownership(store, claim, own, engine.delivering.disown)
     await ownership.beat()
     tasks.start(ownership.run(engine.parts.clock, tasks, engine.parts.beat_s))
     tasks.start(elsewhere.run())

@@ -89,10 +89,9 @@ class Handlings:
                 self.places.drop(subscription.agent, subscription.lanes, partition)
         cut = [each for each in self._under_way.values() if each.partition == partition]
         await dropped(cut)
-        for delivery in cut:
-            if delivery.run_id in self._under_way:
-                self._left(delivery, self.places.lines[delivery.agent.name])
-                self._asking.discard(delivery.run_id)
+        for delivery in (each for each in cut if each.run_id in self._under_way):
+            self._left(delivery, self.places.lines[delivery.agent.name])
+            self._asking.discard(delivery.run_id)
         self.places.fill()
 
     def start(self, delivery: Delivery) -> None:

@@ -26,12 +26,16 @@ class Receiver:
         self._appender = appender
         self.woken = asyncio.Event()
 
+    async def receive(self, appended: Appended) -> None:
+        """Receive what waits."""
+        while self._appender.owned and await self._receive(appended):
+            pass
+
     async def run(self, appended: Appended) -> None:
         """Receive until cancelled."""
         while True:
             self.woken.clear()
-            while self._appender.owned and await self._receive(appended) == PAGE:
-                pass
+            await self.receive(appended)
             await asyncio.sleep(REST_ALONE_S if self._look_again_s is None else REST_S)
             if self._look_again_s is not None and not self.woken.is_set():
                 timer = asyncio.get_running_loop().call_later(self._look_again_s, self.woken.set)
@@ -41,7 +45,13 @@ class Receiver:
                 await self.woken.wait()
 
     async def _receive(self, appended: Appended) -> int:
+        since = self._committer.durable_number
         waiting = await self._inbox.submitted(self._appender.owned, limit=PAGE)
+        if len(waiting) < PAGE:
+            busy = {each.sent.partition for each in waiting}
+            for partition in self._appender.owned - self._appender.direct - busy:
+                if not self._committer.has_sent(partition, since):
+                    self._appender.open(partition)
         for each in waiting:
             if each.sent.partition not in self._appender.owned:
                 continue  # given up meanwhile
