@@ -166,6 +166,9 @@ def test_a_run_is_forked_from_the_command_line(folder):
     assert told["forked_from"] == "o1:pay"
     assert status_of(told["run_id"])[:2] == ("succeeded", "paid 8")
     assert status_of(at_step)[:2] == ("succeeded", "paid 1")
+    shown = json.loads(said("runs", "show", at_step, "--json"))
+    assert (shown["forked_from"], shown["forked_at"]) == ("o1:pay", "charge#0")
+    assert "━" in said("runs", "show", at_step)
     assert "charge#0" in said("runs", "fork", "o1:pay", "--at", "charge#9", code=2)
 
 

@@ -13,6 +13,7 @@ import msgspec
 from pydantic import BaseModel
 
 from penstock.cli.loading import loaded_app
+from penstock.cli.pictures import step_lines
 from penstock.cli.tables import field_lines, screen_width, table_lines
 from penstock.core.agents.unit import Status
 from penstock.core.events.cloudevents import to_cloudevent
@@ -118,7 +119,9 @@ def show_run(place: Place, id: str, *, as_json: bool) -> None:
     if as_json:
         print_json(run)
         return
-    steps = "\n".join(f"{when(step['at_ms'])}  {step['name']}" for step in run.pop("steps"))
+    recorded = [(step["name"], step["at_ms"]) for step in run.pop("steps")]
+    begun_ms = run["accepted_ms"] if run["accepted_ms"] is not None or not recorded else recorded[0][1]
+    steps = "\n".join(step_lines(begun_ms, recorded))
     times = {name: when(run[name]) for name in ("accepted_ms", "at_ms", "due_ms") if run[name] is not None}
     result = {} if run["status"] != "succeeded" else {"result": msgspec.json.encode(run["result"]).decode()}
     print_fields({**run, **times, "result": None, **result, "steps": steps or None})

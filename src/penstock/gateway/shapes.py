@@ -9,7 +9,7 @@ from typing import Any, Literal, cast, get_args
 import msgspec
 from pydantic import BaseModel, Field
 
-from penstock.core.agents.again import unwrapped
+from penstock.core.agents.again import lineage_of, unwrapped
 from penstock.core.agents.journal import decode_value, standing
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.cloudevents import to_cloudevent
@@ -49,6 +49,8 @@ class RunWithSteps(Run):
 
     accepted_ms: int | None = Field(default=None, description="When its event was accepted.")
     result: Any = Field(default=None, description="What the agent returned.")
+    forked_from: str | None = Field(default=None, description="The run that it has its first steps from.")
+    forked_at: str | None = Field(default=None, description="The first step that it executed by itself.")
     steps: list[Step] = []
 
 
@@ -108,8 +110,11 @@ def run_shape(change: RunChange) -> Run:
 
 def run_with_steps(stored: StoredRun, event: Recorded | None) -> RunWithSteps:
     """Return a run with all that is known of it; `event` is the one that it handles."""
+    fork = None if event is None else lineage_of(event)
     return RunWithSteps(
         **_fields(stored.change),
+        forked_from=None if fork is None else fork.run_id,
+        forked_at=None if fork is None else fork.at or None,
         accepted_ms=None if event is None else event.event.time_ms,
         result=result_of(stored.change),
         steps=[Step(name=record.step, at_ms=record.at_ms) for record in standing(stored.records)],
