@@ -120,7 +120,7 @@ def show_run(place: Place, id: str, *, as_json: bool) -> None:
         print_json(run)
         return
     recorded = [(step["name"], step["at_ms"]) for step in run.pop("steps")]
-    begun_ms = run["accepted_ms"] if run["accepted_ms"] is not None or not recorded else recorded[0][1]
+    begun_ms: int = run["accepted_ms"] or (recorded[0][1] if recorded else 0)
     steps = "\n".join(step_lines(begun_ms, recorded))
     times = {name: when(run[name]) for name in ("accepted_ms", "at_ms", "due_ms") if run[name] is not None}
     result = {} if run["status"] != "succeeded" else {"result": msgspec.json.encode(run["result"]).decode()}
