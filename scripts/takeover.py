@@ -25,6 +25,7 @@ from postgres_server import postgres_server
 
 from penstock import Running
 from penstock.cli.loading import load
+from penstock.cli.working import divide
 from penstock.core.events.partitions import partition_of
 from penstock.wiring import Settings
 
