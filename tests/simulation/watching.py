@@ -76,7 +76,8 @@ class WatchedStore(MemoryStore):
     def _check_run(self, change: RunChange) -> None:
         """A run ends once, with its agent's progress (C3), and after the earlier ones of its key (C2)."""
         world, run_id = self._world, change.run_id
-        if change.records:
+        is_dropped = change.status == "failed" and change.reason.startswith("dropped")
+        if change.records and not is_dropped:  # a letter that is dropped leaves its run with the records that it has
             self._check_steps(run_id, change.records)
         if change.reason.startswith("redriven") and change.status in ("retrying", "running"):
             world.redriven.add(run_id)
@@ -88,7 +89,7 @@ class WatchedStore(MemoryStore):
         if change.status not in ENDED or change.reason.startswith("taken apart"):
             world.ended.discard(run_id)
             return
-        if change.status == "failed" and change.reason.startswith("dropped"):
+        if is_dropped:
             return
         world.expect(run_id not in world.ended, f"{run_id} has ended twice")
         world.ended.add(run_id)

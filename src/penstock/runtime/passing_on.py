@@ -40,7 +40,9 @@ class PassingOn:
         """Have a run that may live with another worker learn that `by` has ended, with the commit of that end."""
         if self._appender.partitions == 1:
             return
-        number = int.from_bytes(blake2b(f"answer {step}".encode(), digest_size=6).digest())
+        # Each end is another answer: a run that died may be redriven, and end again.
+        end = self._services.clock.new_id()
+        number = int.from_bytes(blake2b(f"answer {step} {end}".encode(), digest_size=6).digest())
         recorded = self._appender.emitted(
             CallAnswered(run_id=cause.reply_run, step=step, by=by),
             None,
