@@ -75,7 +75,7 @@ class Orders(Scene):
     async def _ask(self, engine: Engine, order: Order) -> None:
         """Ask until told: a client that was not answered asks again with the same id."""
         reply = await engine.ask(order, Done, id=f"order-{order.number}", within_s=20)
-        done = [event for event in self.world.followed(f"order-{order.number}") if event.type == "Done.v1"]
+        done = self.world.durable(f"order-{order.number}", "Done.v1")
         self.world.expect(len(done) == 1, f"order {order.number} was answered before its answer was durable")
         before = self.told.setdefault(order.number, reply.total)
         self.world.expect(before == reply.total, f"order {order.number} was answered differently")

@@ -41,6 +41,11 @@ class World:
         """The events on the disk that one event led to, itself included."""
         return self.by_origin.get(event_id, [])
 
+    def durable(self, origin: str, type: str) -> list[Envelope]:
+        """The events of a type that one event led to, with those that wait for the owner of their partition."""
+        waiting = [each.event for each in self.disk.waiting.values() if each.event.correlation_id == origin]
+        return [event for event in (*self.followed(origin), *waiting) if event.type == type]
+
     def lucky(self, chance: float) -> bool:
         return chance > 0 and self.random.random() < chance
 
