@@ -39,6 +39,8 @@ ROWS = {  # born from -> what must hold
 }
 ENGINE = "src/penstock/testing/engine_contract.py"  # inherited, and run on every store, like all contracts
 STREAMS = "src/penstock/testing/engine_stream_contract.py"
+WORKERS = "tests/runtime/test_several_workers.py"
+VERSIONS = "tests/runtime/test_workflow_versions.py"
 HELD = {
     "langgraph #8039, crewAI #5802, stripe/ai #402": [
         "tests/chaos/test_chaos.py: test_nothing_is_lost_or_done_twice_on_sqlite",
@@ -58,7 +60,8 @@ HELD = {
         "src/penstock/testing/step_contract.py: test_c4_several_questions_are_answered_in_any_order_over_a_kill"
     ],
     "langgraph #5682": [
-        "tests/gateway/test_following_streams.py: test_cancelling_a_run_in_the_middle_of_a_model_call_aborts_it_and_makes_no_other"
+        "tests/runtime/test_workflow_cancel.py: test_cancelling_reaches_a_model_call_and_no_further_call_is_made",
+        "tests/gateway/test_following_streams.py: test_cancelling_a_run_in_the_middle_of_a_model_call_aborts_it_and_makes_no_other",
     ],
     "kagent #2447": [
         "tests/bugbank/test_accepted_requests.py: test_a_caller_who_goes_away_changes_nothing",
@@ -110,18 +113,33 @@ HELD = {
         "tests/bugbank/test_typos.py: test_a_variable_that_is_mistyped_is_an_error_and_those_of_others_are_not",
         "tests/bugbank/test_typos.py: test_an_option_of_an_agent_that_is_mistyped_or_misplaced_is_an_error_with_all_of_them",
     ],
+    "dbos-py #453": [
+        "tests/adapters/postgres/test_postgres_workers.py: test_a_killed_workers_keys_go_on_with_the_other_once_and_in_order",
+        "tests/cli/test_working.py: test_workers_share_a_file_and_one_that_is_killed_is_replaced",
+        f"{WORKERS}: test_a_killed_workers_partitions_are_taken_over_and_its_events_handled_once",
+    ],
+    "llama-agents-dbos": [
+        f"{WORKERS}: test_partitions_are_shared_when_a_worker_joins_and_when_one_leaves",
+        f"{WORKERS}: test_a_workflow_goes_on_with_another_worker",
+    ],
+    "restate #5196": [
+        "tests/runtime/test_workflow_signals.py: test_a_suspended_run_with_a_step_under_way_goes_on_after_its_process_died",
+        f"{WORKERS}: test_a_handling_that_outlives_the_handover_is_done_again_by_the_next_owner",
+    ],
+    "PostHog #71077, unkey #4979": [
+        f"{VERSIONS}: test_a_run_whose_code_no_longer_fits_halts_and_goes_on_once_it_does",
+        f"{VERSIONS}: test_a_run_keeps_the_version_that_it_began_with",
+        f"{VERSIONS}: test_an_app_without_the_version_of_a_run_is_refused_with_a_list",
+    ],
+    "langgraph #8531, deer-flow #4148": [
+        "tests/runtime/test_growth.py: test_a_long_session_takes_space_in_proportion_and_can_be_pruned_and_goes_on"
+    ],
     "langgraph #4183": [
         "tests/bugbank/test_restarts.py: test_the_dev_server_knows_after_a_kill_what_it_knew_before",
         "tests/cli/test_serving.py: test_a_change_of_the_app_is_served_and_state_is_kept",
     ],
 }
-TO_COME = {
-    "dbos-py #453": "several workers",
-    "llama-agents-dbos": "several workers",
-    "restate #5196": "several workers",
-    "PostHog #71077, unkey #4979": "workflows",
-    "langgraph #8531, deer-flow #4148": "bounded storage",
-}
+TO_COME: dict[str, str] = {}
 
 
 def test_every_row_has_its_tests_or_is_to_come_and_not_both():
