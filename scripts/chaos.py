@@ -29,6 +29,7 @@ from penstock.testing.chaos.trial import ORDERS, TRIPS, Outcome, Trial
 PAGE = ROOT / "docs" / "chaos.md"
 BACKENDS = ("sqlite", "postgres")
 AT_ONCE = 2
+KILLS_MAX = 5  # of one store: an event in whose handling six processes have died is given up, as it should be
 
 
 async def trials(
@@ -37,16 +38,22 @@ async def trials(
     """Run all trials, some at once, and return the outcomes of each backend in the order of the points."""
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(backend: str, point: WritePoint) -> Outcome:
+    async def one(backend: str, point: WritePoint, seed: int, kills: int) -> Outcome:
         async with places:
-            place = folder / backend / point.name.lower()
+            name = f"{point.name.lower()}_{seed}"
+            place = folder / backend / name
             place.mkdir(parents=True)
-            store = stores[backend].format(place=place, schema=f"chaos_{point.name.lower()}_{secrets.token_hex(3)}")
-            outcome = await Trial(point, store, place / "outside", kills).outcome()
-            print(f"{backend:9} {outcome}", file=sys.stderr)
-            return outcome
+            store = stores[backend].format(place=place, schema=f"chaos_{name}_{secrets.token_hex(3)}")
+            return await Trial(point, store, place / "outside", kills, seed=seed).outcome()
 
-    found = {backend: await asyncio.gather(*(one(backend, point) for point in points)) for backend in stores}
+    async def all_of(backend: str, point: WritePoint) -> Outcome:
+        some = [min(KILLS_MAX, kills - done) for done in range(0, kills, KILLS_MAX)]
+        outcomes = await asyncio.gather(*(one(backend, point, seed, each) for seed, each in enumerate(some)))
+        outcome = sum(outcomes[1:], outcomes[0])
+        print(f"{backend:9} {outcome}", file=sys.stderr)
+        return outcome
+
+    found = {backend: await asyncio.gather(*(all_of(backend, point) for point in points)) for backend in stores}
     return {backend: list(outcomes) for backend, outcomes in found.items()}
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -40,6 +40,15 @@ class Outcome:
     seconds: float = 0.0
     findings: list[str] = field(default_factory=list[str])
 
+    def __add__(self, other: "Outcome") -> "Outcome":
+        """Return what came of two trials of one point."""
+        numbers = {
+            each.name: getattr(self, each.name) + getattr(other, each.name)
+            for each in fields(self)
+            if each.name != "point"
+        }
+        return Outcome(self.point, **numbers)
+
     @property
     def holds(self) -> bool:
         return not (self.lost or self.duplicated or self.out_of_order or self.findings)
@@ -55,12 +64,13 @@ class Trial:
     kills: int
     orders: int = ORDERS
     trips: int = TRIPS
+    seed: int = 0  # of the moments of the kills
 
     async def outcome(self) -> Outcome:
         """Live and die, live once more to the end, and count."""
         began = perf_counter()
         outcome = Outcome(self.point.value)
-        random = Random(self.point.value)
+        random = Random(f"{self.point.value}{self.seed}")
         recorded: dict[Step, int] = {}
         told: Told = {}
         lost: set[tuple[str, str]] = set()
