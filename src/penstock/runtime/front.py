@@ -97,12 +97,13 @@ class Front:
         """
         self._require_answerable(event, reply)
         event_id = self.services.clock.new_id() if id is None else id
-        with self.services.releases.reply(event_id, reply.reads_()) as waiting:
+        types = reply.reads_()
+        with self.services.releases.reply(event_id, types) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
-            recorded = None if is_new else await self._answer_to(event_id, reply.reads_())
+            recorded = None if is_new else await self._answer_to(event_id, types)
             if recorded is None:
                 what = f"the answer to event {event_id}"
-                look = partial(self._answer_to, event_id, reply.reads_())
+                look = partial(self._answer_to, event_id, types)
                 recorded = await self._followed(event_id, waiting, look, within_s, what, is_new=is_new)
         return reply.decoded_as(recorded.event.type, recorded.event.data)
 

@@ -70,6 +70,8 @@ class Event(BaseModel):
     @classmethod
     def reads_(cls) -> tuple[str, ...]:
         """Return the event types that become this class: its own, and those of older versions, the newest first."""
+        if not cls.upcasters_:  # nearly always, and asked for with each call
+            return (cls.type_,)
         return tuple(
             versions.type_of(cls.__name__, each) for each in (cls.version_, *sorted(cls.upcasters_, reverse=True))
         )
