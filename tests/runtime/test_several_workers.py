@@ -9,7 +9,7 @@ import pytest
 
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.core.agents.declaration import Options, declare
-from penstock.core.agents.policy import NO_RETRY
+from penstock.core.agents.policy import NO_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.core.events.partitions import partition_of
 from penstock.errors import Fenced, Invalid, Refused
@@ -299,6 +299,32 @@ async def test_a_handling_that_outlives_the_handover_is_done_again_by_the_next_o
     assert len(house.disk.log("delivered")) == 16
     counts = [house.disk.values["default", "pack", f"c{each}"]["count"] for each in range(16)]
     assert set(counts) == {b"\x01"}
+
+
+@virtually
+async def test_a_handling_that_waits_for_another_attempt_is_not_doubled_when_its_partition_comes_back():
+    house = House()
+    await house.divide()
+    begun: Counter[int] = Counter()
+
+    async def pack(order: Order) -> None:
+        begun[order.number] += 1
+        if begun[order.number] == 1:
+            raise RuntimeError("bad luck")
+        await asyncio.sleep(1)
+
+    retry = Retry(attempts_max=3, delay_s=60, delay_max_s=60)
+    agents = {"pack": declare(pack, "pack", Options(retry=retry))}
+    async with running(house.parts("a", agents), owner="a", beside=True) as first:
+        await orders(first, 16, customers=16)
+        await asyncio.sleep(1)
+        async with running(house.parts("b", agents), owner="b", beside=True) as second:
+            await asyncio.sleep(3)
+            assert len(second.partitions) == 4
+        await asyncio.sleep(120)
+        assert len(first.partitions) == PARTITIONS
+        assert await first.settled(60)
+    assert begun == Counter(dict.fromkeys(range(16), 2))
 
 
 @virtually

@@ -180,7 +180,8 @@ class Front:
             raise committer.failure
         while committer.full:  # the disk does not keep up: whoever sends more waits
             await committer.durable()
-        if id is not None and not made_here:
+        from_outside = id is not None and not made_here
+        if id is not None and from_outside:
             known = await self._known(id)
             if known is not None:
                 if known.event.tenant != tenant:
@@ -194,10 +195,9 @@ class Front:
             return self._set(
                 self.appender.waiting(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms), when
             ), True
-        from_outside = id is not None and not made_here
         placed = self.appender.posted if from_outside and self.elsewhere is not None else self.appender.submitted
         recorded = placed(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms)
-        if id is not None and not made_here:
+        if id is not None and from_outside:
             self._unsure[id] = recorded
             committer.add(lambda: self._sure(id)).events.append(recorded)
         else:

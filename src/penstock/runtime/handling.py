@@ -341,14 +341,14 @@ class Handlings:
             self._cancelled(delivery)
             return
         self._resting += 1
-        self._tasks.start(self._wait_and_start(delivery, wait_s))
+        self._tasks.start(self._wait_and_start(delivery, self._subscription(delivery), wait_s))
 
-    async def _wait_and_start(self, delivery: Delivery, wait_s: float) -> None:
+    async def _wait_and_start(self, delivery: Delivery, subscription: Subscription, wait_s: float) -> None:
         await self._services.clock.sleep(wait_s)
         self._resting -= 1
         if delivery.stopped:
             self._services.committer.add()  # whoever waits for quiet looks again after a commit
-        elif not (delivery.dropped or self._is_closed(delivery)):
+        elif not (delivery.dropped or subscription.closed):  # not that of the partition, which may have come back
             self.start(delivery)
 
     def _stop(self, delivery: Delivery, reason: str) -> None:

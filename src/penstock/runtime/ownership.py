@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from penstock.core.events.partitions import shares
 from penstock.ports.clock import Clock
 from penstock.ports.state import Claim
-from penstock.ports.workers import Membership, Workers
+from penstock.ports.workers import Workers
 from penstock.runtime.tasks import Tasks
 
 BEAT_S = 0.5
@@ -34,8 +34,8 @@ class Ownership:
         self._owned: frozenset[int] = frozenset()
         self._handing_over = False
 
-    async def beat(self) -> Membership:
-        """Say that this worker is alive, and take what is free of its share."""
+    async def beat(self) -> frozenset[int]:
+        """Say that this worker is alive, take what is free of its share, and return what it owns beyond that."""
         membership = await self._workers.renew(self._claim, ttl_ms=TTL_MS)
         share = shares(membership.workers, membership.owners)[self._claim.epoch]
         free = {part for part in share - self._owned if membership.owners[part] == 0}
@@ -43,13 +43,12 @@ class Ownership:
             taken = await self._workers.take(self._claim, sorted(free)) - self._owned
             self._owned |= taken
             await self._own(sorted(taken))
-        return membership
+        return self._owned - share
 
     async def run(self, clock: Clock, tasks: Tasks, beat_s: float = BEAT_S) -> None:
         """Beat until cancelled; `Fenced` when this worker was silent for too long."""
         while True:
-            membership = await self.beat()
-            extra = self._owned - shares(membership.workers, membership.owners)[self._claim.epoch]
+            extra = await self.beat()
             if extra and not self._handing_over:
                 self._handing_over = True
                 tasks.start(self._hand_over(sorted(extra)))
