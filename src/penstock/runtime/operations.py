@@ -62,7 +62,7 @@ class Calls(Protocol):
 class Operations:
     """The operations of one life of one run."""
 
-    __slots__ = ("calls", "journal", "rests", "run", "services", "steps")
+    __slots__ = ("calls", "journal", "run", "services", "steps")
 
     def __init__(self, run: WorkflowRun, calls: Calls, services: Services) -> None:
         self.run = run
@@ -70,7 +70,6 @@ class Operations:
         self.services = services
         self.journal = run.journal
         self.steps = WorkflowSteps(run.run_id, run.journal, run.cause, services)
-        self.rests = 0  # operations at which a rehearsal came to the end of its journal
 
     def enter(self) -> None:
         """Let an operation begin, unless the run is over, or too large (C9)."""
@@ -137,19 +136,16 @@ class Operations:
     def may_begin(self, step: str) -> bool:
         """Whether an operation that is not in the journal is to be begun now."""
         run = self.run
-        if run.rehearsed or run.is_cut(step):
+        if run.is_cut(step):
             return False
         return run.ending is None or run.delivered or SHIELDED in branch_of(step)
 
     async def rest(self, step: str) -> NoReturn:
-        """Wait for what becomes of the run, instead of doing something: it is rehearsed, cut off here, or about to end."""
+        """Wait for what becomes of the run, instead of doing something: it is cut off here, or about to end."""
         run = self.run
         if run.is_cut(step):
             await run.stay_cut(step)
-        if run.rehearsed:
-            self.rests += 1
-        else:
-            run.deliver()
+        run.deliver()
         await asyncio.get_running_loop().create_future()
         raise AssertionError(step)
 
@@ -181,6 +177,5 @@ class Operations:
         self.journal.forgive(prefix)
 
     def record(self, step: str, value: Any) -> None:
-        """Have the next commit record an operation, unless the run is only rehearsed."""
-        if not self.run.rehearsed:
-            self.steps.record(step, value)
+        """Have the next commit record an operation."""
+        self.steps.record(step, value)

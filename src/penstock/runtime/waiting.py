@@ -23,11 +23,8 @@ async def slept(operations: Operations, delay_s: float) -> None:
     due_ms = now_ms + int(delay_s * 1000) if found is None else decode_value(found, int)
     if found is None:
         operations.record(step, due_ms)
-    left_s = 0.0 if run.rehearsed and operations.journal.owes(step) else (due_ms - now_ms) / 1000
-    if run.rehearsed and left_s > 0:
-        await operations.rest(step)
     # A clock that was set back must not make it longer than asked.
-    await operations.under_way(step, clock.sleep(min(delay_s, max(0.0, left_s))))
+    await operations.under_way(step, clock.sleep(min(delay_s, max(0.0, (due_ms - now_ms) / 1000))))
 
 
 async def signalled(operations: Operations, name: str, to: Any, timeout_s: float | None) -> Any:

@@ -107,14 +107,14 @@ class WorkflowContext:
             raise Refused(f"on_end is {on_end!r}", "one of cancel, leave")
         step = operations.ask(f"start:{workflow}")
         taker = self._calls.taker(workflow, event)
-        if self._run.journal.find(step) is None and not self._run.rehearsed:
+        if self._run.journal.find(step) is None:
             self._calls.start(self._run, step, workflow, event, on_end)
         return Started(operations, step, taker, self._calls.called(self._run, step))
 
     def emit(self, event: Event, *, key: str | None = None) -> None:
         """Append an event to its topic with the next commit, once."""
         step = self._operations.ask("emit")
-        if self._run.journal.find(step) is None and not self._run.rehearsed:
+        if self._run.journal.find(step) is None:
             self._calls.emit(self._run, step, event, key)
 
     def signal(self, run_id: str, name: str, payload: Any = None) -> None:
@@ -155,10 +155,6 @@ class WorkflowContext:
     async def shielded(self, work: Awaitable[T]) -> T:
         """Do `work` to its end, even if the run is made to end meanwhile: for what belongs together, or undoes something."""
         return await branches.shielded(self._operations, work)
-
-    def expose(self, name: str, value: Any) -> None:
-        """Let others see a value, or what a function without parameters returns: `live.query(run_id, name)`."""
-        self._run.exposed[name] = value
 
     def version(self, change: str, newest: int) -> int:
         """Return which version of a part of the workflow this run follows: `newest` for runs that come here first now."""

@@ -6,8 +6,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from msgspec import Struct
 
@@ -42,13 +41,11 @@ class WorkflowRun:
         "closed",
         "delivered",
         "ending",
-        "exposed",
         "halted",
         "journal",
         "open",
         "parked",
         "refused",
-        "rehearsed",
         "run_id",
         "task",
         "under_way",
@@ -69,13 +66,11 @@ class WorkflowRun:
         self.bound: asyncio.Task[None] | None = None  # ends it when its time is up
         self.parked = False  # it has no place among the living yet
         self.halted = ""  # why the code does not fit the journal
-        self.rehearsed = False  # nothing is done: the run is only led as far as its journal goes
         self.warned = False
         self.refused = 0  # operations that were asked for after the end
         self.under_way: dict[str, None] = {}  # operations that have begun and not ended
         self.open: dict[str, str] = journal.open_calls() if len(journal) else {}
         self._waiters: dict[str, dict[str, asyncio.Future[str]]] = {}
-        self.exposed: dict[str, Callable[[], Any] | Any] = {}
         self._awaited: dict[str, list[asyncio.Future[None]]] = {}
         self._reached: set[str] = set()
 

@@ -131,10 +131,6 @@ class RunJournal(Journal):
         opened = self.find(f"{step}{OPEN}")
         return opened is not None and decode_value(opened, OpenStep).failed
 
-    def owes(self, step: str) -> bool:
-        """Whether the branch of this operation has recorded others that come after it."""
-        return bool(self._owed.get(branch_of(step)))
-
     @property
     def has_begun(self) -> bool:
         """Whether the run has asked for anything yet, in this life or an earlier one."""

@@ -69,7 +69,7 @@ def upcast_once(name: str, version: int, upcaster: Upcaster, plain: object) -> P
     try:
         after = cast("object", upcaster(dict(cast("Plain", plain))))
         msgspec.json.encode(after)
-    except Exception as error:
+    except Exception as error:  # an upcaster is the user's code: it may raise anything
         finding = Finding(
             f"version {version}", f"{type(error).__name__}: {error}", "mend the upcaster, then redrive it"
         )
