@@ -1,10 +1,16 @@
 """The commands for dead letters: their options, and what each says of itself."""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.arguments import AppFileBeside, Json, MaybeAppFile, RunId, Store, Tenant
+
+if TYPE_CHECKING:
+    from penstock.ports.state import DeadFilter
 
 dead_app = typer.Typer(
     help="Events that agents gave up on: look at them, try them again, let them go.", no_args_is_help=True
@@ -13,31 +19,55 @@ dead_app = typer.Typer(
 Targets = Annotated[
     list[str] | None, typer.Argument(metavar="[RUN]... [APP.PY]", help="Ids of runs; and the app, if you like.")
 ]
-AgentName = Annotated[str | None, typer.Option("--agent", help="Only those of this agent.")]
-Reason = Annotated[str | None, typer.Option(help="Only those whose reason has this in it.")]
-Since = Annotated[str | None, typer.Option(help="Only those that died since then: 30m, 2h, 7d, or 2026-11-26T09:00.")]
 All = Annotated[bool, typer.Option("--all", help="All that the other options leave.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 By = Annotated[str | None, typer.Option(help="Who does it (default: the name of the user).")]
 Why = Annotated[str, typer.Option(help="Why: it is kept with the run.")]
-Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")]
+FILTERS: Mapping[str, Any] = {
+    "agent": Annotated[str | None, typer.Option("--agent", help="Only those of this agent.")],
+    "reason": Annotated[str | None, typer.Option(help="Only those whose reason has this in it.")],
+    "since": Annotated[
+        str | None, typer.Option(help="Only those that died since then: 30m, 2h, 7d, or 2026-11-26T09:00.")
+    ],
+    "tenant": Tenant,
+    "limit": Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")],
+}
+
+
+def filtering(limit: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that say which dead letters are meant: it gets them as one filter, `which`."""
+
+    def with_filters(command: Callable[..., None]) -> Callable[..., None]:
+        own = [each for name, each in inspect.signature(command).parameters.items() if name != "which"]
+        defaults = dict.fromkeys(FILTERS) | {"limit": limit}
+        kind = inspect.Parameter.KEYWORD_ONLY
+        added = [
+            inspect.Parameter(name, kind, default=defaults[name], annotation=each) for name, each in FILTERS.items()
+        ]
+
+        @wraps(command)
+        def filtered(**options: Any) -> None:
+            from penstock.cli import letters
+
+            command(
+                **{name: options.pop(name) for name in list(options) if name not in FILTERS},
+                which=letters.filter_of(**options),
+            )
+
+        signature = inspect.Signature([*(each.replace(kind=kind) for each in own), *added])
+        filtered.__signature__ = signature  # type: ignore[attr-defined]
+        filtered.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
+        return filtered
+
+    return with_filters
 
 
 @dead_app.command("list")
-def list_dead(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
-    file: MaybeAppFile = None,
-    store: Store = None,
-    agent: AgentName = None,
-    reason: Reason = None,
-    since: Since = None,
-    tenant: Tenant = None,
-    limit: Limit = 50,
-    as_json: Json = False,
-) -> None:
+@filtering(limit=50)
+def list_dead(which: "DeadFilter", file: MaybeAppFile = None, store: Store = None, as_json: Json = False) -> None:
     """List the newest events that agents gave up on, and why."""
     from penstock.cli import letters, looking
 
-    which = letters.filter_of(agent, reason, since, tenant, limit)
     letters.show_letters(looking.place(file, store, "dead", "list"), which, as_json=as_json)
 
 
@@ -51,15 +81,12 @@ def show_dead(id: RunId, file: AppFileBeside = None, store: Store = None, as_jso
 
 
 @dead_app.command("redrive")
+@filtering(limit=10_000)
 def redrive(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    which: "DeadFilter",
     targets: Targets = None,
     store: Store = None,
     everything: All = False,
-    agent: AgentName = None,
-    reason: Reason = None,
-    since: Since = None,
-    tenant: Tenant = None,
-    limit: Limit = 10_000,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Without what was recorded: effects happen again, with the same keys.")
     ] = False,
@@ -78,22 +105,18 @@ def redrive(  # noqa: PLR0913, PLR0917 - the options of a command are its parame
     """
     from penstock.cli import letters
 
-    which = letters.filter_of(agent, reason, since, tenant, limit)
     meant = letters.meant(targets, which, everything=everything)
     how = letters.How(by, why, fresh=fresh, event=event, is_sure=yes, as_json=as_json)
     letters.redrive_letters(meant, store, how)
 
 
 @dead_app.command("drop")
+@filtering(limit=10_000)
 def drop(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    which: "DeadFilter",
     targets: Targets = None,
     store: Store = None,
     everything: All = False,
-    agent: AgentName = None,
-    reason: Reason = None,
-    since: Since = None,
-    tenant: Tenant = None,
-    limit: Limit = 10_000,
     by: By = None,
     why: Why = "",
     yes: Yes = False,
@@ -102,6 +125,5 @@ def drop(  # noqa: PLR0913, PLR0917 - the options of a command are its parameter
     """Let dead letters go; their runs stay, as failed, and say by whom they were dropped, and why."""
     from penstock.cli import letters
 
-    which = letters.filter_of(agent, reason, since, tenant, limit)
     meant = letters.meant(targets, which, everything=everything)
     letters.drop_letters(meant, store, letters.How(by, why, is_sure=yes, as_json=as_json))

@@ -39,6 +39,7 @@ from penstock.testing.commits import (
 )
 from penstock.testing.log_contract import everything, made
 from penstock.testing.stores import durable_store
+from penstock.wiring import usage_of
 
 SIGKILLED = -9
 EXIT_S = 30
@@ -171,11 +172,16 @@ class DurableStoreContract:
         async with durable_store(address) as other:
             assert await everything(other, "t") == large
 
-    async def test_ten_thousand_turns_of_one_session_are_told_by_their_newest(self, store: Store) -> None:
+    async def test_ten_thousand_turns_of_one_session_keep_its_table_small(self, address: str, store: Store) -> None:
         claim = await store.claim("w")
+        rows: list[int] = []
         for group in range(100):
             turns = [delta(number, 1) for number in range(100 * group, 100 * group + 100)]
             await store.commit(claim, group + 1, Writes(sessions=turns))
+            if group % 10 == 9:
+                rows += [each.rows for each in (await usage_of(address)).parts if each.kind == "sessions"]
+        assert len(rows) == 10
+        assert max(rows) <= 40
         history = await store.history("t", "s", now_ms=NOW_MS)
         assert ([message.content for message in history.messages][-1], history.number) == ("9999", 10_000)
 

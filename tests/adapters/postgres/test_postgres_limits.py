@@ -253,17 +253,3 @@ async def test_long_names_that_cannot_be_packed_are_kept(store):
     run = "".join(chr(chance.randint(0x100, 0xD7FF)) for _ in range(3000))
     with pytest.raises(Refused, match="shorter names"):
         await store.commit(claim, 2, Writes(runs=[change(run)]))
-
-
-async def test_ten_thousand_turns_of_one_session_keep_its_table_small(store, server, url):
-    claim = await store.claim("w")
-    rows_max = 0
-    for group in range(100):
-        turns = [delta(number, 1) for number in range(100 * group, 100 * group + 100)]
-        await store.commit(claim, group + 1, Writes(sessions=turns))
-        if group % 10 == 9:
-            ((rows,),) = await ask(server.dsn, f"SELECT count(*) FROM {schema_of(url)}.session")
-            rows_max = max(rows_max, rows)
-    assert rows_max <= 40
-    history = await store.history("t", "s", now_ms=NOW_MS)
-    assert ([message.content for message in history.messages][-1], history.number) == ("9999", 10_000)

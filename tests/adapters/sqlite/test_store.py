@@ -15,9 +15,7 @@ from penstock.errors import Invalid, Refused, Unavailable
 from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import (
-    NOW_MS,
     change,
-    delta,
     expect_nothing_of_each,
     expect_one_of_each,
     ids_in_log,
@@ -242,18 +240,6 @@ async def test_a_write_while_another_program_holds_the_file_is_unavailable(path,
         other.execute("ROLLBACK")
     await store.commit(claim, 1, one_of_each())
     await expect_one_of_each(store)
-
-
-async def test_ten_thousand_turns_of_one_session_keep_its_table_small(store):
-    claim = await store.claim("w")
-    rows_max = 0
-    for group in range(100):
-        turns = [delta(number, 1) for number in range(100 * group, 100 * group + 100)]
-        await store.commit(claim, group + 1, Writes(sessions=turns))
-        rows_max = max(rows_max, store.reader.execute("SELECT count(*) FROM session").fetchone()[0])
-    assert rows_max <= 40
-    history = await store.history("t", "s", now_ms=NOW_MS)
-    assert ([message.content for message in history.messages][-1], history.number) == ("9999", 10_000)
 
 
 # cancellation
