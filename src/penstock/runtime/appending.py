@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock.core.agents.unit import Sent
@@ -18,6 +19,15 @@ EVENT_BYTES_MAX = 16 * 1024 * 1024
 KEY_BYTES_MAX = 1024
 ID_BYTES_MAX = 16 * 1024
 Appended = Callable[[Recorded], None]
+
+
+class Outgoing(Struct, frozen=True):
+    """An event that may be emitted, written down once: `data` is JSON."""
+
+    topic: str
+    type: str
+    key: str
+    data: bytes
 
 
 class Appender:
@@ -86,15 +96,18 @@ class Appender:
         self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
     ) -> Recorded:
         """Return the `number`-th event that a run emits, with its place."""
-        kind = self._topology.kind(type(event))
-        return self._placed(kind.topic, self._envelope(event, key, run=run, cause=cause, number=number, now_ms=now_ms))
+        return self.placed(self._outgoing(event, key), run=run, cause=cause, number=number, now_ms=now_ms)
+
+    def placed(self, event: Outgoing, *, run: str, cause: Envelope, number: int, now_ms: int) -> Recorded:
+        """Return what `check` let pass as the `number`-th event that a run emits, with its place."""
+        return self._placed(event.topic, self._envelope(event, run=run, cause=cause, number=number, now_ms=now_ms))
 
     def unplaced(
         self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
     ) -> tuple[str, Envelope]:
         """Return the topic and the envelope of an event that a run emits later."""
-        kind = self._topology.kind(type(event))
-        return kind.topic, self._envelope(event, key, run=run, cause=cause, number=number, now_ms=now_ms)
+        outgoing = self._outgoing(event, key)
+        return outgoing.topic, self._envelope(outgoing, run=run, cause=cause, number=number, now_ms=now_ms)
 
     def fired(self, topic: str, envelope: Envelope) -> Recorded:
         """Return an event whose time has come, with its place.
@@ -107,21 +120,19 @@ class Appender:
 
     def called(self, event: Event, *, run: str, cause: Envelope, number: int, now_ms: int, reply_step: str) -> Recorded:
         """Return an event whose handling the run waits for, with its place."""
-        kind = self._topology.kind(type(event))
-        envelope = self._envelope(event, None, run=run, cause=cause, number=number, now_ms=now_ms)
-        return self._placed(kind.topic, replace(envelope, reply_run=run, reply_step=reply_step))
+        outgoing = self._outgoing(event, None)
+        envelope = self._envelope(outgoing, run=run, cause=cause, number=number, now_ms=now_ms)
+        return self._placed(outgoing.topic, replace(envelope, reply_run=run, reply_step=reply_step))
 
-    def _envelope(
-        self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
-    ) -> Envelope:
+    def _envelope(self, event: Outgoing, *, run: str, cause: Envelope, number: int, now_ms: int) -> Envelope:
         correlation = cause.correlation_id or cause.id
         return Envelope(
             emitted_id(run, correlation, number),
             f"/{self._app}/{event_of(run)[1]}",
-            event.type_,
-            self._topology.kind(type(event)).key_of(event) if key is None else key,
+            event.type,
+            event.key,
             now_ms,
-            event.encoded(),
+            event.data,
             cause.tenant,
             correlation,
             cause.id,
@@ -129,12 +140,16 @@ class Appender:
             cause.traceparent,
         )
 
-    def check(self, event: Event, key: str | None, cause: Envelope) -> None:
+    def check(self, event: Event, key: str | None, cause: Envelope) -> Outgoing:
         """Refuse what must not be emitted, before anything of the handling is written."""
-        storable("the key", self._topology.kind(type(event)).key_of(event) if key is None else key, KEY_BYTES_MAX)
         if cause.depth >= DEPTH_MAX:
             raise LimitReached("the number of hops since the first event", cause.depth + 1, DEPTH_MAX)
-        _bounded(event)
+        return self._outgoing(event, key)
+
+    def _outgoing(self, event: Event, key: str | None) -> Outgoing:
+        kind = self._topology.kind(type(event))
+        key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
+        return Outgoing(kind.topic, event.type_, key, _bounded(event))
 
     def _placed(self, topic: str, envelope: Envelope) -> Recorded:
         partition = 0 if self.partitions == 1 else self.partition_of(envelope)

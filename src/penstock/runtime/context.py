@@ -7,7 +7,6 @@ exception: what a step returned is written with the next commit, so that it is n
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime
-from inspect import isawaitable
 from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -29,6 +28,8 @@ from penstock.core.sessions.history import (
     encode_messages,
 )
 from penstock.errors import LimitReached, Missing, Refused
+from penstock.runtime.appending import Outgoing
+from penstock.runtime.calling import is_awaitable
 from penstock.runtime.collection import Collection
 from penstock.runtime.delays import Delays
 from penstock.runtime.lanes import Delivery
@@ -68,6 +69,7 @@ class Context:
         "emitted",
         "events",
         "index",
+        "outgoing",
         "over",
     )
 
@@ -77,6 +79,7 @@ class Context:
         self._session: Session | None = None
         self._values: Values | None = None
         self.emitted: list[tuple[Event, str | None]] = []
+        self.outgoing: list[Outgoing] = []  # what was emitted, written down when the handler has ended
         self.delays: Delays | None = None  # what is to happen later
         self.index: list[IndexWrite] = []  # passages of an index that lies in the state store
         self.events = delivery.events
@@ -281,7 +284,7 @@ class Context:
             )
             raise Refused(f"step {name!r} has effects, and {self._delivery.agent.name!r} takes batches", hint)
         result = call(*args, **options)
-        return await result if isawaitable(result) else result
+        return await result if is_awaitable(result) else result
 
 
 class Session:
@@ -378,8 +381,11 @@ def teller_of(delivery: Delivery) -> Teller:
     return Teller(delivery.run_id, cause.tenant, partition, correlation, delivery.journal, delivery.attempt)
 
 
-def entered(context: Context) -> None:
-    """Make the context the current one of this task."""
+def entered(context: Context | None) -> None:
+    """Make the context the current one of this task; None once its handling is over.
+
+    A task that has ended keeps its variables: with the context among them, each turn would be a cycle for the collector.
+    """
     _current.set(context)
 
 

@@ -101,9 +101,11 @@ class Front:
         with self.services.releases.reply(event_id, types) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
             recorded = None if is_new else await self._answer_to(event_id, types)
-            if recorded is None:
-                what = f"the answer to event {event_id}"
+            if recorded is None and self.elsewhere is None:
+                recorded = await _within(waiting, within_s, "the answer to event ", event_id)
+            elif recorded is None:
                 look = partial(self._answer_to, event_id, types)
+                what = f"the answer to event {event_id}"
                 recorded = await self._followed(event_id, waiting, look, within_s, what, is_new=is_new)
         return reply.decoded_as(recorded.event.type, recorded.event.data)
 
@@ -289,7 +291,7 @@ class Front:
                 waiting: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
                 with self.elsewhere.follow(event_id, waiting, partial(self._store.event, event_id)), suppress(TimedOut):
                     self.elsewhere.away(event_id)
-                    await self._within(waiting, PLACED_WAIT_S, f"the place of event {event_id}")
+                    await _within(waiting, PLACED_WAIT_S, f"the place of event {event_id}")
 
     async def _followed(
         self,
@@ -303,19 +305,20 @@ class Front:
     ) -> T:
         """Wait for what this worker, or another one, makes of an event."""
         if self.elsewhere is None:
-            return await self._within(waiting, within_s, what)
+            return await _within(waiting, within_s, what)
         with self.elsewhere.follow(event_id, waiting, look):
             if not is_new:
                 self.elsewhere.away(event_id)
-            return await self._within(waiting, within_s, what)
+            return await _within(waiting, within_s, what)
 
-    async def _within(self, waiting: "asyncio.Future[T]", within_s: float, what: str) -> T:
-        # A timer that is nearly always cancelled: asyncio.timeout costs three times as much.
-        timer = asyncio.get_running_loop().call_later(within_s, _give_up, waiting, TimedOut(what, within_s))
-        try:
-            return await waiting
-        finally:
-            timer.cancel()
+
+async def _within(waiting: "asyncio.Future[T]", within_s: float, *what: str) -> T:
+    # A timer that is nearly always cancelled: asyncio.timeout costs three times as much.
+    timer = asyncio.get_running_loop().call_later(within_s, _give_up, waiting, within_s, what)
+    try:
+        return await waiting
+    finally:
+        timer.cancel()
 
 
 def _raise_given_up(change: RunChange) -> None:
@@ -329,6 +332,6 @@ def _raise_given_up(change: RunChange) -> None:
             pass
 
 
-def _give_up(waiting: "asyncio.Future[T]", error: TimedOut) -> None:
+def _give_up(waiting: "asyncio.Future[Any]", within_s: float, what: tuple[str, ...]) -> None:
     if not waiting.done():
-        waiting.set_exception(error)
+        waiting.set_exception(TimedOut("".join(what), within_s))

@@ -158,7 +158,7 @@ class Handlings:
             return
         context = Context(delivery, self._services)
         entered(context)
-        delivery.watched = line.deadlines.watch()
+        delivery.watched = line.deadlines.watch(delivery.task)
         started_s = self._services.clock.monotonic_s()
         try:
             body = await self._called(delivery, context, line)
@@ -175,6 +175,7 @@ class Handlings:
             self._succeeded(delivery, context, body, duration_ms)
         finally:
             context.let_go()
+            entered(None)
             self._ended(delivery)
         self.places.fill()
 
@@ -263,9 +264,8 @@ class Handlings:
         emitted: list[Recorded] = []
         correlation, run_id = cause.correlation_id or cause.id, delivery.run_id
         writes = services.committer.add(lambda: services.releases.succeeded(run_id, correlation, body, emitted))
-        for number, (event, key) in enumerate(context.emitted if delivery.outside is None else ()):
-            recorded = self._appender.emitted(event, key, run=run_id, cause=cause, number=number, now_ms=now_ms)
-            emitted.append(recorded)
+        for number, event in enumerate(context.outgoing if delivery.outside is None else ()):
+            emitted.append(self._appender.placed(event, run=run_id, cause=cause, number=number, now_ms=now_ms))
         writes.events.extend(emitted)
         if delivery.outside is None:
             if context.delays is not None:

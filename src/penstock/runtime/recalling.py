@@ -5,6 +5,7 @@ from typing import Any
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import Journal
 from penstock.core.events.envelope import Recorded
+from penstock.core.events.event import Event
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context, teller_of
@@ -45,8 +46,8 @@ def collected(context: Context, result: Any, agent: Agent, appender: Appender, s
     require_annotated(agent, result)
     for each in events_of(result):
         context.emit(each)
-    for event, key in context.emitted:
-        appender.check(event, key, context.event)
+    cause = context.event
+    context.outgoing = [appender.check(event, key, cause) for event, key in context.emitted]
     if context.delays is not None:
-        context.delays.check(appender, services.timers, context.event)
-    return body_of(result)
+        context.delays.check(appender, services.timers, cause)
+    return context.outgoing[-1].data if isinstance(result, Event) else body_of(result)

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sized
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.unit import Status
@@ -16,6 +16,7 @@ from penstock.core.events.envelope import Recorded
 from penstock.errors import Diverged, PenstockError, RunCancelled, RunFailed
 
 PIECES_MAX = 1024
+Replies: TypeAlias = "dict[str, list[tuple[Collection[str], asyncio.Future[Recorded]]]]"
 
 
 class Listener:
@@ -45,12 +46,34 @@ class Listener:
                 yield self._pieces.popleft()
 
 
+class AwaitedReply:
+    """One who waits for a reply, within a `with`: it yields what the reply is set on."""
+
+    __slots__ = ("_correlation_id", "_entry", "_replies")
+
+    def __init__(self, replies: "Replies", correlation_id: str, types: Collection[str]) -> None:
+        self._replies = replies
+        self._correlation_id = correlation_id
+        self._entry = types, asyncio.get_running_loop().create_future()
+
+    def __enter__(self) -> "asyncio.Future[Recorded]":
+        self._replies.setdefault(self._correlation_id, []).append(self._entry)
+        return self._entry[1]
+
+    def __exit__(self, *_: object) -> None:
+        _forget(self._entry[1])
+        waiting = self._replies[self._correlation_id]
+        waiting.remove(self._entry)
+        if not waiting:
+            del self._replies[self._correlation_id]
+
+
 class Releases:
     """The waiters of an engine."""
 
     def __init__(self) -> None:
         self._runs: dict[str, list[asyncio.Future[bytes]]] = {}
-        self._replies: dict[str, list[tuple[Collection[str], asyncio.Future[Recorded]]]] = {}
+        self._replies: Replies = {}
         self._listeners: dict[str, list[Listener]] = {}
         self.streamed: Sized = ()  # runs that tell something, or are followed
         self.on_over: Callable[[str], None] = _nobody
@@ -69,20 +92,9 @@ class Releases:
             if not waiting:
                 self._runs.pop(run_id, None)
 
-    @contextmanager
-    def reply(self, correlation_id: str, types: Collection[str]) -> Generator[asyncio.Future[Recorded]]:
+    def reply(self, correlation_id: str, types: Collection[str]) -> "AwaitedReply":
         """Wait for the first event of one of these types that follows from an event."""
-        future: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
-        entry = (types, future)
-        waiting = self._replies.setdefault(correlation_id, [])
-        waiting.append(entry)
-        try:
-            yield future
-        finally:
-            _forget(future)
-            waiting.remove(entry)
-            if not waiting:
-                self._replies.pop(correlation_id, None)
+        return AwaitedReply(self._replies, correlation_id, types)
 
     @contextmanager
     def listening(self, correlation_id: str) -> Generator[Listener]:

@@ -7,7 +7,6 @@ the branches went on in.
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
-from inspect import isawaitable
 from typing import Any, ClassVar, cast
 
 from penstock.core.agents.journal import Journal, decode_value, encode_value
@@ -15,7 +14,7 @@ from penstock.core.agents.tools import Tool
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.texts import storable
 from penstock.errors import Refused
-from penstock.runtime.calling import called, type_returned
+from penstock.runtime.calling import is_awaitable, refuse_wrong_call, type_returned
 from penstock.runtime.releases import Piece
 from penstock.runtime.run_streams import within
 from penstock.runtime.services import Services
@@ -46,7 +45,10 @@ class Steps:
         self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
     ) -> Any:
         """Return what the step returned, once: `effects` says whether it waits until all that led to it is durable."""
-        step = self.journal.next_step(scope.get() + storable("the name of a step", name, NAME_BYTES_MAX))
+        is_plain = type(name) is str and name.isascii() and len(name) <= NAME_BYTES_MAX
+        step = self.journal.next_step(
+            scope.get() + (name if is_plain else storable("the name of a step", name, NAME_BYTES_MAX))
+        )
         executing = self._executing
         while step in executing:  # an earlier attempt failed beside it, and left it under way
             ended = executing[step] = executing[step] or asyncio.get_running_loop().create_future()
@@ -66,8 +68,12 @@ class Steps:
                 services.reached(WritePoint.BEFORE_EFFECT)
             services.executing(self.run_id, step)
             stand_in = services.stand_in
-            result = called(step, call, args, options) if stand_in is None else stand_in(name, call, args, options)
-            if isawaitable(result):
+            try:
+                result = call(*args, **options) if stand_in is None else stand_in(name, call, args, options)
+            except TypeError as error:
+                refuse_wrong_call(step, error)
+                raise
+            if is_awaitable(result):
                 result = await result
             if effects:
                 services.reached(WritePoint.AFTER_EFFECT)
@@ -96,7 +102,8 @@ class Steps:
     def record(self, step: str, value: Any) -> None:
         """Have the next commit record what a step came to."""
         services = self.services
-        self.note(step, value)
+        self.journal.record(step, encode_value(value, step), services.clock.now_ms())
+        services.committer.recorded(self.run_id, self.journal)
         if services.releases.heard(self.cause.correlation_id):
             services.told_when_durable(self.cause.correlation_id, Piece("step", self.run_id, step))
 

@@ -6,7 +6,6 @@ after that mark has an unknown outcome: a kill, a time that ran out, a backend t
 
 import asyncio
 from functools import wraps
-from inspect import isawaitable
 from typing import Any, ClassVar, NamedTuple, NoReturn, Protocol
 
 import msgspec
@@ -18,7 +17,7 @@ from penstock.core.agents.tools import Attempt, NotDone, Reconcile, Skip, Tool
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.texts import told
 from penstock.errors import Invalid, LimitReached, StepFailed, TimedOut, Unavailable
-from penstock.runtime.calling import called, type_returned
+from penstock.runtime.calling import called, is_awaitable, type_returned
 from penstock.runtime.notes import Notes
 from penstock.runtime.outcomes import FINAL
 from penstock.runtime.services import Services
@@ -125,7 +124,7 @@ class ToolCall:
         try:
             async with whole, idle:
                 result = self._begun(attempt)
-                return await result if isawaitable(result) else result
+                return await result if is_awaitable(result) else result
         except TimeoutError as error:
             if whole.expired():
                 raise TimedOut(f"attempt {number} at step {self._step}", min(left_s)) from error
@@ -169,7 +168,7 @@ class ToolCall:
         services = self._services
         try:
             happened: Any = options.unknown.happened(self._key)
-            if isawaitable(happened):
+            if is_awaitable(happened):
                 happened = await happened
         except Exception as error:  # noqa: BLE001 - the function is the user's code
             reason, now_ms = told(error, REASON_CHARS_MAX), services.clock.now_ms()

@@ -108,7 +108,7 @@ def decode_chunk(body: bytes) -> list[StepRecord]:
 def encode_value(value: Any, step: str) -> bytes:
     """Return a step's result as MessagePack; `Invalid` when it is nothing that can be stored."""
     try:
-        return msgspec.msgpack.encode(value, enc_hook=_plain)
+        return _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         hint = "return numbers, text, bytes, lists, dicts, dataclasses, Structs or pydantic models"
         raise Invalid(f"the result of step {step}", (Finding("value", str(error), hint),)) from error
@@ -145,6 +145,9 @@ def _plain(value: Any) -> Any:
     if tolist is not None:
         return tolist()
     raise TypeError(f"{type(value).__name__} cannot be stored")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 
 
 def _rebuilt(to: Any, plain: Any) -> Any:
