@@ -10,6 +10,7 @@ from penstock.testing.commits import recorded
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.retention_contract import PrunableStoreContract
+from penstock.testing.rows_contract import RowSourceContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
@@ -26,6 +27,7 @@ class TestMemoryStore(
     InboxContract,
     BlobStoreContract,
     PrunableStoreContract,
+    RowSourceContract,
 ):
     @pytest.fixture
     def store(self):
@@ -45,6 +47,13 @@ class TestMemoryStore(
     @pytest.fixture
     def beside(self, reopened):
         return reopened
+
+    @pytest.fixture
+    def empty(self):
+        async def another():
+            return MemoryStore()
+
+        return another
 
 
 async def test_an_offset_that_leaves_a_gap_is_a_bug_of_the_writer():

@@ -16,6 +16,7 @@ from penstock.testing.faults import Weather
 from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.retention_contract import PrunableStoreContract
+from penstock.testing.rows_contract import RowSourceContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.virtual_time import VirtualClock
 
@@ -44,7 +45,12 @@ class TestOffloadingStore(EventLogContract, StateStoreContract, RunCatalogContra
 
 
 class TestFaultyStoreBehindLayers(
-    EventLogContract, StateStoreContract, RunCatalogContract, BlobStoreContract, PrunableStoreContract
+    EventLogContract,
+    StateStoreContract,
+    RunCatalogContract,
+    BlobStoreContract,
+    PrunableStoreContract,
+    RowSourceContract,
 ):
     @pytest.fixture
     def inner(self):
@@ -63,6 +69,26 @@ class TestFaultyStoreBehindLayers(
     def reopened(self, inner):
         async def another():
             return MemoryStore(inner.disk)
+
+        return another
+
+    @pytest.fixture
+    def empty(self):
+        async def another():
+            return MemoryStore()
+
+        return another
+
+
+class TestRowsPassThrough(RowSourceContract):
+    @pytest.fixture
+    def store(self):
+        return OffloadingStore(MemoryStore(), VirtualClock())
+
+    @pytest.fixture
+    def empty(self):
+        async def another():
+            return OffloadingStore(MemoryStore(), VirtualClock())
 
         return another
 

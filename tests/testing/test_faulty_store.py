@@ -18,6 +18,8 @@ from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.fixtures import anyio_backend
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract, made
+from penstock.testing.retention_contract import PrunableStoreContract
+from penstock.testing.rows_contract import RowSourceContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
@@ -39,6 +41,8 @@ class TestFaultyStoreWithoutFaults(
     WorkersContract,
     InboxContract,
     BlobStoreContract,
+    PrunableStoreContract,
+    RowSourceContract,
 ):
     @pytest.fixture
     def disk(self):
@@ -56,6 +60,13 @@ class TestFaultyStoreWithoutFaults(
     def reopened(self, disk):
         async def another():
             return self.wrapped(disk)
+
+        return another
+
+    @pytest.fixture
+    def empty(self):
+        async def another():
+            return self.wrapped(MemoryStore().disk)
 
         return another
 

@@ -24,6 +24,7 @@ from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
 from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunCatalog, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
@@ -194,6 +195,15 @@ class OffloadingStore(OffloadedCatalog):
 
     async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
         return await self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit)
+
+    async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
+        return await self._inner.rows(kind, after=after, limit=limit)  # as they are, with their references
+
+    async def rows_of(self, event_ids: Sequence[str]) -> Writes:
+        return await self._inner.rows_of(event_ids)
+
+    async def known(self, rows: Writes) -> Writes:
+        return await self._inner.known(rows)
 
 
 def _page(found: Sequence[Recorded]) -> Sequence[Recorded]:

@@ -19,6 +19,7 @@ from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
 from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.workers import Membership
@@ -141,6 +142,15 @@ class RetryingStore:
 
     async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
         return await self._patiently(lambda: self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit))
+
+    async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
+        return await self._patiently(lambda: self._inner.rows(kind, after=after, limit=limit))
+
+    async def rows_of(self, event_ids: Sequence[str]) -> Writes:
+        return await self._patiently(lambda: self._inner.rows_of(event_ids))
+
+    async def known(self, rows: Writes) -> Writes:
+        return await self._patiently(lambda: self._inner.known(rows))
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, self._patience.attempts_max):

@@ -6,6 +6,7 @@ from penstock.ports.blobs import BlobStore
 from penstock.ports.inbox import Inbox
 from penstock.ports.log import EventLog
 from penstock.ports.retention import PrunableStore
+from penstock.ports.rows import RowSource
 from penstock.ports.state import RunCatalog, StateStore
 from penstock.ports.streams import StreamStore
 from penstock.ports.timers import TimerStore
@@ -13,6 +14,16 @@ from penstock.ports.workers import Workers
 
 
 class Store(
-    EventLog, StateStore, RunCatalog, StreamStore, TimerStore, BlobStore, PrunableStore, Workers, Inbox, Protocol
+    EventLog,
+    StateStore,
+    RunCatalog,
+    StreamStore,
+    TimerStore,
+    BlobStore,
+    PrunableStore,
+    RowSource,
+    Workers,
+    Inbox,
+    Protocol,
 ):
     """All these ports in one; it keeps the contracts of each."""

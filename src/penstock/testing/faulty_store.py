@@ -13,6 +13,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.workers import Membership
@@ -138,6 +139,15 @@ class FaultyStore:
         return await self._over(
             "sweeping", lambda: self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit)
         )
+
+    async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
+        return await self._over("rows", lambda: self._inner.rows(kind, after=after, limit=limit))
+
+    async def rows_of(self, event_ids: Sequence[str]) -> Writes:
+        return await self._over("rows of events", lambda: self._inner.rows_of(event_ids))
+
+    async def known(self, rows: Writes) -> Writes:
+        return await self._over("known rows", lambda: self._inner.known(rows))
 
     async def _over(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
         faults = self._faults

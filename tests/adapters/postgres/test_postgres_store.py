@@ -14,6 +14,7 @@ from penstock.testing.engine_stream_contract import EngineStreamContract
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.retention_contract import PrunableStoreContract
+from penstock.testing.rows_contract import RowSourceContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
@@ -36,6 +37,12 @@ async def reopened(url):
         yield lambda: stack.enter_async_context(open_postgres_store(url))
 
 
+@pytest.fixture
+async def empty(other_url):
+    async with AsyncExitStack() as stack:
+        yield lambda: stack.enter_async_context(open_postgres_store(other_url))
+
+
 class TestPostgresStore(
     EventLogContract,
     StateStoreContract,
@@ -46,6 +53,7 @@ class TestPostgresStore(
     InboxContract,
     BlobStoreContract,
     PrunableStoreContract,
+    RowSourceContract,
 ):
     @pytest.fixture
     def store(self, store):
@@ -60,6 +68,10 @@ class TestPostgresStore(
         return reopened
 
     @pytest.fixture
+    def empty(self, empty):
+        return empty
+
+    @pytest.fixture
     def beside(self, reopened):
         return reopened
 
@@ -71,6 +83,7 @@ class TestRetryingPostgresStore(
     StreamStoreContract,
     BlobStoreContract,
     PrunableStoreContract,
+    RowSourceContract,
 ):
     @pytest.fixture
     def store(self, store):
@@ -86,6 +99,10 @@ class TestRetryingPostgresStore(
             return RetryingStore(await reopened(), SystemClock())
 
         return another
+
+    @pytest.fixture
+    def empty(self, empty):
+        return empty
 
 
 class TestOnPostgres(EngineContract, TimingContract, EngineStreamContract):

@@ -25,6 +25,7 @@ from penstock.testing.commits import (
 from penstock.testing.durable_contract import DurableStoreContract
 from penstock.testing.log_contract import EventLogContract, made
 from penstock.testing.retention_contract import PrunableStoreContract
+from penstock.testing.rows_contract import RowSourceContract
 from penstock.testing.state_contract import StateStoreContract
 from penstock.testing.stream_contract import StreamStoreContract
 from penstock.testing.timer_contract import TimerStoreContract
@@ -69,6 +70,7 @@ class TestSqliteStore(
     StreamStoreContract,
     BlobStoreContract,
     PrunableStoreContract,
+    RowSourceContract,
 ):
     @pytest.fixture
     def store(self, store):
@@ -81,6 +83,11 @@ class TestSqliteStore(
     @pytest.fixture
     def reopened(self, reopened):
         return reopened
+
+    @pytest.fixture
+    async def empty(self, tmp_path):
+        async with AsyncExitStack() as stack:
+            yield lambda: stack.enter_async_context(open_sqlite_store(tmp_path / "another.db"))
 
 
 class TestSqliteOutlivesItsProcesses(DurableStoreContract):

@@ -36,8 +36,9 @@ class Member:
 
 @dataclass
 class Disk:
-    """What was committed, and who is told of it."""
+    """What was committed, and who is told of it. `gaps`: places in the log may stay free, as where a part was pruned."""
 
+    gaps: bool = False
     claim: Claim = field(default_factory=lambda: Claim("", 0))  # the newest one
     members: dict[int, Member] = field(default_factory=dict[int, Member])
     owners: dict[int, int] = field(default_factory=lambda: {PARTITION: 0})

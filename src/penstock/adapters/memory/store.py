@@ -5,10 +5,11 @@ checks what a real backend would refuse, and serves as the plain statement of wh
 """
 
 import time
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from penstock.adapters.memory import pruning
+from penstock.adapters.memory import rows as all_rows
 from penstock.adapters.memory.blobs import sweep_blobs, write_blobs
 from penstock.adapters.memory.disk import PARTITION, Disk, Member, end_of, offset_of
 from penstock.core.agents.journal import decode_chunk
@@ -24,6 +25,7 @@ from penstock.errors import Fenced, Refused
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
@@ -284,6 +286,17 @@ class MemoryStore:
     async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
         return pruning.prune_sessions(self.disk, now_ms, after, limit)
 
+    # the rows as they are
+
+    async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
+        return all_rows.rows(self.disk, kind, after, limit)
+
+    async def rows_of(self, event_ids: Sequence[str]) -> Writes:
+        return all_rows.rows_of(self.disk, event_ids)
+
+    async def known(self, rows: Writes) -> Writes:
+        return all_rows.known(self.disk, rows)
+
     def _wake(self) -> None:
         for wake in tuple(self.disk.watchers):  # one who is woken may stop watching
             wake()
@@ -296,10 +309,10 @@ class MemoryStore:
             place, event_id = recorded.position, recorded.event.id
             which = (place.topic, place.partition)
             end = ends.get(which, 0)
-            if place.offset <= end or event_id in self.disk.ids or event_id in ids:
+            if event_id in self.disk.ids or event_id in ids or self._is_taken(place, end):
                 return False
-            assert place.offset == end + 1, f"{place} leaves a gap after {end}"
-            ends[which] = place.offset
+            assert place.offset == end + 1 or self.disk.gaps, f"{place} leaves a gap after {end}"
+            ends[which] = max(end, place.offset)
             ids.add(event_id)
         numbers: dict[str, int] = {}
         for chunk in writes.journal:
@@ -309,6 +322,13 @@ class MemoryStore:
             assert chunk.number == next_number, f"chunk {chunk.number} of {chunk.run_id} follows {next_number} others"
             numbers[chunk.run_id] = next_number + 1
         return self._continues(writes)
+
+    def _is_taken(self, place: Position, end: int) -> bool:
+        if place.offset > end or not self.disk.gaps:
+            return place.offset <= end
+        log = self.disk.logs.get((place.topic, place.partition), [])
+        first = bisect_right(log, place.offset, key=offset_of)
+        return first > 0 and offset_of(log[first - 1]) == place.offset
 
     def _continues(self, writes: Writes) -> bool:
         """Whether no piece of a stream is written twice."""
@@ -324,7 +344,7 @@ class MemoryStore:
 
     def _write_event(self, recorded: Recorded) -> None:
         place = recorded.position
-        self.disk.logs.setdefault((place.topic, place.partition), []).append(recorded)
+        insort(self.disk.logs.setdefault((place.topic, place.partition), []), recorded, key=offset_of)
         self.disk.ids[recorded.event.id] = recorded
 
     def _write_runs(self, writes: Writes) -> None:

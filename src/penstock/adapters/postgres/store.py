@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from penstock.adapters.postgres import blobs, pruning, reading, stream_rows, timers, workers
+from penstock.adapters.postgres import rows as all_rows
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
 from penstock.adapters.postgres.listening import Watchers, open_watchers
@@ -29,6 +30,7 @@ from penstock.errors import Fenced, LimitReached
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
@@ -225,6 +227,17 @@ class PostgresStore:
 
     async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
         return await self._database.transact("pruning", lambda each: pruning.prune_sessions(each, now_ms, after, limit))
+
+    # the rows as they are
+
+    async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
+        return await self._database.ask("rows", lambda each: all_rows.rows(each, kind, after, limit))
+
+    async def rows_of(self, event_ids: Sequence[str]) -> Writes:
+        return await self._database.ask("rows of events", lambda each: all_rows.rows_of(each, event_ids))
+
+    async def known(self, rows: Writes) -> Writes:
+        return await self._database.ask("known rows", lambda each: all_rows.known(each, rows))
 
     async def _number(self, names: set[str]) -> None:
         """Learn the numbers of topics, and give one to each that is new."""

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from penstock.adapters.sqlite import blobs, reading, stream_rows, timers, usage
+from penstock.adapters.sqlite import rows as all_rows
 from penstock.adapters.sqlite.schema import FORMAT, translated
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
-from penstock.core.agents.unit import DeadLetter, RunChange
+from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Recorded
 from penstock.core.timing.timers import Timer
 from penstock.errors import Finding, Invalid, Missing
+from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, DeadFilter, RunFilter, StoredRun
 
 T = TypeVar("T")
@@ -91,6 +93,15 @@ class SqliteReader:
 
     async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
         return self._ask(lambda: reading.values(self._connection, tenant, agent, key), "values")
+
+    async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
+        return self._ask(lambda: all_rows.rows(self._connection, kind, after, limit), "rows")
+
+    async def rows_of(self, event_ids: Sequence[str]) -> Writes:
+        return self._ask(lambda: all_rows.rows_of(self._connection, event_ids), "rows of events")
+
+    async def known(self, rows: Writes) -> Writes:
+        return self._ask(lambda: all_rows.known(self._connection, rows), "known rows")
 
     def _ask(self, query: Callable[[], T], operation: str) -> T:
         try:

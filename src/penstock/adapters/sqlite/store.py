@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from penstock.adapters.sqlite import blobs, pruning, reading, stream_rows, timers, workers
+from penstock.adapters.sqlite import rows as all_rows
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
 from penstock.adapters.sqlite.waking import Wakes
@@ -34,6 +35,7 @@ from penstock.errors import Fenced
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
 
@@ -288,6 +290,17 @@ class SqliteStore:
             return done
 
         return await self.transact(pruned, "pruning")
+
+    # the rows as they are
+
+    async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
+        return self._ask(lambda: all_rows.rows(self._reader, kind, after, limit), "rows")
+
+    async def rows_of(self, event_ids: Sequence[str]) -> Writes:
+        return self._ask(lambda: all_rows.rows_of(self._reader, event_ids), "rows of events")
+
+    async def known(self, rows: Writes) -> Writes:
+        return self._ask(lambda: all_rows.known(self._reader, rows), "known rows")
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction") -> T:
         """Run `work` within one transaction, in the writer's thread, and return once it is durable."""
