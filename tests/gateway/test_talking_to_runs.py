@@ -99,3 +99,49 @@ async def test_another_tenants_run_is_not_there(door):
     body = {"verdict": "no", "by": "grace"}
     assert (await door.post(f"/v1/runs/{run_id}/signals/approval", json=body, headers=headers)).status_code == 202
     assert (await ended(door, run_id, "acme"))["result"] == "ada: no by grace"
+
+
+async def test_a_handling_of_an_agent_can_be_cancelled_and_one_that_has_ended_cannot():
+    app, begun_ = App("office"), asyncio.Event()
+
+    @app.agent(key="who")
+    async def think(asked: Leave) -> str:
+        begun_.set()
+        await asyncio.Event().wait()
+        return asked.who
+
+    @app.agent(batch=10)
+    async def count(asked: list[Leave]) -> None:
+        return None
+
+    async with app.running(store="memory:") as running:
+        transport = httpx2.ASGITransport(app=web_app(running))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as door:
+            runs = [
+                (await door.post("/v1/agents/think?wait_s=0", json={"who": "ada"})).json()["run_id"] for _ in range(2)
+            ]
+            await begun_.wait()
+            for run_id in reversed(runs):  # the second one waits for its turn
+                assert (await door.post(f"/v1/runs/{run_id}/cancel", params={"reason": "no"})).status_code == 202
+                run = await ended(door, run_id)
+                assert (run["status"], run["reason"]) == ("cancelled", "no")
+            answer = await door.post(f"/v1/runs/{runs[0]}/cancel")
+            assert (answer.status_code, "has ended" in answer.json()["detail"]) == (409, True)
+            in_batch = runs[0].replace(":think", ":count")
+            refused = await door.post(f"/v1/runs/{in_batch}/cancel")
+            assert (refused.status_code, "batches" in refused.json()["detail"]) == (409, True)
+
+
+async def test_a_halted_run_can_be_cancelled(tmp_path):
+    store = f"sqlite:{tmp_path / 'store.db'}"
+    async with office().running(store=store) as running:
+        run_id = await running.start("leave", Leave(who="ada"))
+    async with App("office").running(store=store) as running:
+        transport = httpx2.ASGITransport(app=web_app(running))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as door:
+            run = await ended(door, run_id)
+            assert (run["status"], "no workflow 'leave' any more" in run["reason"]) == ("halted", True)
+            assert (await door.post(f"/v1/runs/{run_id}/cancel")).status_code == 202
+            while run["status"] == "halted":
+                run = (await door.get(f"/v1/runs/{run_id}")).json()
+            assert run["status"] == "cancelled"

@@ -23,6 +23,7 @@ from penstock.gateway.shapes import (
     run_with_steps,
 )
 from penstock.ports.state import RunFilter, StoredRun
+from penstock.runtime.arrivals import UNDER_WAY
 from penstock.runtime.asking_again import Signature
 
 LISTED = 50
@@ -69,14 +70,14 @@ async def signal_run(
     payload: Payload = None,
 ) -> Said:
     """Send a signal to a workflow run, which takes it with `ctx.wait_for(name)`, now or later."""
-    await _require_under_way(running, id, tenant)
+    await _require_under_way(running, id, tenant, takes_signals=True)
     chosen = None if idempotency_key is None else event_id(tenant, idempotency_key, source=f"signal {id}")
     return Said(event_id=await running.signal(id, name, payload, id=chosen, tenant=tenant))
 
 
 @routes.post("/runs/{id}/cancel", status_code=202, responses=documented(404, 409, 422, 503))
 async def cancel_run(id: str, running: RunningApp, tenant: Tenant, reason: Reason = "cancelled over HTTP") -> Said:
-    """Have a workflow run end where it is, with the workflows that it waits for."""
+    """Have a run end where it is, with those that it waits for. A workflow may still clean up; an agent gets no other attempt."""
     await _require_under_way(running, id, tenant)
     return Said(event_id=await running.cancel(id, reason, tenant=tenant))
 
@@ -118,13 +119,15 @@ async def event_like(running: Running, id: str, tenant: str, fields: dict[str, A
     return taken(kind, msgspec.json.encode(fields))
 
 
-async def _require_under_way(running: Running, id: str, tenant: str) -> None:
-    """Refuse to talk to what is no workflow run, or has ended."""
+async def _require_under_way(running: Running, id: str, tenant: str, *, takes_signals: bool = False) -> None:
+    """Refuse to talk to what has ended, and to what does not listen."""
     change = (await run_of(running, id, tenant)).change
     agent = running.engine.parts.topology.agents.get(change.agent)
-    if agent is None or not agent.options.workflow:
-        raise Refused(f"run {id!r} is not one of a workflow", "only workflows take signals and can be cancelled")
-    if change.status not in ("queued", "running", "asking"):
+    if takes_signals and agent is not None and not agent.options.workflow:
+        raise Refused(f"run {id!r} is not one of a workflow", "only workflows take signals")
+    if agent is not None and agent.options.batch:
+        raise Refused(f"{agent.name!r} handles its events in batches", "none of them can be cancelled")
+    if change.status not in UNDER_WAY:
         raise Refused(f"run {id!r} has ended ({change.status})", "begin another one")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import encode_value
 from penstock.core.agents.run_journal import CANCEL, RunJournal
+from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import Envelope, Recorded, event_of
-from penstock.errors import LimitReached, Missing
+from penstock.errors import LimitReached, Missing, Refused
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appended
 from penstock.runtime.decoding import decoders_of
@@ -22,6 +23,7 @@ from penstock.runtime.topology import Topology
 from penstock.runtime.waiting import took_now
 from penstock.runtime.workflow_run import Ending, WorkflowRun
 
+UNDER_WAY: tuple[Status, ...] = ("queued", "running", "retrying", "asking", "halted")
 SIGNALS_SHARE_MAX = 1.1  # of what a journal may hold: beyond, signals are refused
 
 
@@ -36,6 +38,7 @@ class Arrivals:
         self.on_appended: Appended = _nowhere
         self.runs: dict[str, WorkflowRun] = {}  # begun, and not ended
         self.early: dict[str, RunJournal] = {}  # of runs that something came for before they began
+        self._early_in: dict[str, int] = {}  # their partitions
         self.on_ending: Callable[[str, RunJournal, Ending], None] = _nowhere  # a workflow run is to end
         self.on_cancelled: Callable[[Agent, Recorded, str], None] = _nowhere  # a handling of an agent is to end
 
@@ -44,6 +47,16 @@ class Arrivals:
         stored = await self._store.run(run_id)
         if stored is not None and (stored.records or stored.chunks):
             self.early.setdefault(run_id, RunJournal(stored.records, stored.chunks, recalled=True))
+
+    def begun(self, run_id: str) -> RunJournal | None:
+        """Return what came for a run that begins now."""
+        self._early_in.pop(run_id, None)
+        return self.early.pop(run_id, None)
+
+    def drop(self, partition: int) -> None:
+        """Forget what came for runs of a partition before they began: its next owner finds it in the store."""
+        for run_id in [each for each, partition_of in self._early_in.items() if partition_of == partition]:
+            self.begun(run_id)
 
     async def signal(self, run_id: str, tenant: str, name: str, payload: Any) -> None:
         """Record a signal in the run's journal, together with the commit that is done with it."""
@@ -60,10 +73,12 @@ class Arrivals:
     async def cancel(self, run_id: str, tenant: str, reason: str) -> None:
         """Have a run end where it is, with those that it waits for. One that has ended stays as it is."""
         agent = self._topology.agents.get(event_of(run_id)[1])
-        if agent is not None and not agent.options.workflow:
+        if agent is not None and not agent.options.workflow and run_id not in self.runs:
+            if agent.options.batch:
+                raise Refused(f"{agent.name!r} handles its events in batches", "none of them can be cancelled")
             recorded = await self._event_of(run_id, tenant)
             stored = await self._store.run(run_id)
-            if stored is not None and stored.change.status in ("queued", "retrying"):
+            if stored is not None and stored.change.status in UNDER_WAY:
                 self.on_cancelled(agent, recorded, reason)
             return
         journal = await self._journal_of(run_id, tenant)
@@ -112,6 +127,7 @@ class Arrivals:
             return run.journal
         if stored.change.status != "queued":
             return None
+        self._early_in[run_id] = recorded.position.partition
         return self.early.setdefault(run_id, RunJournal(stored.records, stored.chunks, recalled=True))
 
     async def _event_of(self, run_id: str, tenant: str) -> Recorded:

@@ -14,6 +14,7 @@ from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.handling import Handlings
 from penstock.runtime.redriving import Machine, Redriving
+from penstock.runtime.resuming import Resuming
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.tasks import Tasks
@@ -44,6 +45,7 @@ class Delivering:
         self._handlings = handlings
         self._workflows = workflows
         self._tasks = tasks
+        self._resuming = Resuming(topology, services, store, workflows)
         self._machine = Machine(store, services, appender, workflows, self.appended)
         self._takers: dict[tuple[str, int], list[Subscription]] = {}
 
@@ -65,7 +67,7 @@ class Delivering:
         partitions = tuple(partitions)
         self._appender.own(partitions, ends)
         opened = [each for partition in partitions for each in self._subscribe(partition, done)]
-        await self._workflows.resume(partitions)
+        await self._resuming.resume(partitions)
         await self._services.timers.own(sorted(self._appender.owned))
         for subscription in opened:
             subscription.open(self._appender)

@@ -130,6 +130,7 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
     services.control = workflows.arrivals
     handlings = Handlings(services, parts.store, appender, tasks, workflows)
     delivering = Delivering(parts.topology, parts.store, services, appender, handlings, workflows, tasks)
+    workflows.resumed.turns = handlings.suspects.turns
     workflows.arrivals.on_cancelled = handlings.cancellations.cancel
     workflows.arrivals.on_appended = workflows.calling.on_appended = delivering.appended
     handlings.on_appended = services.timers.on_appended = delivering.appended
@@ -244,7 +245,11 @@ class Engine(Front):
 
     async def settled(self, within_s: float) -> bool:
         """Wait until everything is handled, retries included, and durable; False when that took too long."""
-        return await self._until(lambda: self._handlings.settled and not self.delivering.behind, within_s)
+
+        def holds() -> bool:
+            return self._handlings.settled and not (self.delivering.behind or self.workflows.resumed.waiting)
+
+        return await self._until(holds, within_s)
 
     async def drained(self, within_s: float) -> bool:
         """Wait until no handler runs and everything is durable; what waits goes on at the next start."""
@@ -254,6 +259,7 @@ class Engine(Front):
     async def acquit(self) -> None:
         """The process ends as it should: what is under way is not to blame."""
         await self._handlings.suspects.acquit()
+        await self.workflows.resumed.acquit()
 
     async def caught_up(self, agent: str) -> None:
         """Wait until an agent is durably done with every event that was appended so far."""

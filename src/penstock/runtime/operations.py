@@ -69,7 +69,7 @@ class Operations:
         self.calls = calls
         self.services = services
         self.journal = run.journal
-        self.steps = WorkflowSteps(run.run_id, run.journal, run.cause, services)
+        self.steps = WorkflowSteps(run.run_id, run.journal, run.cause, services, run.executing)
 
     def enter(self) -> None:
         """Let an operation begin, unless the run is over, or too large (C9)."""

@@ -42,7 +42,7 @@ class Suspects:
     def __init__(self, memory: Memory, committer: Committer) -> None:
         self._memory = memory
         self._committer = committer
-        self._turns = {deaths: asyncio.Semaphore(count) for deaths, count in AT_ONCE.items()}
+        self.turns = {deaths: asyncio.Semaphore(count) for deaths, count in AT_ONCE.items()}
         self.marked: dict[str, Marked] = {}
 
     async def deaths(self, delivery: Delivery, subscription: Subscription) -> int:
@@ -62,7 +62,7 @@ class Suspects:
                 _remove(notes)
             notes.let_go()
             return deaths
-        turn = self._turns.get(min(deaths, max(AT_ONCE)))
+        turn = self.turns.get(min(deaths, max(AT_ONCE)))
         if turn is not None:
             await turn.acquire()
         notes.write(name, msgspec.msgpack.encode(deaths + 1))

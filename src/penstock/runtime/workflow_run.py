@@ -13,7 +13,7 @@ from msgspec import Struct
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import decode_value
 from penstock.core.agents.run_journal import CANCEL, CUT, RunJournal
-from penstock.core.agents.unit import Status
+from penstock.core.agents.unit import RunChange, Status
 from penstock.core.events.envelope import Envelope
 
 SHIELDED = "shielded#"
@@ -39,13 +39,18 @@ class WorkflowRun:
         "bound",
         "cause",
         "closed",
+        "deaths",
         "delivered",
         "ending",
+        "executing",
         "halted",
         "journal",
+        "known",
+        "lives",
         "open",
         "parked",
         "refused",
+        "resumed",
         "run_id",
         "task",
         "under_way",
@@ -65,6 +70,11 @@ class WorkflowRun:
         self.closed = False  # no operation begins any more
         self.bound: asyncio.Task[None] | None = None  # ends it when its time is up
         self.parked = False  # it has no place among the living yet
+        self.lives = False  # it has one
+        self.resumed = False  # an earlier process had begun it
+        self.deaths = 0  # how many processes died of it
+        self.known: RunChange | None = None  # what was written of it last
+        self.executing: dict[str, asyncio.Future[None] | None] = {}  # steps under way, and who waits for their end
         self.halted = ""  # why the code does not fit the journal
         self.warned = False
         self.refused = 0  # operations that were asked for after the end

@@ -8,18 +8,16 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection
 
 from penstock.core.agents.again import unwrapped
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import decode_value
 from penstock.core.agents.run_journal import CANCEL, RunJournal
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
-from penstock.core.events.envelope import Recorded, event_of
+from penstock.core.events.envelope import Recorded
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.events.event import Event
-from penstock.errors import Finding, Invalid, Missing
-from penstock.ports.state import RunFilter, StoredRun
+from penstock.ports.state import StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.arrivals import Arrivals, takes
@@ -27,6 +25,7 @@ from penstock.runtime.decoding import decoded_by, decoders_of
 from penstock.runtime.operations import owner
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.passing_on import PassingOn
+from penstock.runtime.resumed import Resumed
 from penstock.runtime.run_calls import RunCalls
 from penstock.runtime.services import Services
 from penstock.runtime.tasks import Tasks
@@ -37,8 +36,6 @@ from penstock.runtime.write_points import WritePoint
 
 _log = logging.getLogger("penstock")
 LIVING_MAX = 20_000
-OPEN_MAX = 1_000_000
-UNDER_WAY: tuple[Status, ...] = ("running", "asking", "halted")
 CLEANUP_S = 30.0  # what a run that is made to end may still do
 CLOSED_WITHIN_S = 1.0  # and how long its code then has to end
 DELIVERED_WITHIN_S = 1.0  # how long a resumed run that was being cancelled has to come to where that was
@@ -59,45 +56,32 @@ class Workflows:
         self.arrivals.on_ending = self._made_to_end
         self._places: dict[str, Recorded] = {}  # the event of each run, for its dead letter
         self._parked: deque[WorkflowRun] = deque()  # begun, and waiting for a place among the living
+        self.resumed = Resumed(services, tasks)
         self._living = 0
         self.living_max = LIVING_MAX
 
-    async def resume(self, partitions: Collection[int]) -> None:
-        """Go on with the runs of these partitions that are under way; `Invalid` when the app has their version no more."""
-        found: list[RunChange] = []
-        for status in UNDER_WAY:
-            found += await self._store.runs(RunFilter(status=status, limit=OPEN_MAX))
-        agents = self._topology.agents
-        homeless: list[str] = []
-        resumed: list[tuple[WorkflowRun, Recorded, Status]] = []
-        for change in reversed(found):
-            if change.run_id in self.arrivals.runs:
-                continue  # it goes on already, and may have begun to ask meanwhile
-            if change.agent in agents and agents[change.agent].options.workflow:
-                recorded = await self._store.event(event_of(change.run_id)[0])
-                if recorded is None or recorded.position.partition in partitions:
-                    run = await self._loaded(change, recorded)
-                    if run is None or recorded is None:
-                        homeless.append(change.run_id)
-                    else:
-                        resumed.append((run, recorded, change.status))
-        if homeless:
-            hint = "keep the old code beside the new: @app.workflow(version=...)"
-            problem = "is under way, and the app has its version, or the type of its event, no more"
-            raise Invalid("the app's workflows", tuple(Finding(run_id, problem, hint) for run_id in homeless))
-        for run, recorded, status in resumed:
-            if status == "halted":
-                self._services.committer.add().runs.append(self._change(run, "running"))
-            self._start(run, recorded)
+    def resume(self, run: WorkflowRun, recorded: Recorded, *, was_halted: bool) -> None:
+        """Go on with a run that an earlier process left under way."""
+        if was_halted:
+            self._services.committer.add().runs.append(self._change(run, "running"))
+        run.resumed = True
+        self._start(run, recorded)
+
+    def keep(self, run: WorkflowRun, recorded: Recorded) -> None:
+        """Know a run that does not go on: what comes for it is recorded."""
+        self.arrivals.runs[run.run_id] = run
+        self._places[run.run_id] = recorded
 
     def drop(self, partition: int) -> None:
         """Leave the runs of a partition to its next owner, who finds them as they are in the store."""
+        self.arrivals.drop(partition)
         for run_id, place in tuple(self._places.items()):
             if place.position.partition == partition:
                 run = self.arrivals.runs.pop(run_id)
                 del self._places[run_id]
-                if run.task is not None:
+                if run.lives:
                     self._living -= 1
+                self.resumed.interrupted(run)
                 run.close()
 
     def begin(self, agent: Agent, recorded: Recorded, *, known: bool) -> None:
@@ -106,9 +90,9 @@ class Workflows:
         `known`: an earlier process may have begun it, and not have come to a commit.
         """
         run_id = run_id_of(recorded.event.id, agent.name)
-        run = WorkflowRun(
-            run_id, agent, recorded.event, self.arrivals.early.pop(run_id, None) or RunJournal(recalled=known)
-        )
+        journal = self.arrivals.begun(run_id) or RunJournal(recalled=known)
+        run = WorkflowRun(run_id, agent, recorded.event, journal)
+        run.resumed = known  # a process may have died of it before it was recorded at all
         self._services.committer.add().runs.append(self._change(run, "running"))
         if agent.options.version != 1:
             self.arrivals.record(run_id, run.journal, VERSION, agent.options.version)
@@ -139,6 +123,7 @@ class Workflows:
         """A run waits for a person, or for nobody any more."""
         run = self.arrivals.runs.get(run_id)
         if run is not None and not self.calling.stopping:
+            self.resumed.acquitted(run)
             self._services.committer.add().runs.append(self._change(run, "asking" if asking else "running"))
 
     def _made_to_end(self, run_id: str, journal: RunJournal, ending: Ending) -> None:
@@ -157,24 +142,14 @@ class Workflows:
             self._ends(run, ending.status, reason=ending.reason)
         elif run.parked:
             self._lives(run)
-        else:
+        elif run.task is not None:  # otherwise it is about to go on, and is told then
             run.deliver()
             self._tasks.start(self._bound_cleanup(run))
 
     # one run
 
-    async def _loaded(self, change: RunChange, recorded: Recorded | None) -> WorkflowRun | None:
-        """Return a run as the store has it; None when the app has no code for it."""
-        stored = await self._store.run(change.run_id)
-        if stored is None or recorded is None:
-            raise Missing(f"the event of run {change.run_id}", "the store is damaged: restore a backup")
-        agent = self._topology.agents.get(change.agent)
-        journal = RunJournal(stored.records, stored.chunks, recalled=True)
-        return None if agent is None else await self.recalled(agent, recorded, stored, journal)
-
     def _start(self, run: WorkflowRun, recorded: Recorded) -> None:
-        self.arrivals.runs[run.run_id] = run
-        self._places[run.run_id] = recorded
+        self.keep(run, recorded)
         if run.ending is not None and not run.journal.has_begun:
             self._ends(run, run.ending.status, reason=run.ending.reason)  # nothing of its code has run
             return
@@ -187,9 +162,17 @@ class Workflows:
             self._parked.append(run)
 
     def _lives(self, run: WorkflowRun) -> None:
-        run.parked = False
+        run.parked, run.lives = False, True
         self._living += 1
-        self._tasks.start(self._live(run))
+        self._tasks.start(self._live_again(run) if run.resumed else self._live(run))
+
+    async def _live_again(self, run: WorkflowRun) -> None:
+        if not await self.resumed.may_go_on(run):
+            reason = f"the process died {run.deaths} times while it was resumed"
+            _log.error("workflow run %s is given up: %s", run.run_id, reason)
+            self._ends(run, "failed", reason=reason)
+        elif not self._is_over(run):
+            await self._live(run)
 
     async def _live(self, run: WorkflowRun) -> None:
         run.task = asyncio.current_task()
@@ -263,8 +246,13 @@ class Workflows:
     def _halts(self, run: WorkflowRun) -> None:
         """Leave the run as it is recorded, for code that fits it."""
         _log.error("workflow run %s halts: %s", run.run_id, run.halted)
-        run.task = None
+        run.task, run.lives = None, False
         self._make_room()
+        self.write_halt(run)
+
+    def write_halt(self, run: WorkflowRun) -> None:
+        """Have the store, and whoever waits for the run, know that it has halted, and why."""
+        self.resumed.acquitted(run)
         change = self._change(run, "halted")
         change.reason = run.halted
         releases, run_id, reason = self._services.releases, run.run_id, run.halted
@@ -305,8 +293,9 @@ class Workflows:
         services, cause = self._services, run.cause
         del self.arrivals.runs[run.run_id]
         place = self._places.pop(run.run_id)
-        if run.task is not None:
+        if run.lives:
             self._make_room()
+        self.resumed.acquitted(run)
         run.closed = True  # what it left behind does nothing more
         if run.bound is not None:
             run.bound.cancel()
@@ -346,4 +335,7 @@ class Workflows:
 
     def _change(self, run: WorkflowRun, status: Status) -> RunChange:
         cause, now_ms = run.cause, self._services.clock.now_ms()
-        return RunChange(run.run_id, run.agent.name, cause.tenant, cause.key, status, run.attempt, now_ms)
+        attempt = run.attempt + run.deaths
+        change = RunChange(run.run_id, run.agent.name, cause.tenant, cause.key, status, attempt, now_ms)
+        run.known = change
+        return change

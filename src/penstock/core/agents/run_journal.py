@@ -32,12 +32,13 @@ _WAIT = re.compile(r"(?:^|/)wait:(.*)#\d+$", re.DOTALL)
 class RunJournal(Journal):
     """The records of one workflow run."""
 
-    __slots__ = ("_arrived", "_asked", "_inbox", "_owed", "_places", "_unasked", "ordered", "size_bytes")
+    __slots__ = ("_arrived", "_asked", "_inbox", "_owed", "_places", "_unasked", "asked", "ordered", "size_bytes")
 
     def __init__(self, known: Iterable[StepRecord] = (), stored: int = 0, *, recalled: bool = False) -> None:
         known = standing(known)
         super().__init__(known, stored, recalled=recalled)
         self.ordered = True  # whether what is asked for next comes in the order of its branch
+        self.asked = 0  # operations in this life
         self.size_bytes = sum(len(record.value) for record in known)
         self._asked: dict[str, int] = {}  # branch -> how many operations it asked for
         self._places: dict[str, int] = {}  # of operations that were asked for and not recorded
@@ -99,6 +100,7 @@ class RunJournal(Journal):
     def next_branching(self, name: str) -> str:
         """Return the id of an operation that leaves no record of its own, since it only holds others."""
         step = super().next_step(name)
+        self.asked += 1
         if self.ordered:
             branch = branch_of(name)
             place = self._asked.get(branch, 0)
