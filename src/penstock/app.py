@@ -233,8 +233,11 @@ class Running:
         return await self.engine.send(event, id=id, tenant=tenant, key=key, when=chosen)
 
     async def cancel_timer(self, id: str, *, tenant: str = "default") -> None:
-        """Cancel what waits for its time, and return once that is durable; `Missing` when it has fired, or never was."""
-        await self.engine.services.timers.cancel_now(id, tenant)
+        """Cancel what waits for its time, and return once that is durable; `Missing` when it has fired, or never was.
+
+        `TimedOut`: the worker that has it did not answer; it will cancel it, unless it fires before.
+        """
+        await self.engine.cancel_timer(id, tenant)
 
     async def schedules(self) -> Sequence[KeptSchedule]:
         """Return the schedules of the app, and where each of them is."""

@@ -92,7 +92,7 @@ def test_what_changes_while_the_store_is_asked_counts_more_than_its_answer():
         parts = Parts("reminders", topology, store, VirtualClock(), Models(_no_model, Prompts(None)))
         async with running(parts, owner="w") as engine:
             await asyncio.sleep(1.1)  # the other clock's page comes first
-            await engine.services.timers.cancel_now("e3", "default")
+            await engine.cancel_timer("e3", "default")
             await engine.send(Reminded(who="new"), when=when(None, datetime.fromtimestamp(start_ms / 1000 + 10, UTC)))
             assert await engine.send(Reminded(who="e7"), id="e7") == "e7"
             assert await engine.send(Reminded(who="late"), id=f"e{2 * PAGE - 1}") == f"e{2 * PAGE - 1}"

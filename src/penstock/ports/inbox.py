@@ -26,6 +26,7 @@ class Inbox(Protocol):
     I3 order    Events come in the order in which one sender sent them.
     I4 atomic   What a commit sends and receives is part of it (S1): an event waits, or is in the log, and never both or neither.
     I5 wake     After each `submit`, and each commit that sends, the watchers of the log are called, soon and at least once.
+    I6 found    An event that waits is found by its id, without its place (the offset is 0), and its runs are queued.
     """
 
     async def submit(self, events: Sequence[Sent]) -> None:

@@ -62,7 +62,8 @@ class StateStore(Protocol):
     S3 durable    What `commit` returned from survives a kill of every process.
     S4 retry      Repeating a commit with the same claim and number writes nothing: after `Unavailable`, just call again.
     S5 isolation  Tenants do not see each other's sessions and values.
-    S6 known      A run is found from the instant its event was committed, as `queued`.
+    S6 known      A run is found from the instant its event was committed, as `queued`; also while the event waits for the owner
+                  of its partition (`ports/inbox.py`).
     """
 
     async def claim(self, owner: str) -> Claim:
@@ -102,7 +103,7 @@ class RunCatalog(Protocol):
     async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]: ...
 
     async def event(self, event_id: str) -> Recorded | None:
-        """Return an event by its id."""
+        """Return an event by its id; one that waits for the owner of its partition has the offset 0."""
         ...
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:

@@ -6,7 +6,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock.core.agents.unit import Sent
-from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, emitted_id, event_of, may_be_emitted
+from penstock.core.events.envelope import (
+    COMPARED,
+    UNPLACED,
+    Envelope,
+    Position,
+    Recorded,
+    emitted_id,
+    event_of,
+    may_be_emitted,
+)
 from penstock.core.events.event import Event
 from penstock.core.events.partitions import partition_of
 from penstock.core.events.tenant import require_tenant
@@ -74,11 +83,15 @@ class Appender:
     def posted(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> Recorded:
         """Return an event from outside that goes through the inbox, where its id is compared with those of all workers."""
         topic, envelope = self.waiting(event, id=id, tenant=tenant, key=key, now_ms=now_ms)
-        return Recorded(Position(topic, self.partition_of(envelope), UNPLACED), envelope)
+        return Recorded(Position(topic, self.partition_of(envelope), COMPARED), envelope)
 
     def received(self, sent: Sent) -> Recorded:
         """Return an event that was sent to a partition of ours, with its place."""
         return self._in(sent.partition, sent.topic, sent.event)
+
+    def put(self, unplaced: Recorded) -> Recorded:
+        """Return an event that was to be sent to a partition of ours, with its place."""
+        return self._in(unplaced.position.partition, unplaced.position.topic, unplaced.event)
 
     def submitted(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> Recorded:
         """Return an event from outside with its place."""
@@ -115,7 +128,7 @@ class Appender:
         The id of one from outside is compared with those of all workers first: it goes through the inbox.
         """
         if self.shared and not may_be_emitted(envelope.id):
-            return Recorded(Position(topic, self.partition_of(envelope), UNPLACED), envelope)
+            return Recorded(Position(topic, self.partition_of(envelope), COMPARED), envelope)
         return self._placed(topic, envelope)
 
     def called(self, event: Event, *, run: str, cause: Envelope, number: int, now_ms: int, reply_step: str) -> Recorded:

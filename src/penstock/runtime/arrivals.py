@@ -16,6 +16,7 @@ from penstock.errors import LimitReached, Missing, Refused
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appended
 from penstock.runtime.decoding import decoders_of
+from penstock.runtime.lanes import Delivery
 from penstock.runtime.passing_on import PassingOn
 from penstock.runtime.services import Services
 from penstock.runtime.steps import WorkflowSteps
@@ -85,12 +86,27 @@ class Arrivals:
         if journal is not None and journal.find(CANCEL) is None:
             self.on_ending(run_id, journal, Ending(reason or "cancelled", []))
 
-    def answer(self, agent: str, cause: Envelope, run_id: str, body: bytes, failed: str = "") -> None:
+    async def cancel_timer(self, timer_id: str, tenant: str) -> bool:
+        """Cancel a timer with the commit that is being collected; False when it has fired, or never was."""
+        timers = self._services.timers
+        timer = await timers.waiting(timer_id, tenant)
+        if timer is not None:
+            timers.cancel(timer_id, self._services.committer.add())
+        return timer is not None
+
+    def handled(self, delivery: Delivery, body: bytes, failed: str = "") -> None:
         """Tell the run that waits for this handling how it ended, if one does, together with the commit of that end."""
+        recorded = delivery.events[0]
+        place = recorded.position  # of what it was handled for: a redrive has another one
+        end = f"{place.topic}/{place.partition}/{place.offset}"
+        self.answer(delivery.agent.name, recorded.event, delivery.run_id, body, failed, end=end)
+
+    def answer(self, agent: str, cause: Envelope, run_id: str, body: bytes, failed: str = "", *, end: str) -> None:
+        """Tell the run that waits for another one how that ended, together with the commit of that end, which `end` names."""
         wanted, _, step = cause.reply_step.partition(" ")
         run = self.runs.get(cause.reply_run)
         if wanted == agent and run is None:
-            self.passing_on.answer(cause, step, run_id, self.on_appended)
+            self.passing_on.answer(cause, step, run_id, end, self.on_appended)
         elif wanted == agent and run is not None:
             self._answered(run, step, {"failed": failed, "run_id": run_id} if failed else {"result": body})
 

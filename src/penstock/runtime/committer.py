@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from penstock.core.agents.journal import Journal, encode_chunk
@@ -58,7 +58,7 @@ class Committer:
         self.failure: PenstockError | None = None
         self.on_room: Release = _nothing
         self.on_sent: Callable[[Recorded], None] | None = None  # set where other workers own partitions
-        self._sent_in: dict[int, int] = {}  # partition -> the last commit that sent something there
+        self.turn = asyncio.Lock()  # who has it knows that no commit is under way
 
     def add(self, release: Release | None = None) -> Writes:
         """Return the writes of the next commit, to add one whole unit of work to; `release` is called once it is durable."""
@@ -91,12 +91,13 @@ class Committer:
             self._take_pieces(run_id, self._open, self._releases)
         return encode_chunk(journal.fresh) if journal.fresh else b""
 
-    def has_sent(self, partition: int, since: int) -> bool:
-        """Whether something was sent to a partition after commit `since`, or will be by the next one."""
-        waiting = any(
-            each.position.offset == UNPLACED and each.position.partition == partition for each in self._open.events
-        )
-        return waiting or self._sent_in.get(partition, 0) > since
+    def put(self, partitions: Collection[int], place: Callable[[Recorded], Recorded]) -> list[Recorded]:
+        """Give a place to the events that the next commit would have sent to these partitions, and return them."""
+        events = self._open.events
+        given = [place(each) for each in events if _waits_for(each, partitions)]
+        if given:  # in the order of the places
+            self._open.events = [each for each in events if not _waits_for(each, partitions)] + given
+        return given
 
     @property
     def full(self) -> bool:
@@ -133,7 +134,8 @@ class Committer:
         while True:
             await self._wake.wait()
             await self._gathered()
-            await self.flush()
+            async with self.turn:
+                await self.flush()
 
     async def flush(self) -> None:
         """Commit what was added."""
@@ -191,7 +193,6 @@ class Committer:
             writes.progress.append(ProgressWrite(agent, topic, partition, progress.low, progress.above))
         if self.on_sent is not None:
             _send(writes, self.on_sent)
-            self._sent_in |= {each.partition: number for each in writes.sent}
         self._open, self._releases, self._units = Writes(), [], 0
         self._journals, self._progress = {}, {}
         self.number += 1
@@ -206,11 +207,15 @@ class Committer:
             releases.append(landed)
 
 
+def _waits_for(recorded: Recorded, partitions: Collection[int]) -> bool:
+    return recorded.position.offset == UNPLACED and recorded.position.partition in partitions
+
+
 def _send(writes: Writes, on_sent: Callable[[Recorded], None]) -> None:
     """Send the events that have no place here to the owners of their partitions."""
-    unplaced = [each for each in writes.events if each.position.offset == UNPLACED]
+    unplaced = [each for each in writes.events if not each.position.is_given]
     if unplaced:
-        writes.events = [each for each in writes.events if each.position.offset != UNPLACED]
+        writes.events = [each for each in writes.events if each.position.is_given]
         for each in unplaced:
             writes.sent.append(Sent(each.position.topic, each.position.partition, each.event))
             on_sent(each)

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from penstock.core.agents.again import TOPIC as AGAIN
 from penstock.core.agents.progress import Progress
@@ -48,11 +48,12 @@ class Delivering:
         self._resuming = Resuming(topology, services, store, workflows)
         self._machine = Machine(store, services, appender, workflows, self.appended)
         self._takers: dict[tuple[str, int], list[Subscription]] = {}
+        self.on_owned: Callable[[Collection[int]], object] = _nobody
 
     def appended(self, recorded: Recorded) -> None:
         """Deliver an event that was given its place just now."""
         place = recorded.position
-        if place.offset == UNPLACED:
+        if place.offset <= UNPLACED:
             return
         for subscription in self._takers.get((place.topic, place.partition), ()):
             subscription.offer(recorded)
@@ -72,6 +73,7 @@ class Delivering:
         for subscription in opened:
             subscription.open(self._appender)
             self._tasks.start(subscription.catch_up(self._store, self._appender))
+        self.on_owned(partitions)
 
     async def disown(self, partition: int, within_s: float = HANDOVER_S) -> None:
         """Let what is under way in a partition end, cut off what does not, and have all of it durable."""
@@ -139,3 +141,7 @@ class Delivering:
     def _skipped(self, subscription: Subscription) -> None:
         agent, topic, partition = subscription.agent.name, subscription.topic, subscription.partition
         self._services.committer.done(agent, topic, partition, subscription.progress)
+
+
+def _nobody(partitions: Collection[int]) -> None:
+    """Stand in for an engine that is not running yet."""

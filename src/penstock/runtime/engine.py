@@ -23,7 +23,7 @@ from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.delivering import Delivering
 from penstock.runtime.elsewhere import Elsewhere
-from penstock.runtime.following import PLACING_S, Follower, run_to_follow
+from penstock.runtime.following import Follower, run_to_follow
 from penstock.runtime.front import Front
 from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
@@ -97,8 +97,6 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
                 await _own_all(engine, receiver)
             tasks.start(services.timers.run())
             tasks.start(receiver.run(engine.delivering.appended))
-            if parts.schedules is not None:
-                tasks.start(parts.schedules.begin(engine))
             try:
                 yield engine
                 await engine.drained(GRACE_S)
@@ -138,6 +136,9 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
         assert parts.embedder is not None
         services.collections[name] = Collection(name, index, parts.embedder, tasks)
     engine = Engine(parts, services, appender, handlings, delivering)
+    if parts.schedules is not None:
+        schedules = parts.schedules
+        delivering.on_owned = lambda partitions: tasks.start(schedules.begin(engine, partitions))
     if parts.household is not None:
         janitor = Janitor(parts.store, parts.clock, parts.household, engine)
         tasks.start(janitor.run())
@@ -239,8 +240,7 @@ class Engine(Front):
 
     async def follow(self, id: str, *, name: str = "", from_offset: int = 0, tenant: str = DEFAULT_TENANT) -> Follower:
         """Return one who follows a stream of a run, named by its id or by that of its event; `Missing` when there is none."""
-        patience_s = 0.0 if self.elsewhere is None else PLACING_S
-        run = await run_to_follow(self.parts, id, tenant, patience_s=patience_s)
+        run = await run_to_follow(self.parts, id, tenant)
         return Follower(self.services.streams, self.parts.store, run, tenant, name=name, from_offset=from_offset)
 
     async def settled(self, within_s: float) -> bool:

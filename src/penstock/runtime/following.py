@@ -17,7 +17,6 @@ from penstock.core.agents.pieces import ENDED, Piece, decode_pieces, reset
 from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import event_of, run_id
 from penstock.errors import Missing, PenstockError, Refused
-from penstock.ports.clock import Clock
 from penstock.ports.store import Store
 from penstock.runtime.run_streams import RunStreams
 from penstock.runtime.streams import CHUNKS, Streams
@@ -25,7 +24,6 @@ from penstock.runtime.topology import Topology
 
 LOOK_S, LOOK_MAX_S = 0.1, 2.0
 NOTES_MAX = 16
-PLACING_S = 3.0  # a worker that was killed is noticed within that time
 OVER = ("succeeded", "failed", "cancelled")
 
 
@@ -155,27 +153,14 @@ class Known(Protocol):
     def store(self) -> Store: ...
     @property
     def topology(self) -> Topology: ...
-    @property
-    def clock(self) -> Clock: ...
 
 
-async def run_to_follow(known: Known, id: str, tenant: str, *, patience_s: float) -> str:
+async def run_to_follow(known: Known, id: str, tenant: str) -> str:
     """Return the run that is meant by its id, or by that of the event which it handles.
 
-    `patience_s`: how long an event that was accepted may take to get its place from another worker. `Missing` when the tenant
-    has no such run, `Refused` when several agents handle the event.
+    `Missing` when the tenant has no such run, `Refused` when several agents handle the event.
     """
-    look_until_s = known.clock.monotonic_s() + patience_s
-    while True:
-        try:
-            return await _run_to_follow(known.store, known.topology, id, tenant)
-        except Missing:
-            if known.clock.monotonic_s() >= look_until_s:
-                raise
-            await known.clock.sleep(LOOK_S / 2)
-
-
-async def _run_to_follow(store: Store, topology: Topology, id: str, tenant: str) -> str:
+    store, topology = known.store, known.topology
     stored = await store.run(id)
     event_id, agent = event_of(id)
     if stored is not None and stored.change.tenant == tenant:

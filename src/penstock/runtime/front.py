@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+from penstock.core.agents.control import CONTROL, CancelTimer
 from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded, event_of, may_be_emitted, run_id
 from penstock.core.events.event import Event
@@ -19,6 +20,7 @@ from penstock.runtime.appending import Appended, Appender, check_id
 from penstock.runtime.asking_again import Asked
 from penstock.runtime.elsewhere import Elsewhere
 from penstock.runtime.services import Services
+from penstock.runtime.timers import no_timer
 from penstock.runtime.topology import Topology
 from penstock.runtime.write_points import WritePoint
 
@@ -150,6 +152,28 @@ class Front:
                 event_id, look = event_of(id)[0], partial(self._result_of, id)
                 result = await self._followed(event_id, waiting, look, within_s, f"run {id}", is_new=False)
             return result
+
+    async def cancel_timer(self, timer_id: str, tenant: str) -> None:
+        """Cancel a tenant's timer wherever it is, and return once that is durable; `Missing` when it has fired, or never was."""
+        services = self.services
+        timer = await services.timers.cancellable(timer_id, tenant)
+        if services.timers.owns(timer):
+            services.timers.cancel(timer_id, services.committer.add())
+            await services.committer.durable()
+        elif await self.say_to_owner(CancelTimer(timer_id=timer_id), timer.partition, tenant) != b"true":
+            raise no_timer(timer_id)
+
+    async def say_to_owner(self, said: Event, partition: int, tenant: str) -> bytes:
+        """Say something to the owner of a partition, and return what its control agent returns."""
+        event_id = self.services.clock.new_id()
+        topic, envelope = self.appender.waiting(
+            said, id=event_id, tenant=tenant, key=None, now_ms=self.services.clock.now_ms()
+        )
+        run = run_id(event_id, CONTROL)
+        with self.services.releases.run(run) as waiting:
+            self.services.committer.add().events.append(Recorded(Position(topic, partition, UNPLACED), envelope))
+            look = partial(self._result_of, run)
+            return await self._followed(event_id, waiting, look, PLACED_WAIT_S, f"run {run}", is_new=True)
 
     def _require_answerable(self, event: Event, reply: Any) -> None:
         """Refuse at once what could only end in a time-out."""
@@ -287,11 +311,16 @@ class Front:
             return
         for each in recorded:
             event_id = each.event.id
-            if each.position.offset == UNPLACED and await self._store.event(event_id) is None:
+            if not each.position.is_given and await self._in_log(event_id) is None:
                 waiting: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
-                with self.elsewhere.follow(event_id, waiting, partial(self._store.event, event_id)), suppress(TimedOut):
+                with self.elsewhere.follow(event_id, waiting, partial(self._in_log, event_id)), suppress(TimedOut):
                     self.elsewhere.away(event_id)
                     await _within(waiting, PLACED_WAIT_S, f"the place of event {event_id}")
+
+    async def _in_log(self, event_id: str) -> Recorded | None:
+        """Return an event once it has its place."""
+        found = await self._store.event(event_id)
+        return found if found is not None and found.position.is_given else None
 
     async def _followed(
         self,

@@ -283,7 +283,7 @@ class Handlings:
         writes.runs.append(change)
         self._done(delivery)
         if cause.reply_run:
-            self.workflows.arrivals.answer(delivery.agent.name, cause, run_id, body)
+            self.workflows.arrivals.handled(delivery, body)
         for recorded in emitted:
             self.on_appended(recorded)
         services.reached(WritePoint.AFTER_HANDLING)
@@ -381,7 +381,7 @@ class Handlings:
             )
         self._done(delivery)
         if recorded.event.reply_run:
-            self.workflows.arrivals.answer(delivery.agent.name, recorded.event, run_id, b"", reason)
+            self.workflows.arrivals.handled(delivery, b"", reason)
 
     def _done(self, delivery: Delivery) -> None:
         line = self.places.lines[delivery.agent.name]

@@ -29,19 +29,23 @@ class PassingOn:
             return False
         event, here = said.event, said.position
         origin = await self._store.event(event_of(run)[0])
-        if origin is None or origin.position.partition == here.partition:
+        if origin is not None and not origin.position.is_given:
+            await self._services.committer.durable()  # it may have got its place just before us
+            origin = await self._store.event(event_of(run)[0])
+        if origin is None or (origin.position.is_given and origin.position.partition == here.partition):
             return False
         next_id = emitted_id(run_id(event.id, CONTROL), event.correlation_id or event.id, 0)
         passed = replace(event, id=next_id, causation_id=event.id, depth=event.depth + 1)
         self._services.committer.add().sent.append(Sent(here.topic, origin.position.partition, passed))
         return True
 
-    def answer(self, cause: Envelope, step: str, by: str, on_appended: Appended) -> None:
-        """Have a run that may live with another worker learn that `by` has ended, with the commit of that end."""
+    def answer(self, cause: Envelope, step: str, by: str, end: str, on_appended: Appended) -> None:
+        """Have a run that may live with another worker learn that `by` has ended, with the commit of that end.
+
+        Each `end` of a run is another answer: one that died may be redriven, and end again.
+        """
         if self._appender.partitions == 1:
             return
-        # Each end is another answer: a run that died may be redriven, and end again.
-        end = self._services.clock.new_id()
         number = int.from_bytes(blake2b(f"answer {step} {end}".encode(), digest_size=6).digest())
         recorded = self._appender.emitted(
             CallAnswered(run_id=cause.reply_run, step=step, by=by),

@@ -1,8 +1,12 @@
-"""What others sent to our partitions gets its place in the log: by one commit it is there, and waits no longer (I4)."""
+"""What others sent to our partitions gets its place in the log: by one commit it is there, and waits no longer (I4).
+
+What comes to a partition waits there too, until all that was sent before has its place: then the partition is *open*.
+"""
 
 import asyncio
+from collections.abc import Sequence
 
-from penstock.ports.inbox import Inbox
+from penstock.ports.inbox import Inbox, Waiting
 from penstock.runtime.appending import Appended, Appender
 from penstock.runtime.committer import Committer
 from penstock.runtime.front import Front
@@ -45,13 +49,30 @@ class Receiver:
                 await self.woken.wait()
 
     async def _receive(self, appended: Appended) -> int:
-        since = self._committer.durable_number
-        waiting = await self._inbox.submitted(self._appender.owned, limit=PAGE)
-        if len(waiting) < PAGE:
-            busy = {each.sent.partition for each in waiting}
-            for partition in self._appender.owned - self._appender.direct - busy:
-                if not self._committer.has_sent(partition, since):
+        if self._appender.owned == self._appender.direct:
+            count = self._place(await self._inbox.submitted(self._appender.owned, limit=PAGE), appended)
+        else:
+            count = await self._open(appended)
+        if count:
+            await self._committer.durable()  # what is not durable yet would be found again
+        return count
+
+    async def _open(self, appended: Appended) -> int:
+        """Receive between two commits: nothing of ours is on its way then, and what no commit has taken comes last."""
+        async with self._committer.turn:
+            closed = self._appender.owned - self._appender.direct
+            waiting = await self._inbox.submitted(self._appender.owned, limit=PAGE)
+            self._place(waiting, appended)
+            if len(waiting) < PAGE:
+                opened = closed & self._appender.owned
+                given = self._committer.put(opened, self._appender.put)
+                for partition in opened:
                     self._appender.open(partition)
+                for recorded in given:
+                    appended(recorded)
+        return len(waiting)
+
+    def _place(self, waiting: Sequence[Waiting], appended: Appended) -> int:
         for each in waiting:
             if each.sent.partition not in self._appender.owned:
                 continue  # given up meanwhile
@@ -63,6 +84,4 @@ class Receiver:
                 writes.received.append(each.number)
                 writes.events.append(recorded)
                 appended(recorded)
-        if waiting:
-            await self._committer.durable()  # what is not durable yet would be found again
         return len(waiting)

@@ -174,7 +174,15 @@ class Redriving(Subscription):
         change = stored.change
         reason = change.reason if change.status == "failed" else ""
         self._services.committer.add()
-        self._workflows.arrivals.answer(self.agent.name, unwrapped(event).event, said.run_id, change.result, reason)
+        place = recorded.position
+        self._workflows.arrivals.answer(
+            self.agent.name,
+            unwrapped(event).event,
+            said.run_id,
+            change.result,
+            reason,
+            end=f"{place.topic}/{place.partition}/{place.offset}",
+        )
 
     def _begin(self, stored: StoredRun, status: Status, reason: str, more: Sequence[StepRecord]) -> None:
         """Write that the run goes on: what its end had recorded with it becomes a chunk of its journal, with `more`."""

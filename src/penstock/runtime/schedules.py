@@ -6,7 +6,7 @@ the agent's values, under the schedule's name. One that the app does not declare
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ from penstock.core.agents.journal import decode_value
 from penstock.core.agents.policy import Retry
 from penstock.core.events.envelope import run_id
 from penstock.core.events.event import Event
+from penstock.core.events.partitions import partition_of
 from penstock.core.timing.firings import ScheduleState, begun, came_due, paused, resumed
 from penstock.core.timing.plans import Plan
 from penstock.core.timing.schedule_events import (
@@ -29,6 +30,7 @@ from penstock.core.timing.schedule_events import (
 from penstock.core.timing.timers import When, moment_text, named_timer_id
 from penstock.errors import Missing
 from penstock.ports.store import Store
+from penstock.runtime.appending import Appender
 from penstock.runtime.context import Context
 from penstock.runtime.delays import Delayed, chain_id
 from penstock.runtime.outcomes import reason_of
@@ -44,6 +46,8 @@ _log = logging.getLogger("penstock")
 class Sender(Protocol):
     """The front door, as far as schedules use it."""
 
+    @property
+    def appender(self) -> Appender: ...
     async def send(self, event: Event, *, tenant: str) -> str: ...
 
 
@@ -83,13 +87,16 @@ class Schedules:
         """Keep them in a store from now on."""
         self._store, self._topology = store, topology
 
-    async def begin(self, front: Sender) -> None:
-        """Have each schedule follow its plan, where it does not yet."""
+    async def begin(self, front: Sender, partitions: Collection[int]) -> None:
+        """Have each schedule follow its plan, where it does not yet: those in partitions that were just taken over."""
         for plan in self.plans.values():
+            partition = partition_of(plan.tenant, plan.name, front.appender.partitions)
+            if partition not in partitions:
+                continue
             state = await state_of(plan, self._store)
             timer_id = named_timer_id(plan.tenant, NAME, plan.name, NEXT)
             waits = state.next_ms == 0 or await self._store.timer(timer_id) is not None
-            if state.fingerprint != plan.fingerprint or not waits:
+            if (state.fingerprint != plan.fingerprint or not waits) and partition in front.appender.owned:
                 await front.send(ScheduleBegan(schedule=plan.name), tenant=plan.tenant)
         self.begun.set()
 

@@ -145,19 +145,21 @@ class Timers:
             change = self._fresh.get(timer_id)
         return stored if change is None else change.timer
 
-    async def cancel_now(self, timer_id: str, tenant: str) -> None:
-        """Cancel a tenant's timer, and return once that is durable; `Missing` when it has fired, or never was."""
+    async def waiting(self, timer_id: str, tenant: str) -> Timer | None:
+        """Return a tenant's timer, unless it has fired, or was cancelled."""
         timer = await self.find(timer_id)
         change = self._fresh.get(timer_id)
         has_fired = change is not None and (change.has_fired or change.timer is None)
-        if timer is None or has_fired or timer.event.tenant != tenant:
-            raise Missing(f"the timer {timer_id!r}", "it has fired, or was cancelled: see `penstock timers list`")
+        return None if timer is None or has_fired or timer.event.tenant != tenant else timer
+
+    async def cancellable(self, timer_id: str, tenant: str) -> Timer:
+        """Return a tenant's timer that people may cancel; `Missing` when it has fired, or never was."""
+        timer = await self.waiting(timer_id, tenant)
+        if timer is None:
+            raise no_timer(timer_id)
         if timer.topic.startswith("penstock-"):
             raise Refused(f"the timer {timer_id!r} is one of penstock's own", "see `penstock schedules pause`")
-        if not self._owns(timer):  # who owns it has it in memory, and would fire it all the same
-            raise Refused(f"the timer {timer_id!r} is another worker's", "ask the worker where it was set")
-        self.cancel(timer_id, self._committer.add())
-        await self._committer.durable()
+        return timer
 
     def steady(self) -> "_Steady":
         """Keep every change in mind while the store is being asked."""
@@ -221,10 +223,11 @@ class Timers:
             for timer_id, change in self._fresh.items():
                 queue.drop(timer_id)
                 timer = change.timer
-                if timer is not None and not change.has_fired and timer.clock == queue.clock and self._owns(timer):
+                if timer is not None and not change.has_fired and timer.clock == queue.clock and self.owns(timer):
                     queue.put(timer)
 
-    def _owns(self, timer: Timer) -> bool:
+    def owns(self, timer: Timer) -> bool:
+        """Whether it fires here: who owns it has it in memory."""
         return self.partitions is None or timer.partition in self.partitions
 
     def _due(self, when: When) -> tuple[TimerClock, int, int]:
@@ -269,6 +272,10 @@ class _Steady:
 
     def __exit__(self, *_: object) -> None:
         self._timers.end_reading()
+
+
+def no_timer(timer_id: str) -> Missing:
+    return Missing(f"the timer {timer_id!r}", "it has fired, or was cancelled: see `penstock timers list`")
 
 
 def _nowhere(recorded: Recorded) -> None:

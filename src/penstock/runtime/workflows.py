@@ -318,7 +318,7 @@ class Workflows:
         writes.runs.append(change)
         if status == "failed":
             writes.dead.append(DeadLetter(run.run_id, run.agent.name, place, reason, run.attempt, now_ms))
-        self.arrivals.answer(run.agent.name, cause, run.run_id, body, reason)
+        self.arrivals.answer(run.agent.name, cause, run.run_id, body, reason, end=f"journal/{run.journal.stored}")
         for recorded in told:
             self.calling.on_appended(recorded)
         for step in [step for step, on_end in run.open.items() if on_end == "cancel"]:

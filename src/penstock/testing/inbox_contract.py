@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from penstock.core.agents.unit import Sent, Writes
-from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.events.envelope import UNPLACED, Envelope, Position, Recorded
 from penstock.errors import Fenced
 from penstock.ports.store import Store
 from penstock.testing.commits import ReopenedStore, recorded
@@ -101,7 +101,9 @@ class InboxContract:
         with pytest.raises(Fenced):
             await store.commit(claim, 1, Writes(events=events, received=[first.number], sent=[sent("b")]))
         assert [each.event.id for each in await waiting(store, ALL)] == ["a"]
-        assert await store.event("a") is None
+        known = await store.event("a")
+        assert known is not None
+        assert not known.position.is_given
 
     async def test_i4_a_commit_that_is_repeated_sends_once(self, store: Store) -> None:
         claim = await store.claim("w")
@@ -109,10 +111,21 @@ class InboxContract:
             await store.commit(claim, 1, Writes(sent=[sent("a")]))
         assert [each.event.id for each in await waiting(store, ALL)] == ["a"]
 
-    async def test_i4_a_run_of_an_event_that_waits_is_not_known_yet(self, store: Store) -> None:
-        await store.submit([sent("a")])
-        assert await store.event("a") is None
-        assert await store.run("a:agent") is None
+    async def test_i6_an_event_that_waits_is_found_without_its_place_and_its_run_is_queued(self, store: Store) -> None:
+        claim = await store.claim("w")
+        await store.submit([sent("a", partition=3)])
+        waits = await store.event("a")
+        assert waits is not None
+        assert waits == Recorded(Position("t", 3, UNPLACED), sent("a").event)
+        run = await store.run("a:agent")
+        assert run is not None
+        assert (run.change.status, run.change.tenant, run.change.key) == ("queued", waits.event.tenant, waits.event.key)
+        assert await store.event("b") is None
+        assert await store.run("b:agent") is None
+        (first,) = await store.submitted([3], limit=9)
+        placed = Recorded(Position("t", 3, 1), first.sent.event)
+        await store.commit(claim, 1, Writes(events=[placed], received=[first.number]))
+        assert await store.event("a") == placed
 
     async def test_i5_watchers_are_called(self, store: Store) -> None:
         claim = await store.join("w")

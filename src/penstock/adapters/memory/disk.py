@@ -7,7 +7,7 @@ from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent
 from penstock.core.events.blobs import Owner
-from penstock.core.events.envelope import Recorded
+from penstock.core.events.envelope import UNPLACED, Position, Recorded
 from penstock.core.timing.timers import Timer
 from penstock.ports.state import Claim
 
@@ -65,6 +65,14 @@ class Disk:
     def log(self, topic: str) -> list[Recorded]:
         """Return the events of a topic, partition by partition."""
         return [each for which in sorted(self.logs) if which[0] == topic for each in self.logs[which]]
+
+    def event(self, event_id: str) -> Recorded | None:
+        """Return an event by its id, with its place, or as one that waits for it."""
+        found = self.ids.get(event_id)
+        waiting = () if found is not None else self.waiting.values()
+        for sent in (each for each in waiting if each.event.id == event_id):
+            return Recorded(Position(sent.topic, sent.partition, UNPLACED), sent.event)
+        return found
 
     def ends(self) -> dict[tuple[str, int], int]:
         """Return the last offset of each partition."""

@@ -184,7 +184,7 @@ class MemoryStore:
         change = self.disk.runs.get(run_id)
         if change is None:
             event_id, agent = event_of(run_id)
-            recorded = self.disk.ids.get(event_id)
+            recorded = self.disk.event(event_id)
             if recorded is None:
                 return None
             event = recorded.event
@@ -223,7 +223,7 @@ class MemoryStore:
         return letters[: which.limit]
 
     async def event(self, event_id: str) -> Recorded | None:
-        return self.disk.ids.get(event_id)
+        return self.disk.event(event_id)
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         found = [each for each in self.disk.ids.values() if each.event.correlation_id == correlation_id]

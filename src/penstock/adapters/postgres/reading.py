@@ -14,18 +14,23 @@ from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.blobs import found_in, reference_in
 from penstock.core.events.codec import decode
-from penstock.core.events.envelope import Position, Recorded, event_of
+from penstock.core.events.envelope import UNPLACED, Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
 from penstock.ports.state import DeadFilter, RunFilter, StoredRun
 
 _RUN_COLUMNS = "run.id, agent, tenant, key, status, attempt, at_ms, due_ms, reason, result, duration_ms, records"
 # Not a join: the planner would lose sight of the order in which an index gives the events, and sort all that follow.
 _PLACED = 'SELECT (SELECT name FROM topic WHERE topic.id = event.topic), partition, "offset", body FROM event'
+_FOUND = f"""
+{_PLACED} WHERE id = $1 UNION ALL SELECT topic, partition, {UNPLACED}, body FROM inbox WHERE id = $1
+ORDER BY 3 DESC LIMIT 1
+"""  # noqa: S608 - our own names
 _EVENTS_MAX = 10_000
 _RUN = f"""
 SELECT {_RUN_COLUMNS},
     ARRAY(SELECT body FROM journal WHERE run_id = $1 ORDER BY number),
-    (SELECT body FROM event WHERE id = $2), EXISTS (SELECT FROM stream WHERE run_id = $1)
+    coalesce((SELECT body FROM event WHERE id = $2), (SELECT body FROM inbox WHERE id = $2)),
+    EXISTS (SELECT FROM stream WHERE run_id = $1)
 FROM (VALUES (1)) AS one LEFT JOIN run ON run.id = $1
 """  # noqa: S608 - our own names
 _ENDS = """
@@ -65,7 +70,8 @@ async def last_offset(connection: Connection, topic: int, partition: int) -> int
 
 
 async def event_by_id(connection: Connection, event_id: str) -> Recorded | None:
-    row = await connection.fetchrow(f"{_PLACED} WHERE id = $1", stored(event_id))
+    """Return an event with its place, or as one that waits for it."""
+    row = await connection.fetchrow(_FOUND, stored(event_id))
     return None if row is None else _recorded(row)
 
 

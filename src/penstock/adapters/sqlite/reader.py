@@ -66,7 +66,7 @@ class SqliteReader:
         return self._ask(lambda: reading.dead_letters(self._connection, which), "dead letters")
 
     async def event(self, event_id: str) -> Recorded | None:
-        return self._ask(lambda: reading.event_by_id(self._connection, event_id), "event")
+        return self._ask(lambda: reading.event_or_waiting(self._connection, event_id), "event")
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return self._ask(lambda: reading.origin(self._connection, correlation_id), "origin")

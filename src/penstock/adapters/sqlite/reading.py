@@ -13,12 +13,17 @@ from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.blobs import found_in, reference_in
 from penstock.core.events.codec import decode
-from penstock.core.events.envelope import Position, Recorded, event_of
+from penstock.core.events.envelope import UNPLACED, Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
 from penstock.ports.state import DeadFilter, RunFilter, StoredRun
 
 _RUN_COLUMNS = "id, agent, tenant, key, status, attempt, at_ms, due_ms, reason, result, duration_ms, records"
 _EVENTS_MAX = 10_000
+# One statement sees one state: an event that gets its place meanwhile is found once.
+_FOUND = """
+SELECT place, body, NULL, NULL FROM event WHERE id = ?
+UNION ALL SELECT NULL, body, topic, partition FROM inbox WHERE id = ? LIMIT 1
+"""
 
 
 def events(connection: sqlite3.Connection, topic: str, partition: int, after: int, limit: int) -> list[Recorded]:
@@ -52,6 +57,17 @@ def event_by_id(connection: sqlite3.Connection, event_id: str) -> Recorded | Non
     return None if row is None else _recorded(connection, *row)
 
 
+def event_or_waiting(connection: sqlite3.Connection, event_id: str) -> Recorded | None:
+    """Return an event by its id, with its place, or as one that waits for it."""
+    row = connection.execute(_FOUND, (event_id, event_id)).fetchone()
+    if row is None:
+        return None
+    place, body, topic, partition = row
+    if place is not None:
+        return _recorded(connection, place, body)
+    return Recorded(Position(topic, partition, UNPLACED), decode(body))
+
+
 def origin(connection: sqlite3.Connection, correlation_id: str) -> list[Recorded]:
     """Return the event and all that it led to: their ids begin with its own (see `emitted_id`)."""
     query = "SELECT place, body FROM event WHERE id = ? OR (id > ? AND id < ?) ORDER BY id LIMIT ?"
@@ -68,7 +84,7 @@ def run(connection: sqlite3.Connection, run_id: str) -> StoredRun | None:
         query = "SELECT body FROM journal WHERE run_id = ? ORDER BY number"
         chunks = [body for (body,) in connection.execute(query, (run_id,))]
         streamed = connection.execute("SELECT EXISTS (SELECT 1 FROM stream WHERE run_id = ?)", (run_id,)).fetchone()[0]
-        recorded = event_by_id(connection, event_id) if row is None else None
+        recorded = None if row is not None else event_or_waiting(connection, event_id)
     if row is not None:
         change = RunChange(*row)
     elif recorded is None:

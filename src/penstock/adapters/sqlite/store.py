@@ -143,7 +143,9 @@ class SqliteStore:
         return Claim(owner, await self.transact(lambda each: workers.join(each, owner, port), "join"))
 
     async def renew(self, claim: Claim, *, ttl_ms: int) -> Membership:
-        membership, self.wakes.others = await self.transact(lambda each: workers.renew(each, claim, ttl_ms), "renew")
+        membership, self.wakes.others = await self.transact(
+            lambda each: workers.renew(each, claim, ttl_ms), "renew", synced=False
+        )
         return membership
 
     async def take(self, claim: Claim, partitions: Collection[int]) -> frozenset[int]:
@@ -232,7 +234,7 @@ class SqliteStore:
         return self._ask(lambda: reading.dead_letters(self._reader, which), "dead letters")
 
     async def event(self, event_id: str) -> Recorded | None:
-        return self._ask(lambda: reading.event_by_id(self._reader, event_id), "event")
+        return self._ask(lambda: reading.event_or_waiting(self._reader, event_id), "event")
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return self._ask(lambda: reading.origin(self._reader, correlation_id), "origin")
@@ -302,11 +304,18 @@ class SqliteStore:
     async def known(self, rows: Writes) -> Writes:
         return self._ask(lambda: all_rows.known(self._reader, rows), "known rows")
 
-    async def transact(self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction") -> T:
-        """Run `work` within one transaction, in the writer's thread, and return once it is durable."""
+    async def transact(
+        self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction", *, synced: bool = True
+    ) -> T:
+        """Run `work` within one transaction, in the writer's thread, and return once it is durable.
+
+        Without `synced` others see it, and it need not survive a loss of power: that all workers are alive, for one.
+        """
 
         def within() -> T:
             try:
+                if not synced:
+                    self._writer.execute("PRAGMA synchronous = NORMAL")
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     result = work(self._writer)
@@ -320,6 +329,9 @@ class SqliteStore:
                 raise translated(error, operation) from error
             else:
                 return result
+            finally:
+                if not synced:
+                    self._writer.execute("PRAGMA synchronous = FULL")
 
         async with self._turn:
             # A commit that has begun is seen to its end, also when its caller is cancelled: the thread cannot be stopped.

@@ -33,6 +33,12 @@ class Decide(Event, topic=TOPIC, key="run_id"):
     by: str = ""
 
 
+class CancelTimer(Event, topic=TOPIC, key="timer_id"):
+    """What waits for its time is not to happen: said to the worker that owns the timer's partition."""
+
+    timer_id: str
+
+
 class CallAnswered(Event, topic=TOPIC, key="run_id"):
     """A run that another one waits for has ended: said where they are in partitions of different workers."""
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 DEFAULT_TENANT = "default"
 EMITTED_TAIL_BYTES = 9  # millions of events of one origin must not meet: the same ids come again at each replay
 UNPLACED = 0  # the offset of an event that waits: for its time, or for the owner of its partition
+COMPARED = -1  # likewise, and its id must be compared with those that other workers bring
 _EMITTED = re.compile(rf"\.[0-9a-f]{{{2 * EMITTED_TAIL_BYTES}}}\Z")
 
 
@@ -41,6 +42,11 @@ class Position(Struct, frozen=True, array_like=True):
     topic: str
     partition: int
     offset: int
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the event has its place."""
+        return self.offset > UNPLACED
 
 
 class Recorded(Struct, frozen=True):
