@@ -137,6 +137,14 @@ class Appender:
         envelope = self._envelope(outgoing, run=run, cause=cause, number=number, now_ms=now_ms)
         return self._placed(outgoing.topic, replace(envelope, reply_run=run, reply_step=reply_step))
 
+    def told(self, event: Event, partition: int, *, run: str, cause: Envelope, number: int, now_ms: int) -> Recorded:
+        """Return an event for the owner of a partition, whatever its key, with its place."""
+        outgoing = self._outgoing(event, None)
+        envelope = self._envelope(outgoing, run=run, cause=cause, number=number, now_ms=now_ms)
+        if partition not in self.direct:
+            return Recorded(Position(outgoing.topic, partition, UNPLACED), envelope)
+        return self._in(partition, outgoing.topic, envelope)
+
     def _envelope(self, event: Outgoing, *, run: str, cause: Envelope, number: int, now_ms: int) -> Envelope:
         correlation = cause.correlation_id or cause.id
         return Envelope(

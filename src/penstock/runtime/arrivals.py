@@ -7,8 +7,10 @@ reaches it twice, and nothing is lost, also when it has not begun yet, waits for
 from collections.abc import Callable
 from typing import Any
 
+from penstock.core.agents.control import EventHeard
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import encode_value
+from penstock.core.agents.listening import CHANNEL
 from penstock.core.agents.run_journal import CANCEL, RunJournal
 from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import Envelope, Recorded, event_of
@@ -17,6 +19,7 @@ from penstock.ports.store import Store
 from penstock.runtime.appending import Appended
 from penstock.runtime.decoding import decoders_of
 from penstock.runtime.lanes import Delivery
+from penstock.runtime.listeners import Listeners
 from penstock.runtime.passing_on import PassingOn
 from penstock.runtime.services import Services
 from penstock.runtime.steps import WorkflowSteps
@@ -59,14 +62,34 @@ class Arrivals:
         for run_id in [each for each, partition_of in self._early_in.items() if partition_of == partition]:
             self.begun(run_id)
 
+    @property
+    def listeners(self) -> Listeners:
+        """Those who listen to events; for the control agent."""
+        return self._services.listeners
+
     async def signal(self, run_id: str, tenant: str, name: str, payload: Any) -> None:
         """Record a signal in the run's journal, together with the commit that is done with it."""
+        if name.startswith(CHANNEL):
+            raise Refused(f"the signal {name!r} begins with {CHANNEL!r}", "events that a run listens to come so")
         journal = await self._journal_of(run_id, tenant)
         if journal is None:
             raise Missing(f"the run {run_id!r} under way", "it has ended: see `penstock runs show`")
+        self._take(run_id, journal, name, {"payload": payload})
+
+    async def heard(self, said: EventHeard, tenant: str) -> None:
+        """Record an event that a run listens to, if it still does, as a signal of the channel's name."""
+        await self._services.committer.durable()
+        recorded = await self._store.event(said.event_id)
+        journal = await self._journal_of(said.run_id, tenant)
+        if journal is None or recorded is None or not journal.hears(said.channel):
+            return
+        event = recorded.event
+        self._take(said.run_id, journal, said.channel, {"type": event.type, "data": event.data.decode()})
+
+    def _take(self, run_id: str, journal: RunJournal, name: str, value: dict[str, Any]) -> None:
         if journal.share > SIGNALS_SHARE_MAX:
             raise LimitReached(f"the journal of run {run_id}, in parts of what it may hold,", journal.share, 1)
-        self.record(run_id, journal, journal.arrived(name), {"payload": payload})
+        self.record(run_id, journal, journal.arrived(name), value)
         run = self.runs.get(run_id)
         if run is not None:
             took_now(run, name, lambda step, value: self.record(run_id, journal, step, value))

@@ -1,7 +1,8 @@
 """Branches of a workflow: side by side, the first of several, and those that the end of the run does not cut off."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from penstock.core.agents.journal import decode_value
@@ -15,7 +16,8 @@ BRANCHES_MAX = 100_000
 
 async def gathered(operations: Operations, branches: Sequence[Awaitable[T]]) -> list[T]:
     """Go on with all branches; the first error ends all."""
-    return await _side_by_side(operations, _branching(operations, "gather"), branches)
+    with _all_begun(branches):
+        return await _side_by_side(operations, _branching(operations, "gather"), branches)
 
 
 async def mapped(
@@ -31,12 +33,18 @@ async def mapped(
         async with places:
             return await call(item)
 
-    return await _side_by_side(operations, name, [one(item) for item in items])
+    branches = [one(item) for item in items]
+    with _all_begun(branches):
+        return await _side_by_side(operations, name, branches)
 
 
 async def first_of(operations: Operations, branches: Sequence[Awaitable[T]]) -> tuple[int, T]:
     """Go on until one ends. What the others had under way is given up by the same commit that records the winner."""
-    name = operations.ask("first")
+    with _all_begun(branches):
+        return await _first_of(operations, operations.ask("first"), branches)
+
+
+async def _first_of(operations: Operations, name: str, branches: Sequence[Awaitable[T]]) -> tuple[int, T]:
     found = operations.journal.find(name)
     if found is not None:
         winner: int = decode_value(found, int)
@@ -118,8 +126,18 @@ async def _branch(name: str, work: Awaitable[T]) -> T:
         owner.reset(owned)
 
 
+@contextmanager
+def _all_begun(branches: Sequence[Awaitable[Any]]) -> Generator[None]:
+    """Let go, at the end, of branches that were never begun: the run ended before their turn."""
+    try:
+        yield
+    finally:
+        for branch in branches:
+            _drop(branch)
+
+
 def _drop(branch: Awaitable[Any]) -> None:
-    """A branch that lost in an earlier life does not begin again."""
+    """A branch that lost in an earlier life does not begin again; one that has ended is left as it is."""
     if isinstance(branch, Coroutine):
         branch.close()
     elif isinstance(branch, asyncio.Future):

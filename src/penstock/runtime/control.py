@@ -1,7 +1,20 @@
 """The agent that hears what is said to runs, in order per run."""
 
-from penstock.core.agents.control import CONTROL, CallAnswered, Cancel, CancelTimer, Decide, Signal
+import msgspec
+
+from penstock.core.agents.control import (
+    CONTROL,
+    CallAnswered,
+    Cancel,
+    CancelTimer,
+    Decide,
+    EventHeard,
+    RunListens,
+    RunListensNoMore,
+    Signal,
+)
 from penstock.core.agents.declaration import Agent, Options, declare
+from penstock.core.agents.listening import Listening
 from penstock.runtime.context import Context
 from penstock.runtime.questions import Decision
 
@@ -13,10 +26,17 @@ def control() -> Agent:
     return declare(hear, NAME, Options())
 
 
-async def hear(said: Signal | Cancel | Decide | CallAnswered | CancelTimer, ctx: Context) -> bool | None:
+ToRun = Signal | Cancel | Decide | CallAnswered | EventHeard
+ToPartition = RunListens | RunListensNoMore
+
+
+async def hear(said: ToRun | ToPartition | CancelTimer, ctx: Context) -> bool | None:
     """Hand it to the run; one that does not exist (any more) leaves it in the dead letters. Of a timer, say whether it waited."""
     if isinstance(said, CancelTimer):
         return await ctx.runs.cancel_timer(said.timer_id, ctx.tenant)
+    if isinstance(said, ToPartition):
+        _note(said, ctx)
+        return None
     if await ctx.runs.passing_on.passed_on(said.run_id, ctx.events[0]):
         return None
     match said:
@@ -24,9 +44,21 @@ async def hear(said: Signal | Cancel | Decide | CallAnswered | CancelTimer, ctx:
             await ctx.runs.signal(said.run_id, ctx.tenant, said.name, said.payload)
         case Cancel():
             await ctx.runs.cancel(said.run_id, ctx.tenant, said.reason)
+        case EventHeard():
+            await ctx.runs.heard(said, ctx.tenant)
         case CallAnswered():
             await ctx.runs.answered(said.run_id, said.step, said.by)
         case Decide():
             decision = Decision(said.outcome, said.value, said.by)
             await ctx.questions.decide(ctx.tenant, said.run_id, said.step, decision)
     return None
+
+
+def _note(said: ToPartition, ctx: Context) -> None:
+    """Note who listens to the partition in which it was said."""
+    listeners, partition = ctx.runs.listeners, ctx.events[0].position.partition
+    match said:
+        case RunListens():
+            listeners.add(partition, msgspec.convert(said.listening, Listening))
+        case RunListensNoMore():
+            listeners.remove(partition, f"{said.run_id}{said.channel}")

@@ -49,6 +49,7 @@ class Delivering:
         self._machine = Machine(store, services, appender, workflows, self.appended)
         self._takers: dict[tuple[str, int], list[Subscription]] = {}
         self.on_owned: Callable[[Collection[int]], object] = _nobody
+        self._listeners = services.listeners
 
     def appended(self, recorded: Recorded) -> None:
         """Deliver an event that was given its place just now."""
@@ -57,6 +58,8 @@ class Delivering:
             return
         for subscription in self._takers.get((place.topic, place.partition), ()):
             subscription.offer(recorded)
+        if place.topic in self._listeners.topics:
+            self._listeners.hear(recorded)
 
     def takers(self, topic: str, partition: int) -> tuple[str, ...]:
         """Return the agents that take what is appended there."""
@@ -66,6 +69,7 @@ class Delivering:
         """Go on with these partitions from where they are."""
         ends, done = await self._store.ends(), await self._store.progress()
         partitions = tuple(partitions)
+        await self._listeners.own(partitions, self._store)
         self._appender.own(partitions, ends)
         opened = [each for partition in partitions for each in self._subscribe(partition, done)]
         await self._resuming.resume(partitions)
@@ -90,6 +94,7 @@ class Delivering:
         await self._handlings.cut_off(partition)
         self._workflows.drop(partition)
         self._appender.disown(partition)
+        self._listeners.drop(partition)
         await self._services.timers.own(sorted(self._appender.owned))
         for subscription in closed:
             self._takers.pop((subscription.topic, partition), None)  # several agents may take one topic

@@ -29,6 +29,7 @@ from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.janitor import Household, Janitor
+from penstock.runtime.listeners import Listeners
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.ownership import BEAT_S, TTL_MS, Ownership
@@ -132,6 +133,7 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
     workflows.arrivals.on_cancelled = handlings.cancellations.cancel
     workflows.arrivals.on_appended = workflows.calling.on_appended = delivering.appended
     handlings.on_appended = services.timers.on_appended = delivering.appended
+    services.listeners.on_appended = delivering.appended
     for name, index in parts.indexes.items():
         assert parts.embedder is not None
         services.collections[name] = Collection(name, index, parts.embedder, tasks)
@@ -185,7 +187,8 @@ def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
     streams = Streams(committer, releases, parts.store)
     timers = Timers(parts.store, parts.clock, committer, releases, appender)
     questions = Questions(memory, committer, parts.store)
-    services = Services(parts.clock, committer, memory, releases, parts.models, timers, streams, questions)
+    listeners = Listeners(parts.topology, committer, parts.clock, appender)
+    services = Services(parts.clock, committer, memory, releases, parts.models, timers, streams, questions, listeners)
     services.executing = parts.executing
     services.reached, services.stand_in = parts.reached, parts.stand_in
     services.partitions = appender.partitions

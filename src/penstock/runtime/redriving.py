@@ -29,7 +29,8 @@ from penstock.core.agents.again import (
     unwrapped,
 )
 from penstock.core.agents.declaration import Agent
-from penstock.core.agents.journal import Journal, StepRecord, decode_chunk, encode_chunk, forgotten
+from penstock.core.agents.journal import Journal, StepRecord, decode_chunk, encode_chunk, forgotten, standing
+from penstock.core.agents.listening import open_listenings
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.run_journal import CANCEL, RunJournal
 from penstock.core.agents.unit import JournalChunk, RunChange, Status
@@ -208,7 +209,8 @@ class Redriving(Subscription):
             for child in failed.values()
         ]
         now_ms = self._services.clock.now_ms()
-        forget = [forgotten([*failed, CANCEL], now_ms), *renewed(stored.records, now_ms)]
+        listened = open_listenings(standing(stored.records))  # until the end of the run: it listens anew
+        forget = [forgotten([*failed, *listened, CANCEL], now_ms), *renewed(stored.records, now_ms)]
         reason = signed("redriven", said.by, said.why, stored.change.reason)
         journal = _journal(stored, forget)
         run = await self._workflows.recalled(self.agent, event, stored, journal)

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from penstock.core.agents.control import EventHeard
 from penstock.core.events.envelope import Recorded
 from penstock.errors import Missing
 from penstock.ports.clock import Clock
 from penstock.runtime.collection import Collection
 from penstock.runtime.committer import Committer
+from penstock.runtime.listeners import Listeners
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.questions import Questions
@@ -35,6 +37,9 @@ class RunControl(Protocol):
     def passing_on(self) -> PassingOnward: ...
     async def answered(self, run_id: str, step: str, by: str) -> None: ...
     async def signal(self, run_id: str, tenant: str, name: str, payload: Any) -> None: ...
+    async def heard(self, said: EventHeard, tenant: str) -> None: ...
+    @property
+    def listeners(self) -> Listeners: ...
     async def cancel(self, run_id: str, tenant: str, reason: str) -> None: ...
     async def cancel_timer(self, timer_id: str, tenant: str) -> bool: ...
 
@@ -51,6 +56,7 @@ class Services:
     timers: Timers
     streams: Streams
     questions: Questions
+    listeners: Listeners
     executing: Callable[[str, str], None] = unobserved
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
     control: RunControl | None = None

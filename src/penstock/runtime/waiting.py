@@ -29,6 +29,12 @@ async def slept(operations: Operations, delay_s: float) -> None:
 
 async def signalled(operations: Operations, name: str, to: Any, timeout_s: float | None) -> Any:
     """Take the oldest signal of a name, or wait for the next one."""
+    sent = await next_sent(operations, name, f"waiting for the signal {name!r}", timeout_s)
+    return sent["payload"] if to is Any else shaped(sent["payload"], to)
+
+
+async def next_sent(operations: Operations, name: str, what: str, timeout_s: float | None) -> dict[str, Any]:
+    """Return what the oldest signal of a name brought, or the next one brings."""
     journal = operations.journal
     step = operations.ask(f"wait:{name}")
     if await operations.found(step) is None:
@@ -47,8 +53,8 @@ async def signalled(operations: Operations, name: str, to: Any, timeout_s: float
         sent: dict[str, Any] = decode_value(signal_found, dict[str, Any])
         late_s = sent.get("timed_out_s")  # as the first version recorded it
         if late_s is None:
-            return sent["payload"] if to is Any else shaped(sent["payload"], to)
-    raise TimedOut(f"waiting for the signal {name!r}", late_s)
+            return sent
+    raise TimedOut(what, late_s)
 
 
 def _took(signal: str) -> dict[str, int]:

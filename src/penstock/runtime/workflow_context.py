@@ -17,6 +17,7 @@ from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
 from penstock.errors import Invalid, Refused, RunFailed
 from penstock.runtime import branches, waiting
+from penstock.runtime.hearing import Listener, Match, listening
 from penstock.runtime.models import BoundModel
 from penstock.runtime.operations import Calls, Operations
 from penstock.runtime.run_streams import Teller
@@ -28,6 +29,7 @@ from penstock.runtime.workflow_run import WorkflowRun
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 OnEnd = Literal["cancel", "leave"]
 
 
@@ -129,13 +131,43 @@ class WorkflowContext:
         """Wait, over restarts too."""
         await waiting.slept(self._operations, delay_s)
 
-    async def wait_for(self, name: str, to: Any = Any, *, timeout_s: float | None = None) -> Any:
-        """Wait for a signal, and return its payload as type `to`; `TimedOut` when none came in time.
+    @overload
+    async def wait_for(self, what: str, to: Any = Any, *, timeout_s: float | None = None) -> Any: ...
+    @overload
+    async def wait_for(
+        self, what: type[E], *, key: str | None = None, match: Match | None = None, timeout_s: float | None = None
+    ) -> E: ...
+    async def wait_for(
+        self,
+        what: "str | type[Event]",
+        to: Any = Any,
+        *,
+        key: str | None = None,
+        match: Match | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Wait for a signal, or for an event, and return it; `TimedOut` when none came in time.
 
-        Signals of one name are taken in the order in which they came, also those that came before they were waited for. A
-        wait that was given up takes none.
+        A signal, by its name: its payload as type `to`. Signals of one name are taken in the order in which they came, also
+        those that came before they were waited for. A wait that was given up takes none.
+
+        An event, by its class: the first one that comes from now on with this `key`, and with these values in its fields
+        (`match={"order": 7}`). What may come earlier is caught by `ctx.listen`. It reaches all who wait for it.
         """
-        return await waiting.signalled(self._operations, name, to, timeout_s)
+        if isinstance(what, str):
+            return await waiting.signalled(self._operations, what, to, timeout_s)
+        listener = listening(self._operations, what, key, match, once=True)
+        try:
+            return await listener.next(timeout_s=timeout_s)
+        finally:
+            listener.close()
+
+    def listen(self, event: type[E], *, key: str | None = None, match: Match | None = None) -> Listener[E]:
+        """Keep the events of a class that come from now on, with this key and these values in their fields.
+
+        `await listener.next(timeout_s=...)` takes the oldest one that came, or waits for it. It ends with `close`, or the run.
+        """
+        return listening(self._operations, event, key, match, once=False)
 
     async def gather(self, *branches_: Awaitable[T]) -> list[T]:
         """Go on with all branches side by side, and return what they return, in their order. The first error ends all."""

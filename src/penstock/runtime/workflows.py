@@ -323,6 +323,8 @@ class Workflows:
             self.calling.on_appended(recorded)
         for step in [step for step, on_end in run.open.items() if on_end == "cancel"]:
             self.calling.abandon(run, step)
+        for listening in run.journal.listening.values():
+            services.listeners.end(run, listening)
         services.reached(WritePoint.AFTER_HANDLING)
 
     def _make_room(self) -> None:

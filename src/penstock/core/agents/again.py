@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from penstock.core.agents.attempts import OPEN, OpenStep
 from penstock.core.agents.journal import StepRecord, decode_value, encode_value, standing
+from penstock.core.agents.listening import CLOSED, LISTEN
 from penstock.core.agents.run_journal import CANCEL
 from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import Recorded
@@ -146,6 +147,8 @@ def _begun(step: str) -> str:
     begun, _, what = step.rpartition("/")
     if step.endswith(OPEN):
         return step.removesuffix(OPEN)
+    if what.startswith(LISTEN):  # a fork listens by itself
+        return f"{step}{CLOSED}"
     if what.startswith("start:"):  # the run that it began tells the other one of its end
         return f"{step}/result"
     return begun if what in ("sent", "until") else ""

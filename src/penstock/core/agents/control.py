@@ -45,3 +45,25 @@ class CallAnswered(Event, topic=TOPIC, key="run_id"):
     run_id: str
     step: str
     by: str  # the run that has ended
+
+
+class RunListens(Event, topic=TOPIC, key="run_id"):
+    """A run listens to events of a partition, from its place in this topic on; said to the owner of that partition."""
+
+    run_id: str
+    listening: dict[str, Any]  # a `Listening`
+
+
+class RunListensNoMore(Event, topic=TOPIC, key="run_id"):
+    """What was said by a `RunListens` is over."""
+
+    run_id: str
+    channel: str
+
+
+class EventHeard(Event, topic=TOPIC, key="run_id"):
+    """An event has come that a run listens to."""
+
+    run_id: str
+    channel: str
+    event_id: str

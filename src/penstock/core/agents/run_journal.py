@@ -15,6 +15,7 @@ from typing import Any
 
 from penstock.core.agents.attempts import OPEN, OpenStep
 from penstock.core.agents.journal import Journal, StepRecord, decode_value, standing
+from penstock.core.agents.listening import CHANNEL, LISTEN, Listening, open_listenings
 from penstock.errors import Diverged
 
 RECORDS_MAX = 250_000
@@ -32,7 +33,18 @@ _WAIT = re.compile(r"(?:^|/)wait:(.*)#\d+$", re.DOTALL)
 class RunJournal(Journal):
     """The records of one workflow run."""
 
-    __slots__ = ("_arrived", "_asked", "_inbox", "_owed", "_places", "_unasked", "asked", "ordered", "size_bytes")
+    __slots__ = (
+        "_arrived",
+        "_asked",
+        "_inbox",
+        "_owed",
+        "_places",
+        "_unasked",
+        "asked",
+        "listening",
+        "ordered",
+        "size_bytes",
+    )
 
     def __init__(self, known: Iterable[StepRecord] = (), stored: int = 0, *, recalled: bool = False) -> None:
         known = standing(known)
@@ -48,6 +60,7 @@ class RunJournal(Journal):
         self._owed: dict[str, int] = {}  # branch -> how many of these have a place
         self._arrived: dict[str, int] = {}  # signal -> how many came
         self._inbox: dict[str, deque[str]] = {}  # signal -> the steps of those that were not taken
+        self.listening: dict[str, Listening] = {}  # channel -> what the run listens to
         self._load(known)
 
     def _load(self, known: list[StepRecord]) -> None:
@@ -69,6 +82,7 @@ class RunJournal(Journal):
                     taken.add(f"signal:{wait[1]}#{took}")
         for name, steps in self._inbox.items():
             self._inbox[name] = deque(each for each in steps if each not in taken)
+        self.listening = {each.channel: each for each in open_listenings(known).values()}
 
     def _expect(self, step: str, place: int) -> None:
         """Note that the run asked for an operation in an earlier life."""
@@ -83,7 +97,8 @@ class RunJournal(Journal):
         """Raise `Diverged` when the turn of another operation has come in this branch."""
         branch = branch_of(step)
         if self.ordered and self._owed.get(branch) and step not in self._unasked[branch]:
-            if step.startswith("start:", len(branch)):  # a fork begins anew what the other run had begun
+            # A fork begins anew what the other run had begun, and listens anew.
+            if step.startswith(("start:", LISTEN), len(branch)):
                 return
             unasked = self._unasked[branch]
             missed = min((each for each in unasked if unasked[each] >= 0), key=unasked.__getitem__)
@@ -158,9 +173,15 @@ class RunJournal(Journal):
         waiting = self._inbox.get(name)
         return waiting.popleft() if waiting else None
 
+    def hears(self, channel: str) -> bool:
+        """Whether what comes through a channel is of use: the run listens, and not to one event only that has come."""
+        each = self.listening.get(channel)
+        return each is not None and not (each.once and channel in self._arrived)
+
     def left_over(self) -> list[tuple[str, str]]:
         """Return the name and step of each signal that nobody took."""
-        return [(name, step) for name, steps in self._inbox.items() for step in steps]
+        inbox = self._inbox.items()
+        return [(name, step) for name, steps in inbox if not name.startswith(CHANNEL) for step in steps]
 
     def open_calls(self) -> dict[str, str]:
         """Return the steps that answers are still to come for, and what becomes of who gives them when the run ends."""

@@ -1,0 +1,161 @@
+"""Runs that listen to events of other partitions: their workers come and go, and every event is heard, once."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from random import Random
+
+from penstock.adapters.memory.store import Disk, MemoryStore
+from penstock.app import Running
+from penstock.core.agents.declaration import Options, declare
+from penstock.core.agents.policy import NO_RETRY
+from penstock.core.events.event import Event
+from penstock.runtime.control import NAME as CONTROL
+from penstock.runtime.control import control
+from penstock.runtime.engine import Parts, running
+from penstock.runtime.listeners import OWNER
+from penstock.runtime.models import Models, Prompts
+from penstock.runtime.ownership import TTL_MS
+from penstock.runtime.topology import Topology
+from penstock.runtime.workflow_context import WorkflowContext
+from penstock.testing.virtual_time import VirtualClock, run_virtually
+
+PARTITIONS = 8
+RUNS = 24
+
+
+class Order(Event, key="who"):
+    who: str
+    number: int
+
+
+class Paid(Event, key="order"):
+    order: int
+    cents: int
+
+
+class Moved(Event):
+    order: int
+    to: str
+
+
+async def sell(order: Order, ctx: WorkflowContext) -> list[str]:
+    moves = ctx.listen(Moved, match={"order": order.number})
+    paid = await ctx.wait_for(Paid, key=str(order.number))
+    first = await moves.next()
+    return [str(paid.cents), first.to, (await moves.next()).to]
+
+
+class House:
+    """A store in memory that several workers share."""
+
+    def __init__(self):
+        self.disk = Disk()
+        self.random = Random(11)
+
+    async def divide(self):
+        store = MemoryStore(self.disk)
+        await store.divide(await store.claim("divider"), PARTITIONS)
+
+    @asynccontextmanager
+    async def worker(self, name):
+        clock = VirtualClock(self.random, name)
+        agents = {"sell": declare(sell, "sell", Options(retry=NO_RETRY, workflow=True)), CONTROL: control()}
+        topology = Topology(agents, [Paid, Moved])
+        store = MemoryStore(self.disk, now_ms=clock.now_ms)
+        parts = Parts("house", topology, store, clock, Models(str, Prompts(None)))
+        async with running(parts, owner=name, beside=True) as engine:
+            yield Running(None, engine)
+
+    async def killed(self, name, life_s):
+        async def live():
+            async with self.worker(name):
+                await asyncio.Event().wait()
+
+        task = asyncio.ensure_future(live())
+        await asyncio.sleep(life_s)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def rows(self):
+        """Who listens where: for a key in its partition, else in all of them."""
+        return [(key[2], name) for key, kept in self.disk.values.items() if key[1] == OWNER for name in kept]
+
+
+async def started(live):
+    orders = [Order(who=f"customer-{number}", number=number) for number in range(RUNS)]
+    return [await live.start("sell", each) for each in orders]
+
+
+async def until_listening(house):
+    while len(house.rows()) < RUNS * (1 + PARTITIONS):  # noqa: ASYNC110 - seen from outside
+        await asyncio.sleep(0.1)
+
+
+def test_events_of_any_worker_reach_runs_of_any_other():
+    async def scenario():
+        house = House()
+        await house.divide()
+        async with house.worker("a") as a, house.worker("b") as b:
+            await asyncio.sleep(5)
+            runs = await started(a)
+            await until_listening(house)
+            for number in range(RUNS):
+                sender = (a, b)[number % 2]
+                await sender.send(Moved(order=number, to="Rome"))
+                await sender.send(Paid(order=number, cents=number))
+                await sender.send(Moved(order=number, to="Oslo"))
+            for number, run in enumerate(runs):
+                paid, *places = await b.result(run)
+                assert (paid, sorted(places)) == (str(number), ["Oslo", "Rome"])
+            await asyncio.sleep(5)
+            assert house.rows() == []
+            assert await a.dead_letters() == []
+
+    run_virtually(scenario())
+
+
+def test_a_worker_that_dies_leaves_who_listens_to_the_others():
+    async def scenario():
+        house = House()
+        await house.divide()
+        async with house.worker("a") as a:
+            dying = asyncio.ensure_future(house.killed("b", 8))
+            await asyncio.sleep(5)
+            runs = await started(a)
+            await until_listening(house)
+            await dying
+            sending = [
+                asyncio.ensure_future(a.send(event))
+                for number in range(RUNS)
+                for event in (Paid(order=number, cents=1), Moved(order=number, to="Rome"))
+            ]
+            await asyncio.sleep(TTL_MS / 1000 + 5)
+            await asyncio.gather(*sending)
+            async with house.worker("c") as c:
+                await asyncio.sleep(5)
+                for number, run in enumerate(runs):
+                    await c.send(Moved(order=number, to="Oslo"))
+                    assert await c.result(run) == ["1", "Rome", "Oslo"]
+                await asyncio.sleep(5)
+                assert house.rows() == []
+                assert await c.dead_letters() == []
+
+    run_virtually(scenario())
+
+
+def test_a_lone_worker_on_a_divided_store_hears_too():
+    async def scenario():
+        house = House()
+        await house.divide()
+        async with house.worker("a") as a:
+            runs = await started(a)
+            await until_listening(house)
+        async with house.worker("b") as b:
+            for number, run in enumerate(runs):
+                for event in (Paid(order=number, cents=1), Moved(order=number, to="A"), Moved(order=number, to="B")):
+                    await b.send(event)
+                assert await b.result(run) == ["1", "A", "B"]
+            await asyncio.sleep(5)
+            assert house.rows() == []
+
+    run_virtually(scenario())
