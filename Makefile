@@ -36,7 +36,7 @@ format: $(STAMP) ## put the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## durable turns beside a durable peer, in one run (ARGS=--help)
+bench: $(STAMP) ## the workloads beside durable peers, in one run (ARGS=--help): docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 chaos: $(STAMP) ## kill processes at every write point, on SQLite and Postgres (ARGS=--help): docs/chaos.md

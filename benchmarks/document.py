@@ -1,83 +1,45 @@
 """docs/benchmarks.md: what was measured, on what, and what each figure includes. Values in, text out."""
 
-import os
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from statistics import median
 from typing import Any
 
-from sides import REPOSITORY, Load, Side
+from comparison import Comparison
+from workloads import Load
 
-FIGURES = ("turns_per_s", "p50_ms", "p99_ms", "cpu_ms_per_turn", "rss_mb", "bytes_per_turn")
 BUSY = 0.25  # of the cores: above that, something else was running
+IDLE = (("app", "an app with one agent on SQLite"), ("knowledge", "the same with a collection, its embedder loaded"))
 
 INCLUDES = """\
-- **The workload** (W1): an event {session_id, text}; 1,000 sessions with 20 messages each; five steps, whose results are
-  recorded: embed (256 float32 from a hash), retrieve (exact top 5 of 10,000 vectors), load the last 20 messages and build the
-  prompt, a fixed answer in place of a model, add both messages to the session and reply. A closed loop: each client sends its
-  next turn when the last one was answered. Every side computes the steps with the same functions and retrieves in batches.
-- **Durable** means for all sides: fsync is on, and the reply leaves after everything that it follows from is on the disk.
-- **What waits** differs, and is in the table. Restate and DBOS make every step wait until the one before is recorded.
-  In penstock a handler says what needs that: `ctx.step`, for calls that change something outside, waits; `ctx.read`, for calls
-  that change nothing, does not. After a crash a `read` whose record was not written yet is executed again. The first four steps
-  of W1 change nothing, and the fifth is the end of the turn; so both rows are shown. Compare `ctx.step` with the peers to
-  compare engines under the same rule, and `ctx.read` to see what a user gains who says that a step changes nothing.
-- **Processes**: penstock, DBOS and the loop by hand run in the client's process, and their figures hold no network. Restate is
-  a server and an endpoint, which the client reaches over HTTP on this machine: its figures hold that, and cannot be had
-  without. Put HTTP in front of penstock (`penstock serve`) before you compare the two as servers.
-- **Processor time a turn** is that of all processes of a side, with the client. It suffers least from a busy machine, but it does suffer.
-- **Bytes a turn** are what the files grew by: SQLite's after a checkpoint, Restate's as its server left them.
+- **Durable** means for all sides: fsync is on, and the result leaves after everything that it follows from is on the disk. Every
+  side computes the steps with the same functions and retrieves in batches.
+- **What waits** differs, and is in the tables. In the peers a step waits until the one before is recorded; Temporal's local
+  activities are recorded together, when the workflow waits for something else or ends. In penstock a handler says what needs
+  that: `ctx.step`, for calls that change something outside, waits; `ctx.read`, for calls that change nothing, does not. After a
+  crash a `read` whose record was not written yet is executed again. The first four steps of W1 change nothing, and the fifth is
+  the end of the turn; so both rows are shown. Compare `ctx.step` with the peers to compare engines under the same rule, and
+  `ctx.read` to see what a user gains who says that a step changes nothing.
+- **The child of W2** is a child run in Restate, DBOS and Temporal, a graph within the task in LangGraph, two steps that events go
+  through in LlamaIndex. In penstock `ctx.map` takes any async function: in the first two rows it does two steps, as branches of
+  the run do, and in "child runs" it calls an agent that does them, which is a run of its own with a key, retries and a record.
+- **Processes**: penstock, LangGraph, DBOS, LlamaIndex and the loop by hand run in the client's process, and their figures hold no
+  network. Restate is a server and an endpoint, which the client reaches over HTTP on this machine; Temporal is a server, which
+  the client and the worker, one process, reach over gRPC: their figures hold that, and cannot be had without. Put HTTP in front
+  of penstock (`penstock serve`) before you compare it with them as servers.
+- **Two workers** are two processes on one store, each with half of the clients. Its sessions are sent to the worker that owns them,
+  as a router by key does; "sent to either" is without such a router: half of the turns go over to the other one by the store.
+- **Postgres** is one of its own on this machine, version 15, with fsync on and otherwise as shipped; its processor time is not
+  in the figures of penstock's rows.
+- **Processor time** is that of all processes of a side, with the client. It suffers least from a busy machine, but it does suffer.
+- **Bytes** are what the files grew by: SQLite's after a checkpoint, but for Temporal, whose server keeps its file open; Restate's
+  as its server left them.
 - **Not measured**: several machines, replication, models, recovery time, memory over hours.
-- **Settings of the peers**: the best that were found in earlier measurements on two cores. Restate: one partition (24 as
-  shipped) and granian. DBOS: SQLite with a write-ahead log and synchronous=FULL (a rollback journal as shipped). Other settings,
-  and DBOS on Postgres, are not measured here. Tell us of better ones.
-- **The spread** in brackets is from the slowest to the fastest round. Where it is wide, the figure says little.
+- **Settings of the peers**: the best that were found on two cores. Restate: one partition (24 as shipped) and granian. DBOS and
+  LangGraph: SQLite with a write-ahead log and synchronous=FULL (DBOS as shipped: a rollback journal), LangGraph with
+  durability="sync". Temporal: its development server on SQLite with the same settings, local activities, no sandbox.
+  LlamaIndex: its DBOS runtime on SQLite with the same settings, with a poll each 10 ms instead of 1 s; it is so slow here that it
+  is measured in one round, with a longer window. The peers on Postgres are not measured here. Tell us of better settings.
+- **The spread** in brackets is from the lowest to the highest round. Where it is wide, the figure says little.
 """
-
-
-@dataclass(slots=True)
-class Comparison:
-    """All runs: side name -> the figures of its rounds, for each load."""
-
-    rounds: int
-    loads: list[Load]
-    sides: list[Side]
-    found: dict[int, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
-
-    def medians(self, in_flight: int, side: str) -> dict[str, float | None]:
-        """The median of each figure over the rounds."""
-        rounds = self.found[in_flight].get(side, [])
-        return {name: _median([each.get(name) for each in rounds]) for name in FIGURES}
-
-    def spread(self, in_flight: int, side: str) -> str:
-        """The slowest and the fastest round's turns a second, as text; empty when there were fewer than two."""
-        rates = [each["turns_per_s"] for each in self.found[in_flight].get(side, [])]
-        return f" ({_shown(min(rates))} to {_shown(max(rates))})" if len(rates) > 1 else ""
-
-    def ratio(self, in_flight: int, one: str, other: str, figure: str) -> float | None:
-        """The median, over the rounds, of one side's figure divided by the other's in the same round."""
-        found = self.found[in_flight]
-        pairs = zip(found.get(one, []), found.get(other, []), strict=False)
-        return _median([mine[figure] / theirs[figure] for mine, theirs in pairs if theirs[figure]])
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on, without the names of anybody or anything on it."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "filesystem": _filesystem(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "commit": _commit(),
-    }
 
 
 def markdown(comparison: Comparison) -> str:
@@ -92,58 +54,97 @@ def markdown(comparison: Comparison) -> str:
         ]
     for name, reason in comparison.missing.items():
         page += [f"**Not measured: {name}.** {reason}", ""]
+    shown: set[str] = set()
     for load in comparison.loads:
-        page += [f"## {load.in_flight} in flight", "", *table(comparison, load.in_flight), ""]
+        page += [f"## {load.workload.heading(load.in_flight)}", ""]
+        if load.workload.name not in shown:
+            page += [load.workload.what, ""]
+            shown.add(load.workload.name)
+        page += [*table(comparison, load), ""]
     page += [
-        f"Medians of {comparison.rounds} rounds of {comparison.loads[0].seconds:g} s each, in which one side ran after the other;",
-        "ratios are medians of the rounds' ratios.",
+        f"Medians of {comparison.rounds} rounds, in which one side ran after the other; the window is in the last part of",
+        'this page. "Times as fast" is the median of the rounds\' ratios.',
         "",
     ]
+    page += _alone(comparison.alone)
     page += ["## What the figures include", "", INCLUDES]
-    page += ["## On what", "", *_machine_lines(on), *_version_lines(comparison), ""]
+    page += ["## On what", "", *_machine_lines(on), *_window_lines(comparison), *_version_lines(comparison), ""]
     return "\n".join(page)
 
 
-def table(comparison: Comparison, in_flight: int) -> list[str]:
-    """Return the lines of one load's table. Its last columns say how many times as fast ours are, by either rule."""
-    own = [side for side in comparison.sides if side.is_ours]
-    head = [
-        "",
-        "waits for the disk",
-        "turns/s (rounds)",
-        "p50 ms",
-        "p99 ms",
-        "CPU ms a turn",
-        "RSS MiB",
-        "bytes a turn",
-    ]
+def table(comparison: Comparison, load: Load) -> list[str]:
+    """Return the lines of one load's table. Its last columns say how many times as fast ours are."""
+    takers = comparison.takers(load)
+    own = [side for side in takers if side.compared]
+    (_, rate), *others = load.workload.columns
+    head = ["", "waits for the disk", f"{rate} (rounds)", *(heading for _, heading in others)]
     head += [f"{side.title}: times as fast" for side in own]
     lines = [_line(head), _line(["---"] * len(head))]
-    for side in comparison.sides:
-        of = comparison.medians(in_flight, side.name)
-        ratios = [
-            "" if side.is_ours else _shown(comparison.ratio(in_flight, each.name, side.name, "turns_per_s"))
-            for each in own
-        ]
-        rate, *others = (_shown(of[name]) for name in FIGURES)
-        spread = comparison.spread(in_flight, side.name)
-        lines.append(_line([side.title, side.steps, rate + spread, *others, *ratios]))
+    for side in takers:
+        of = comparison.medians(load, side.name)
+        first, *more = (shown(of[name]) for name, _ in load.workload.columns)
+        ratios = ["" if side.is_ours else shown(comparison.times_as_fast(load, each.name, side.name)) for each in own]
+        lines.append(_line([side.title, side.waits, first + _spread(comparison, load, side.name), *more, *ratios]))
     return lines
+
+
+def shown(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _spread(comparison: Comparison, load: Load, side: str) -> str:
+    spread = comparison.spread(load, side)
+    return "" if spread is None else f" ({shown(spread[0])} to {shown(spread[1])})"
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _shown(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+def _alone(found: Mapping[str, Any]) -> list[str]:
+    page: list[str] = []
+    if "idle" in found:
+        page += ["## An app that does nothing", "", _line(["", "RSS MiB"]), _line(["---", "---"])]
+        page += [_line([title, shown(found["idle"][name])]) for name, title in IDLE if name in found["idle"]]
+        page += [""]
+    if "storage" in found:
+        sizes, turns = found["storage"]["bytes"], found["storage"]["turns"]
+        first, second = _half_growth(sizes["off"])
+        told = (
+            f"What one session takes on the disk over {turns[-1]:,} turns of W1, {found['storage']['days_a_part']} days for each"
+            f" {turns[1]:,} of them: {shown(sizes['off'][-1] / 1e6)} MB when nothing is ever removed (the first half takes"
+            f" {shown(first)} bytes a turn, the second {shown(second)}), {shown(sizes['default'][-1] / 1e6)} MB with"
+            " retention as by default."
+        )
+        page += [
+            "## Storage",
+            "",
+            told,
+            "",
+            "![bytes on the disk over the turns of one session](storage.svg)",
+            "",
+        ]
+    if "flame" in found:
+        page += [
+            "## Where a turn's time goes",
+            "",
+            f"[Flame graph](flame.svg) of W1 at 64 in flight, {found['flame']}.",
+            "",
+        ]
+    return page
 
 
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
+def _half_growth(sizes: Sequence[int]) -> tuple[float, float]:
+    """Return the bytes a turn of the first and of the second half."""
+    from storage import PART
+
+    middle = len(sizes) // 2
+    return (
+        (sizes[middle] - sizes[0]) / (PART * middle),
+        (sizes[-1] - sizes[middle]) / (PART * (len(sizes) - 1 - middle)),
+    )
 
 
 def _machine_lines(on: Mapping[str, Any]) -> list[str]:
@@ -153,34 +154,16 @@ def _machine_lines(on: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _window_lines(comparison: Comparison) -> list[str]:
+    windows = {load.workload.title: load.seconds for load in comparison.loads}
+    return [f"- window: {', '.join(f'{title} {seconds:g} s' for title, seconds in windows.items())}"]
+
+
 def _version_lines(comparison: Comparison) -> list[str]:
-    newest = comparison.found[comparison.loads[0].in_flight]
-    lines = []
+    lines: list[str] = []
     for side in comparison.sides:
-        if rounds := newest.get(side.name):
-            of = rounds[-1].get("versions", {}) | rounds[-1].get("settings", {})
+        runs = [run for load in comparison.loads for run in comparison.runs(load, side.name)]
+        of = next((run["versions"] | run.get("settings", {}) for run in runs if "versions" in run), None)
+        if of is not None:
             lines.append(f"- {side.title}: {', '.join(f'{name} {value}' for name, value in of.items())}")
     return lines
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _filesystem() -> str:
-    from penstock.bench.machine import filesystem
-
-    return filesystem(REPOSITORY) or "an unknown file system"
-
-
-def _commit() -> str:
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
-
-    changed = " with changes in src" if git("status", "--porcelain", "--", "src") else ""
-    return (git("rev-parse", "--short=12", "HEAD") or "unknown") + changed

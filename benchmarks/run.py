@@ -1,66 +1,104 @@
-"""`make bench`: durable turns (W1) of penstock, of durable peers and of a loop by hand, interleaved in one run.
+"""`make bench`: penstock, durable peers and a loop by hand, on the same workloads, interleaved in one run.
 
 - In each round one side runs after the other, so that what else the machine does falls on all of them.
 - A side that cannot be set up or run is said loudly, in the document too, and the exit code is 1.
+- The document is written when all workloads and all peers are measured, or where `--document` says.
 """
 
 import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+import alone
 import sides
-from document import FIGURES, Comparison, machine, markdown, table
-from sides import REPOSITORY, Load, NotMeasured, Side
+from comparison import Comparison, key_of
+from document import markdown, shown, table
+from machine import machine
+from sides import REPOSITORY, NotMeasured, Side
+from workloads import OURS_ALONE, WORKLOADS, Load
 
-PEERS = {"restate": "Restate", "dbos": "DBOS"}
+sys.path.insert(0, str(REPOSITORY / "tests" / "services" / "postgres"))
+
+PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "restate": ("Restate", {}),
+    "dbos": ("DBOS", {}),
+    "langgraph": ("LangGraph", {}),
+    "temporal": ("Temporal", {"waits": "the reply"}),
+    "llamaindex": ("LlamaIndex on DBOS", {"least_s": 15.0}),
+}
 DOCUMENT = REPOSITORY / "docs" / "benchmarks.md"
 ROUNDS_MAX = 20
+ALL = (*WORKLOADS, *OURS_ALONE)
 
 
 def main() -> int:
     given = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended too
-    comparison = Comparison(given.rounds, [Load(each, given.seconds, given.warmup) for each in given.in_flight], [])
-    comparison.machine = machine()
-    comparison.sides = _sides(given.without, comparison.missing)
+    began_s = monotonic()
+    comparison = Comparison(given.rounds, _loads(given), [], machine=machine())
+    with ExitStack() as stack:
+        comparison.sides = _sides(given, comparison.missing, stack)
+        for load in comparison.loads:
+            _compare(comparison, load)
+    _alone(given, comparison)
     for load in comparison.loads:
-        _compare(comparison, load)
-    for load in comparison.loads:
-        _say(f"\n{load.in_flight} in flight\n" + "\n".join(table(comparison, load.in_flight)))
+        _say(f"\n{load.workload.heading(load.in_flight)}\n" + "\n".join(table(comparison, load)))
     for name, reason in comparison.missing.items():
         _say(f"\nNOT MEASURED: {name}: {reason}")
     if given.document is not None:
         given.document.write_text(markdown(comparison), encoding="utf-8")
         _say(f"\nwritten: {given.document.name}")
+    _say(f"{(monotonic() - began_s) / 60:.1f} minutes")
     if given.json:
-        sys.stdout.write(json.dumps(_figures(comparison)) + "\n")
+        sys.stdout.write(json.dumps(comparison.figures()) + "\n")
     return 1 if comparison.missing else 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--in-flight", type=_numbers, help="turns in flight, such as 1,64,512 (default: 1,64)")
-    parser.add_argument("--seconds", type=float, help="the window that is measured (default: 5)")
-    parser.add_argument("--warmup", type=float, default=1.5, help="seconds before it that do not count (default: 1.5)")
-    parser.add_argument("--rounds", type=int, help="how often each side runs (default: 3)")
+    parser.add_argument("--workloads", type=_names(ALL), help=f"some of {','.join(ALL)} (default: all)")
     parser.add_argument(
-        "--without", choices=[*PEERS, "reference"], action="append", default=[], help="leave a side out"
+        "--peers", type=_names((*PEERS, "none")), help=f"some of {','.join(PEERS)}, or none (default: all)"
     )
-    parser.add_argument("--document", type=Path, help="write the page there (default: docs/benchmarks.md)")
+    parser.add_argument("--in-flight", type=_numbers, help="in W1 and W3, such as 1,64,512 (default: 1,64)")
+    parser.add_argument("--seconds", type=float, help="the window that is measured (default: 4; W2, W3: half of it)")
+    parser.add_argument(
+        "--warmup", type=float, default=1.0, help="seconds before it that do not count, in W1 (default: 1)"
+    )
+    parser.add_argument("--rounds", type=int, help="how often each side runs (default: 3)")
+    parser.add_argument("--no-postgres", action="store_true", help="leave out penstock on Postgres")
+    parser.add_argument("--document", type=Path, help="write the page there")
+    parser.add_argument("--no-document", action="store_true", help="write no page, and no pictures")
     parser.add_argument("--quick", action="store_true", help="1 round of 1.5 s, 64 in flight, and no document")
     parser.add_argument("--json", action="store_true", help="print all figures as one JSON object, as the last line")
     given = parser.parse_args()
-    given.in_flight = given.in_flight or ([64] if given.quick else [1, 64])
-    given.seconds = given.seconds or (1.5 if given.quick else 5.0)
+    whole = not (given.workloads or given.peers or given.in_flight or given.quick or given.no_postgres)
+    given.workloads = given.workloads or ALL
+    given.peers = tuple(PEERS) if given.peers is None else tuple(each for each in given.peers if each != "none")
+    given.in_flight = given.in_flight or ([64] if given.quick else None)
+    given.seconds = given.seconds or (1.5 if given.quick else 4.0)
     given.rounds = given.rounds or (1 if given.quick else 3)
-    given.document = given.document or (None if given.quick else DOCUMENT)
+    given.document = None if given.no_document else given.document or (DOCUMENT if whole else None)
     if not (1 <= given.rounds <= ROUNDS_MAX and given.seconds > 0 and given.warmup >= 0):
         parser.error(f"give 1 to {ROUNDS_MAX} rounds, and times that are not negative")
     return given
+
+
+def _names(known: tuple[str, ...]) -> "partial[tuple[str, ...]]":
+    return partial(_names_of, known)
+
+
+def _names_of(known: tuple[str, ...], text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := [each for each in names if each not in known]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: give some of {','.join(known)}")
+    return names
 
 
 def _numbers(text: str) -> list[int]:
@@ -70,67 +108,81 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _sides(without: list[str], missing: dict[str, str]) -> list[Side]:
-    """Return who takes part, ours between the peers; who cannot is in `missing`."""
-    peers: list[Callable[[], Side]] = [
-        lambda name=name, title=title: sides.peer(name, title) for name, title in PEERS.items() if name not in without
+def _loads(given: argparse.Namespace) -> list[Load]:
+    return [
+        Load(workload, in_flight, given.seconds * workload.share, given.warmup)
+        for workload in (WORKLOADS[name] for name in given.workloads if name in WORKLOADS)
+        for in_flight in (given.in_flight or workload.in_flight if len(workload.in_flight) > 1 else workload.in_flight)
     ]
-    found = [sides.ours(each_step=False)]
-    for name, make in zip([each for each in PEERS if each not in without], peers, strict=True):
+
+
+def _sides(given: argparse.Namespace, missing: dict[str, str], stack: ExitStack) -> list[Side]:
+    """Return who takes part; who cannot is in `missing`."""
+    found = sides.ours()
+    if "w1" in given.workloads and not given.no_postgres:
+        try:
+            found += _on_postgres(stack)
+        except NotMeasured as reason:
+            missing["penstock on Postgres"] = str(reason)
+    for name in given.peers:
+        title, more = PEERS[name]
         _say(f"setting up {name} (minutes, the first time)")
         try:
-            found.append(make())
+            found.append(sides.peer(name, title, **more))
         except NotMeasured as reason:
             _say(f"NOT MEASURED: {name}: {reason}")
             missing[name] = str(reason)
-    found.insert(2, sides.ours(each_step=True))
-    if "reference" not in without:
-        found.append(sides.yardstick())
-    return found
+    return [*found, *sides.yardsticks()]
+
+
+def _on_postgres(stack: ExitStack) -> list[Side]:
+    """Start a Postgres that lives as long as the stack, or use the one that PENSTOCK_POSTGRES_DSN names."""
+    from postgres_server import NoServerError, postgres_server
+
+    try:
+        server = stack.enter_context(postgres_server(fsync=True))
+    except NoServerError as error:
+        raise NotMeasured(str(error)) from error
+    return sides.ours_on_postgres(partial(sides.new_schema, server.dsn))
 
 
 def _compare(comparison: Comparison, load: Load) -> None:
-    found = comparison.found.setdefault(load.in_flight, {})
+    found = comparison.found.setdefault(key_of(load), {})
     for number in range(1, comparison.rounds + 1):
-        for side in comparison.sides:
-            if side.name in comparison.missing:
+        for side in comparison.takers(load):
+            if side.name in comparison.missing or number > side.rounds(comparison.rounds):
                 continue
+            began_s = monotonic()
             try:
                 figures = sides.run(side, load)
             except NotMeasured as reason:
-                comparison.missing[side.name] = str(reason)
-                _say(f"NOT MEASURED: {side.name}: {reason}")
+                where = load.workload.heading(load.in_flight)
+                comparison.missing[side.name] = f"{where}: {reason}"
+                _say(f"NOT MEASURED: {side.name}: {where}: {reason}")
                 continue
             found.setdefault(side.name, []).append(figures)
             wrong = f", {figures['errors']} ERRORS: {figures['first_error']}" if figures["errors"] else ""
+            rate, heading = load.workload.columns[0]
             _say(
-                f"{load.in_flight} in flight, round {number} of {comparison.rounds}: {side.name:<20}"
-                f" {figures['turns_per_s']:>9,.1f} turns/s {figures['cpu_ms_per_turn']:>8.3f} ms CPU a turn{wrong}"
+                f"{load.workload.name} {load.in_flight:>3} in flight, round {number} of {comparison.rounds}:"
+                f" {side.name:<26} {shown(figures[rate]):>8} {heading:<9} ({monotonic() - began_s:.0f} s){wrong}"
             )
 
 
-def _figures(comparison: Comparison) -> dict[str, Any]:
-    own = [side.name for side in comparison.sides if side.is_ours]
-    others = [side.name for side in comparison.sides if not side.is_ours]
-    return {
-        "machine": comparison.machine,
-        "missing": comparison.missing,
-        "rounds": comparison.rounds,
-        "loads": {
-            str(load.in_flight): {
-                "medians": {side.name: comparison.medians(load.in_flight, side.name) for side in comparison.sides},
-                "ratios": {  # of ours to theirs
-                    mine: {
-                        name: {each: comparison.ratio(load.in_flight, mine, name, each) for each in FIGURES[:4]}
-                        for name in others
-                    }
-                    for mine in own
-                },
-                "runs": comparison.found[load.in_flight],
-            }
-            for load in comparison.loads
-        },
+def _alone(given: argparse.Namespace, comparison: Comparison) -> None:
+    docs = None if given.document is None else given.document.resolve().parent
+    measures = {
+        "idle": alone.idle,
+        "storage": partial(alone.storage, docs),
+        "flame": partial(alone.flame, docs, given.seconds),
     }
+    for name in (each for each in measures if each in given.workloads):
+        _say(f"penstock alone: {OURS_ALONE[name]}")
+        try:
+            comparison.alone[name] = measures[name]()
+        except NotMeasured as reason:
+            comparison.missing[OURS_ALONE[name]] = str(reason)
+            _say(f"NOT MEASURED: {name}: {reason}")
 
 
 def _say(text: str) -> None:

@@ -1,26 +1,103 @@
-"""What all sides of the comparison share: W1 itself, retrieval in batches, the measuring of processes and of the disk.
+"""What all sides of the comparison share: the workloads, retrieval in batches, the measuring of processes and of the disk.
 
-- W1's data and the closed loop are penstock's own modules, found on PYTHONPATH: one definition, which needs numpy only.
-- A peer's `run.py` prints one JSON object as its last line; `report` makes it.
+- The workloads are penstock's own modules, found on PYTHONPATH: one definition, which needs numpy only.
+- A peer's `run.py` gives `measure` a `Peer`, and that prints one JSON object as its last line.
 """
 
 import argparse
 import asyncio
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from penstock.bench import batches as w23
 from penstock.bench import workload as w1
-from penstock.bench.load import Measured, Plan, closed_loop, figures
+from penstock.bench.load import Plan, closed_loop, figures
 
 BATCH_MAX = 64
 BLOCK = 100  # of scores: the best of each is looked at first
+
+
+class Peer(Protocol):
+    """One system as all are measured. What its steps compute is in `w1` and `w23`."""
+
+    async def preload(self) -> None:
+        """Give each session of W1 its first messages."""
+        ...
+
+    async def turn(self, number: int) -> str:
+        """W1: do turn n, and return its reply once that is durable."""
+        ...
+
+    async def fan_out(self, items: int) -> int:
+        """W2: map the numbers below `items` over a child of two steps, `FAN_OUT_AT_ONCE` at once; return the sum."""
+        ...
+
+    async def steps(self, count: int) -> int:
+        """W3: do one run of so many empty steps, and return how many there were."""
+        ...
+
+    def disk_bytes(self) -> int:
+        """What lies on the disk now."""
+        ...
+
+
+async def measure(
+    given: argparse.Namespace, peer: Peer, packages: Sequence[str], *, pids: Sequence[int] = (), **settings: str
+) -> None:
+    """Put the workload on a peer, and print what is found. `pids`: its other processes."""
+    if given.workload == "w1":
+        await peer.preload()
+    before = peer.disk_bytes()
+    measured = {"w1": _turns, "w2": _fan_out, "w3": _steps}[given.workload]
+    found, unit, units = await measured(given, peer, lambda: usage(pids))
+    found[f"bytes_per_{unit}"] = round((peer.disk_bytes() - before) / max(1, units))
+    found |= {"versions": {name: version(name) for name in packages}, "settings": settings}
+    print(json.dumps(found), flush=True)
+
+
+Found = tuple[dict[str, Any], str, int]
+
+
+async def _turns(given: argparse.Namespace, peer: Peer, reading: "Callable[[], Usage]") -> Found:
+    plan = Plan(given.in_flight, given.seconds, given.warmup)
+    done = await closed_loop(peer.turn, plan, reading, expected=w1.REPLY)
+    found: dict[str, Any] = figures(done, done.after.cpu_s - done.before.cpu_s)
+    return found | {"rss_mb": done.after.rss_mb, "first_error": done.first_error}, "turn", done.turns_sent
+
+
+async def _fan_out(given: argparse.Namespace, peer: Peer, reading: "Callable[[], Usage]") -> Found:
+    async def one_run(items: int) -> None:
+        _check(await peer.fan_out(items), w23.expected_sum(items))
+
+    return _batched(await w23.batches(one_run, w23.FAN_OUT, given.seconds, reading), "item", 1)
+
+
+async def _steps(given: argparse.Namespace, peer: Peer, reading: "Callable[[], Usage]") -> Found:
+    async def one_run(count: int) -> None:
+        _check(await peer.steps(count), count)
+
+    async def runs(count: int) -> None:
+        await asyncio.gather(*(one_run(count) for _ in range(given.in_flight)))
+
+    return _batched(await w23.batches(runs, w23.STEPS, given.seconds, reading), "step", given.in_flight)
+
+
+def _batched(done: "w23.Batches[Usage]", unit: str, side_by_side: int) -> Found:
+    cpu_s = done.after.cpu_s - done.before.cpu_s
+    found: dict[str, Any] = w23.batch_figures(done, cpu_s, unit, side_by_side=side_by_side)
+    return found | {"rss_mb": done.after.rss_mb, "first_error": ""}, unit, done.count_all * side_by_side
+
+
+def _check(came: int, expected: int) -> None:
+    if came != expected:
+        raise RuntimeError(f"a run came to {came!r} and not to {expected}")
 
 
 class Retrieval:
@@ -90,27 +167,15 @@ def disk_bytes(folder: Path) -> int:
 def arguments(name: str) -> argparse.Namespace:
     """Read what `benchmarks/run.py` gives to every side."""
     parser = argparse.ArgumentParser(prog=name)
+    parser.add_argument("--workload", choices=("w1", "w2", "w3"), default="w1")
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--warmup", type=float, default=1.5)
     parser.add_argument("--folder", type=Path, required=True, help="for its data: empty, on the disk to measure")
     parser.add_argument("--each-step", action="store_true", help="the yardstick's steps wait for each other's records")
-    return parser.parse_args()
-
-
-def plan_of(given: argparse.Namespace) -> Plan:
-    return Plan(given.in_flight, given.seconds, given.warmup)
-
-
-def report(measured: Measured[Usage], grown_bytes: int, packages: Iterable[str], **more: Any) -> None:
-    """Print the figures as one line of JSON. `grown_bytes`: what all turns sent added to the disk."""
-    found = figures(measured, measured.after.cpu_s - measured.before.cpu_s) | {
-        "bytes_per_turn": round(grown_bytes / max(1, measured.turns_sent)),
-        "rss_mb": measured.after.rss_mb,
-        "first_error": measured.first_error,
-        "versions": {name: version(name) for name in packages},
-    }
-    print(json.dumps(found | more), flush=True)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    return given
 
 
 def _tree(pids: Iterable[int], psutil: Any) -> list[Any]:
@@ -125,4 +190,4 @@ def _tree(pids: Iterable[int], psutil: Any) -> list[Any]:
     return list(found.values())
 
 
-__all__ = ["Retrieval", "arguments", "closed_loop", "disk_bytes", "plan_of", "report", "usage", "w1"]
+__all__ = ["Peer", "Retrieval", "arguments", "disk_bytes", "measure", "usage", "w1", "w23"]

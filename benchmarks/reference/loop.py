@@ -1,4 +1,4 @@
-"""The yardstick: W1 by hand, as fast as a plain asyncio program can be that is still durable.
+"""The yardstick: W1 to W3 by hand, as fast as a plain asyncio program can be that is still durable.
 
 - One append-only file. Each group is one record: length, CRC-32, MessagePack; a torn last one is cut off on reading.
 - Every tick's records are written and synced together by one thread; meanwhile the loop goes on.
@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import workload
-from workload import w1
+from workload import w1, w23
 
 EVENT, EMBED, RETRIEVE, HISTORY, REASON, END = range(6)
 _HEAD = struct.Struct("<II")
@@ -30,13 +31,13 @@ class Log:
     """An append-only file, written in groups."""
 
     def __init__(self, path: Path, thread: ThreadPoolExecutor) -> None:
+        self.path = path
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         self._thread = thread
         self._loop = asyncio.get_running_loop()
         self._open: list[tuple[int, int, Any]] = []
         self._durable: asyncio.Future[None] = self._loop.create_future()
         self._waiting = asyncio.Event()
-        self.groups = 0
 
     def append(self, run: int, step: int, value: Any) -> "asyncio.Future[None]":
         """Return what is done once the record is durable: one future for all records of its group."""
@@ -53,7 +54,6 @@ class Log:
             group, durable = self._open, self._durable
             self._open, self._durable = [], self._loop.create_future()
             await self._loop.run_in_executor(self._thread, self._sync, group)
-            self.groups += 1
             durable.set_result(None)
 
     def _sync(self, group: list[tuple[int, int, Any]]) -> None:
@@ -65,12 +65,17 @@ class Log:
         os.close(self._file)
 
 
-class Turns:
+class Yardstick:
     """The runs under way and the sessions, in memory; the log has all of it."""
 
     def __init__(self, log: Log, *, each_step: bool) -> None:
         self._log = log
         self._each_step = each_step
+        self._runs = count()
+        self._retrieval: workload.Retrieval
+        self._sessions: dict[str, deque[tuple[str, str]]] = {}
+
+    async def preload(self) -> None:
         self._retrieval = workload.Retrieval()
         self._sessions = {
             session: deque(w1.preloaded(session), maxlen=w1.MESSAGES)
@@ -92,6 +97,33 @@ class Turns:
         await self._log.append(run, END, reply)
         messages.extend((("user", text), ("assistant", reply)))
         return reply
+
+    async def fan_out(self, items: int) -> int:
+        places = asyncio.Semaphore(w23.FAN_OUT_AT_ONCE)
+
+        async def child(number: int) -> int:
+            async with places:
+                run = next(self._runs)
+                doubled = w23.doubled(number)
+                await self._record(run, 1, doubled)
+                increased = w23.increased(doubled)
+                await self._record(run, 2, increased)
+                await self._log.append(run, END, increased)
+                return increased
+
+        found = sum(await asyncio.gather(*(child(number) for number in range(items))))
+        await self._log.append(next(self._runs), END, found)
+        return found
+
+    async def steps(self, count: int) -> int:
+        run = next(self._runs)
+        for number in range(1, count + 1):
+            await self._record(run, number, w23.nothing())
+        await self._log.append(run, END, count)
+        return count
+
+    def disk_bytes(self) -> int:
+        return self._log.path.stat().st_size
 
     async def _record(self, run: int, step: int, value: Any) -> None:
         durable = self._log.append(run, step, value)
@@ -134,12 +166,8 @@ async def opened(path: Path) -> AsyncGenerator[Log]:
 
 async def main() -> None:
     given = workload.arguments("reference/loop.py")
-    given.folder.mkdir(parents=True, exist_ok=True)
-    async with opened(given.folder / "turns.log") as log:
-        turns = Turns(log, each_step=given.each_step)
-        measured = await workload.closed_loop(turns.turn, workload.plan_of(given), workload.usage, expected=w1.REPLY)
-    grown = workload.disk_bytes(given.folder)
-    workload.report(measured, grown, ("numpy", "msgspec", "uvloop"), groups=log.groups)
+    async with opened(given.folder / "runs.log") as log:
+        await workload.measure(given, Yardstick(log, each_step=given.each_step), ("numpy", "msgspec", "uvloop"))
 
 
 if __name__ == "__main__":

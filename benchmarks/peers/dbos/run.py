@@ -1,7 +1,7 @@
-"""W1 on DBOS with SQLite, in one process: a workflow of five steps, and the sessions in a database of the application.
+"""W1 to W3 on DBOS with SQLite, in one process: a workflow of five steps, and the sessions in a database of the application.
 
 - Settings are the best that were found: write-ahead log, synchronous=FULL (as shipped it is a rollback journal: slower).
-- Steps are async functions; retrieval is batched as in penstock.
+- Steps are async functions; retrieval is batched as in penstock. The items of a fan-out are child workflows.
 """
 
 import asyncio
@@ -13,51 +13,8 @@ from typing import Any
 
 import workload
 from dbos import DBOS
-from workload import w1
-
-
-class Sessions:
-    """The messages of all sessions. A turn is added once, however often its step is executed."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute(
-            "CREATE TABLE message (session TEXT, number INTEGER, role TEXT, content TEXT, turn TEXT,"
-            " PRIMARY KEY (session, number)) WITHOUT ROWID"
-        )
-
-    def preload(self) -> None:
-        rows = [
-            (session, number, role, content, "")
-            for session in map(w1.session_of, range(w1.SESSIONS))
-            for number, (role, content) in enumerate(w1.preloaded(session))
-        ]
-        self._connection.execute("BEGIN")
-        self._connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?)", rows)
-        self._connection.execute("COMMIT")
-
-    def history(self, session: str) -> list[tuple[str, str]]:
-        query = "SELECT role, content FROM message WHERE session = ? ORDER BY number DESC LIMIT ?"
-        return self._connection.execute(query, (session, w1.MESSAGES)).fetchall()[::-1]
-
-    def add(self, session: str, turn: str, text: str, reply: str) -> None:
-        one = self._connection
-        one.execute("BEGIN IMMEDIATE")
-        try:
-            known = one.execute("SELECT 1 FROM message WHERE session = ? AND turn = ? LIMIT 1", (session, turn)).fetchone()
-            if known is None:
-                (end,) = one.execute(
-                    "SELECT coalesce(max(number), -1) + 1 FROM message WHERE session = ?", (session,)
-                ).fetchone()
-                rows = [(session, end, "user", text, turn), (session, end + 1, "assistant", reply, turn)]
-                one.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?)", rows)
-            one.execute("COMMIT")
-        except BaseException:
-            one.execute("ROLLBACK")
-            raise
-
+from sessions import Sessions, checkpointed_bytes
+from workload import w1, w23
 
 sessions: Sessions
 retrieval: workload.Retrieval
@@ -98,36 +55,75 @@ async def turn(session: str, text: str) -> str:
     return reply
 
 
+@DBOS.step()
+async def doubled(number: int) -> int:
+    return w23.doubled(number)
+
+
+@DBOS.step()
+async def increased(number: int) -> int:
+    return w23.increased(number)
+
+
+@DBOS.step()
+async def nothing() -> int:
+    return w23.nothing()
+
+
+@DBOS.workflow()
+async def child(number: int) -> int:
+    return await increased(await doubled(number))
+
+
+@DBOS.workflow()
+async def fan_out(items: int) -> int:
+    places = asyncio.Semaphore(w23.FAN_OUT_AT_ONCE)
+
+    async def one(number: int) -> int:
+        async with places:
+            return await (await DBOS.start_workflow_async(child, number)).get_result()
+
+    return sum(await asyncio.gather(*(one(number) for number in range(items))))
+
+
+@DBOS.workflow()
+async def steps(count: int) -> int:
+    for _ in range(count):
+        await nothing()
+    return count
+
+
+class Peer:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def preload(self) -> None:
+        global sessions, retrieval
+        sessions, retrieval = Sessions(self._folder / "sessions.db"), workload.Retrieval()
+        sessions.preload()
+
+    async def turn(self, number: int) -> str:
+        return await turn(w1.session_of(number), w1.text_of(number))
+
+    async def fan_out(self, items: int) -> int:
+        return await fan_out(items)
+
+    async def steps(self, count: int) -> int:
+        return await steps(count)
+
+    def disk_bytes(self) -> int:
+        return checkpointed_bytes(self._folder)
+
+
 async def main() -> None:
-    global sessions, retrieval
     given = workload.arguments("peers/dbos/run.py")
-    given.folder.mkdir(parents=True, exist_ok=True)
     system = given.folder / "system.db"
     with sqlite3.connect(system) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     connection.close()
     DBOS(config=_config(system))
     DBOS.launch()
-    sessions, retrieval = Sessions(given.folder / "sessions.db"), workload.Retrieval()
-    sessions.preload()
-    before = _bytes(given.folder)
-    measured = await workload.closed_loop(
-        lambda number: turn(w1.session_of(number), w1.text_of(number)),
-        workload.plan_of(given),
-        workload.usage,
-        expected=w1.REPLY,
-    )
-    grown = _bytes(given.folder) - before
-    workload.report(measured, grown, ("dbos", "sqlalchemy", "numpy"), settings={"database": "sqlite, WAL, FULL"})
-
-
-def _bytes(folder: Path) -> int:
-    """What lies on the disk once the write-ahead logs are moved into the files, as far as other connections allow."""
-    for file in folder.glob("*.db"):
-        connection = sqlite3.connect(file, timeout=5.0)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
-    return workload.disk_bytes(folder)
+    await workload.measure(given, Peer(given.folder), ("dbos", "sqlalchemy", "numpy"), database="sqlite, WAL, FULL")
 
 
 def _config(system: Path) -> Any:

@@ -12,18 +12,19 @@ import asyncio
 import cProfile
 import json as json_text
 import sys
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from typing import Any
 
 from penstock import App, Context, Event, Running
 from penstock.bench import machine, workload
 from penstock.bench.load import Measured, Plan, closed_loop, figures
+from penstock.bench.places import Place, place_of
 from penstock.bench.report import progress, table
+from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.knowledge.passages import Passage, Space, Upsert
 from penstock.core.sessions.history import SessionMessage
 from penstock.errors import Finding, Invalid
@@ -35,7 +36,6 @@ from penstock.runtime.tasks import Tasks
 from penstock.wiring import Settings
 
 SPACE = Space("passages")
-FOLDER = Path(".penstock")  # in the working folder, whose disk is what is to be measured
 IN_FLIGHT_MAX = 1024
 Nearest = Callable[[bytes, int], Awaitable[list[str]]]
 
@@ -70,7 +70,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is measured. `store`: "sqlite:PATH" or "memory:"; empty: a new file in the working folder."""
+    """What is measured. `store`: an address as in the settings; empty: a new file in the working folder."""
 
     plan: Plan
     store: str = ""
@@ -105,14 +105,14 @@ def show(found: dict[str, Any], *, json: bool) -> int:
 def run(options: Options) -> dict[str, Any]:
     """Measure, and return the figures by name: `report` says what each means. Raises `Invalid`."""
     _check(options.plan)
-    with _store(options.store) as (url, file):
-        found = run_tuned(_measured(options, url, file))
+    with place_of(options.store) as place:
+        found = run_tuned(_measured(options, place))
     return found | {"import_ms": machine.import_ms(), "versions": machine.versions()}
 
 
-def turns_app(nearest: Nearest, *, each_step: bool = False) -> App:
+def turns_app(nearest: Nearest, *, each_step: bool = False, retention: Retention = DEFAULT_RETENTION) -> App:
     """Return the app of the workload. `nearest` returns the ids of the passages nearest to a vector."""
-    app = App("turns")
+    app = App("turns", retention=retention)
 
     @app.agent
     async def turn(asked: Turn, ctx: Context) -> Reply:
@@ -159,40 +159,45 @@ async def preload(running: Running) -> None:
     await running.engine.caught_up("preload")
 
 
-async def _measured(options: Options, url: str, file: Path | None) -> dict[str, Any]:
-    chosen = Settings(store=url)
+async def _measured(options: Options, place: Place) -> dict[str, Any]:
+    chosen = Settings(store=place.url)
+    lasts = place.kind != "memory"
     async with asyncio.TaskGroup() as group:
         batch = VectorBatch(await passages_index(), SPACE, Tasks(group))
         app = turns_app(batch.nearest, each_step=options.each_step)
-        if file is not None:
+        if lasts:
             async with app.running(chosen) as running:
                 await preload(running)
-        bytes_before = _bytes(file)
+        bytes_before = await place.kept_bytes()
         opening_s = perf_counter()
         async with app.running(chosen) as running:
             open_ms = (perf_counter() - opening_s) * 1000
-            if file is None:
+            if not lasts:
                 await preload(running)
-            measured = await _loaded(running, options)
+            measured = await loaded(running, options)
             rss_mb = machine.rss_mb()
-    bytes_after = _bytes(file)  # closing the store has moved its write-ahead log into the file
+    grown_bytes = await place.kept_bytes() - bytes_before  # closing a file has moved its write-ahead log into it
     commits = measured.after.commits - measured.before.commits
     return figures(measured, measured.after.cpu_s - measured.before.cpu_s) | {
-        "bytes_per_turn": round((bytes_after - bytes_before) / max(1, measured.turns_sent)),
+        "bytes_per_turn": round(grown_bytes / max(1, measured.turns_sent)),
         "commits": commits,
         "turns_per_commit": round(measured.turns / max(1, commits), 2),
         "rss_mb": rss_mb,
         "open_ms": round(open_ms, 1),
         "each_step": options.each_step,
-        "store": url.partition(":")[0],
-        "filesystem": None if file is None else machine.filesystem(file.parent),
+        "store": place.kind,
+        "filesystem": None if place.file is None else machine.filesystem(place.file.parent),
         "first_error": measured.first_error,
     }
 
 
-async def _loaded(running: Running, options: Options) -> Measured[Reading]:
+async def loaded(
+    running: Running, options: Options, session_of: Callable[[int], str] = workload.session_of
+) -> Measured[Reading]:
+    """Put the load on a running app. `session_of` says which session turn n belongs to."""
+
     async def turn(number: int) -> str:
-        asked = Turn(session_id=workload.session_of(number), text=workload.text_of(number))
+        asked = Turn(session_id=session_of(number), text=workload.text_of(number))
         return (await running.ask(asked, Reply)).text
 
     committer = running.engine.services.committer
@@ -212,25 +217,6 @@ async def _loaded(running: Running, options: Options) -> Measured[Reading]:
     if profiler is not None:
         profiler.dump_stats(str(options.profile))
     return measured
-
-
-@contextmanager
-def _store(url: str) -> Generator[tuple[str, Path | None]]:
-    """Yield the store's address and its file, if it has one. A file that was not asked for is removed again."""
-    if url:
-        scheme, _, path = url.partition(":")
-        yield url, Path(path) if scheme == "sqlite" else None
-        return
-    FOLDER.mkdir(exist_ok=True)
-    with TemporaryDirectory(prefix="bench-", dir=FOLDER) as folder:
-        file = Path(folder) / "turns.db"
-        yield f"sqlite:{file}", file
-
-
-def _bytes(file: Path | None) -> int:
-    if file is None:
-        return 0
-    return sum(each.stat().st_size for each in (file, file.with_name(f"{file.name}-wal")) if each.exists())
 
 
 def _check(plan: Plan) -> None:

@@ -50,8 +50,12 @@ def required_server() -> Generator["Server"]:
 
 
 @contextmanager
-def postgres_server() -> Generator["Server"]:
-    """Yield a running server, and end it again if it is ours; `NoServerError` when there is none to be had."""
+def postgres_server(*, fsync: bool = False) -> Generator["Server"]:
+    """Yield a running server, and end it again if it is ours; `NoServerError` when there is none to be had.
+
+    Tests crash the server and its clients, never the machine: without `fsync` that shows no difference. A server that is given
+    is as it is.
+    """
     given = os.environ.get("PENSTOCK_POSTGRES_DSN")
     if given:
         yield Server(given)
@@ -62,7 +66,7 @@ def postgres_server() -> Generator["Server"]:
         if os.geteuid() == 0:
             account = pwd.getpwnam(USER)
             os.chown(folder, account.pw_uid, account.pw_gid)
-        server = OwnServer(programs, folder)
+        server = OwnServer(programs, folder, fsync=fsync)
         server.make()
         server.start()
         try:
@@ -86,7 +90,8 @@ class OwnServer(Server):
 
     ours = True
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, fsync: bool = False) -> None:
+        self._fsync = fsync
         self._programs = programs
         self._folder = folder
         self._data = folder / "data"
@@ -110,7 +115,7 @@ class OwnServer(Server):
             "port": str(self.port),
             "unix_socket_directories": "",
             "max_connections": "100",
-            "fsync": "off",  # the tests crash the server and its clients, never the machine: that shows no difference
+            "fsync": "on" if self._fsync else "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [*self._as_user(dies_with_us=True), self._programs / "postgres", "-D", self._data, *options]

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes one peer's environment in the cache folder: setup.sh PEER. Prints the folder.
+# Makes the environment of a folder (peers/NAME, plots) in the cache folder: setup.sh FOLDER. Prints its place.
 # Everything is pinned with hashes (requirements.lock, package-lock.json): the locks are whole, and hold no addresses.
 set -euo pipefail
-peer=$1
-here=$(cd "$(dirname "$0")/$peer" && pwd)
+here=$(cd "$1" && pwd)
+peer=$(basename "$here")
 cache=${PENSTOCK_BENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock-bench}/$peer
 stamp=$(cd "$here" && find . -name "*.lock" -o -name "package-lock.json" | sort | xargs cat | sha256sum | cut -c1-16)
 if [ ! -f "$cache/ready-$stamp" ]; then
