@@ -195,6 +195,30 @@ def fork_run(  # noqa: PLR0913, PLR0917 - the options of a command are its param
     )
 
 
+@runs_app.command("check")
+def check_runs(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    file: AppFile,
+    store: Store = None,
+    workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
+    tenant: Tenant = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many runs to check at most.")] = 100_000,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the histories of the runs to this file, for tests: testing.replays.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which workflow runs under way would break under the code of now: before a deploy, beside the app that is running.
+
+    Each run is led through its journal, and nothing is executed, written or sent. It ends with 1 when a run would halt or fail,
+    has no code any more, or was not checked since there are more than --limit.
+    """
+    from penstock.cli.checking import check_app
+    from penstock.rehearsals import Which
+
+    which = Which(workflow=workflow, tenant=tenant, limit=limit)
+    raise typer.Exit(check_app(file, which, {"store": store}, save, as_json=as_json))
+
+
 @runs_app.command("follow")
 def follow_run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     id: RunId,

@@ -63,8 +63,14 @@ def _place_of(error: BaseException) -> str:
     place = ""
     trace = error.__traceback__
     while trace is not None:
-        file = Path(trace.tb_frame.f_code.co_filename)
-        if not (file.is_relative_to(_OURS) or "site-packages" in file.parts or file.is_relative_to(_PYTHONS)):
-            place = f"{file.name}:{trace.tb_lineno}"
+        file = trace.tb_frame.f_code.co_filename
+        if is_users(file):
+            place = f"{Path(file).name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
+
+
+def is_users(file: str) -> bool:
+    """Whether code of this file is neither ours nor a library's."""
+    path = Path(file)
+    return not (path.is_relative_to(_OURS) or "site-packages" in path.parts or path.is_relative_to(_PYTHONS))

@@ -4,6 +4,7 @@
 - What runs write and emit stays in a scratch engine. Emitted events are compared, and handled by nobody.
 - Sessions and values begin empty, and grow with the runs that are replayed: replay from the first event for what depends on them.
 - Searches come from the record, also with fresh reads: an index as of that point is not kept yet.
+- A workflow run is led through its journal: all its operations come from the record.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from penstock.core.agents.again import unwrapped
 from penstock.core.agents.comparing import Course, Verdict, compared
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import Journal, decode_value, standing
+from penstock.core.agents.rehearsed import History as PastRun
 from penstock.core.events.envelope import Envelope, Recorded, emitted_id
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.errors import Finding, Invalid, Missing, Refused
@@ -25,6 +27,7 @@ from penstock.runtime.context import EMITTED_MAX, Context, entered
 from penstock.runtime.decoding import decoded_by, decoders_of
 from penstock.runtime.lanes import Delivery
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
+from penstock.runtime.rehearsing import rehearsed
 from penstock.runtime.services import Services
 from penstock.runtime.steps import scope
 from penstock.runtime.subscriptions import lane_finder
@@ -130,13 +133,13 @@ async def _replayed(
 ) -> Verdict:
     event = unwrapped(recorded).event
     run_id = run_id_of(event.id, agent.name)
-    if agent.options.workflow:
-        return Verdict(run_id, "skipped", note="a workflow waits for others: check it against its journal")
     if agent.options.batch:
         return Verdict(run_id, "skipped", note="a batch has no records of its own")
     stored = await history.run(run_id)
     if stored is None or stored.change.status not in ENDED:
         return Verdict(run_id, "skipped", note="it has not ended")
+    if agent.options.workflow:
+        return await _led_again(topology, recorded, stored, services)
     before = await _course(history, event, stored)
     kind = topology.of_type(event.type)
     assert kind is not None, "the agent reads this type"
@@ -151,6 +154,26 @@ async def _replayed(
     if context.remembers and stretch.first > 1:
         note = "what its session and values held before the stretch is not there"
     return compared(run_id, before, now, lacks=context.lacks, note=note)
+
+
+async def _led_again(topology: Topology, recorded: Recorded, stored: StoredRun, services: Services) -> Verdict:
+    """Compare a workflow run, whose operations all come from its journal: what others answered, and when, is part of it."""
+    change = stored.change
+    told = await rehearsed(PastRun(change, recorded, stored.records), topology, services)
+    before = Course(change.result, change.reason if change.status == "failed" else "")
+    failure = told.reason if told.outcome in ("breaks", "fails") else before.failure
+    now = Course(told.result, failure)
+    match told.outcome:
+        case "fits":
+            return Verdict(change.run_id, "same", (), "", before, now)
+        case "differs":
+            return Verdict(change.run_id, "differs", ("result",), "", before, now)
+        case "breaks":
+            return Verdict(change.run_id, "differs", ("steps",), told.reason, before, now)
+        case "fails":
+            return Verdict(change.run_id, "failed", ("failure",), told.reason, before, now)
+        case _:
+            return Verdict(change.run_id, "skipped", (), told.reason, before)
 
 
 async def _course(history: History, event: Envelope, stored: StoredRun) -> Course:

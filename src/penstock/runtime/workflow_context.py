@@ -38,13 +38,20 @@ class WorkflowContext:
 
     __slots__ = ("_calls", "_operations", "_partition", "_run", "_services", "_teller", "over")
 
-    def __init__(self, run: WorkflowRun, calls: Calls, services: Services, partition: int) -> None:
+    def __init__(
+        self,
+        run: WorkflowRun,
+        calls: Calls,
+        services: Services,
+        partition: int,
+        operations: Operations | None = None,
+    ) -> None:
         self._run = run
         self._calls = calls
         self._services = services
         self._partition = partition
         self.over = False  # tasks that it left behind may still run
-        self._operations = Operations(run, calls, services)
+        self._operations = operations or Operations(run, calls, services)
 
     @property
     def run_id(self) -> str:

@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from msgspec import Struct
 
@@ -63,7 +63,7 @@ class WorkflowRun:
         self.cause = cause
         self.journal = journal
         self.attempt = 1
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Any] | None = None
         found = journal.find(CANCEL)
         self.ending: Ending | None = None if found is None else decode_value(found, Ending)
         self.delivered = False  # whether the code has been told that the run ends

@@ -12,7 +12,7 @@ from collections import deque
 from penstock.core.agents.again import unwrapped
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import decode_value
-from penstock.core.agents.run_journal import CANCEL, RunJournal
+from penstock.core.agents.run_journal import CANCEL, VERSION, RunJournal
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.envelope import run_id as run_id_of
@@ -39,7 +39,6 @@ LIVING_MAX = 20_000
 CLEANUP_S = 30.0  # what a run that is made to end may still do
 CLOSED_WITHIN_S = 1.0  # and how long its code then has to end
 DELIVERED_WITHIN_S = 1.0  # how long a resumed run that was being cancelled has to come to where that was
-VERSION = "version"  # the record of the version that a run began with, unless it is 1
 
 
 class Workflows:

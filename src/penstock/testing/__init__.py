@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from penstock.testing.crashing import NotReached as NotReached
     from penstock.testing.plain_data import redacted as redacted
     from penstock.testing.scripted_model import ScriptedModel as ScriptedModel
+    from penstock.testing.stored_runs import replay as replay
+    from penstock.testing.stored_runs import replays as replays
+    from penstock.testing.stored_runs import save_histories as save_histories
     from penstock.testing.virtual_time import VirtualClock as VirtualClock
     from penstock.testing.virtual_time import run_virtually as run_virtually
 
@@ -34,7 +37,10 @@ _HOME = {
     "app": "apps",
     "crash_starting": "apps",
     "redacted": "plain_data",
+    "replay": "stored_runs",
+    "replays": "stored_runs",
     "run_virtually": "virtual_time",
+    "save_histories": "stored_runs",
 }
 __all__ = [  # noqa: RUF022 - in the order in which they are met
     "app",
@@ -49,6 +55,9 @@ __all__ = [  # noqa: RUF022 - in the order in which they are met
     "ScriptedModel",
     "Cassette",
     "redacted",
+    "replays",
+    "save_histories",
+    "replay",
 ]
 
 

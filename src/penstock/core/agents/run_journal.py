@@ -22,6 +22,7 @@ RECORDS_MAX = 250_000
 BYTES_MAX = 256 * 1024 * 1024
 WARNING_SHARE = 0.8
 CANCEL = "cancel"  # the record that says that the run is to end, and which operations that cut off
+VERSION = "version"  # the record of the version that a run began with, unless it is 1
 CUT = "/cut"
 DETAILS = ("/sent", CUT, OPEN)  # what is recorded of an operation before it has ended
 _DETAIL = re.compile(r"^(.*#\d+)(/[a-z]+)$", re.DOTALL)
@@ -147,6 +148,10 @@ class RunJournal(Journal):
             return True
         opened = self.find(f"{step}{OPEN}")
         return opened is not None and decode_value(opened, OpenStep).failed
+
+    def owes(self, step: str) -> bool:
+        """Whether the branch of this operation has recorded others that come after it."""
+        return bool(self._owed.get(branch_of(step)))
 
     @property
     def has_begun(self) -> bool:
