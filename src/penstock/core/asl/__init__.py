@@ -1,0 +1,15 @@
+"""The Amazon States Language as a pure library.
+
+Its data languages, by what a reader wants:
+
+- `scope.Scope` is all that a state's expressions can see: `$`, `$$`, variables, chance. Make one for each state that is entered.
+- `flow` applies the data fields of a state in JSONPath, in order; `templates.parse_template` reads Parameters, ResultSelector,
+  ItemSelector and Assign; `templates.parse_expression` a path or an intrinsic function; `references` InputPath, ItemsPath,
+  ResultPath and what may be written where.
+- `choices.parse_rule` reads a rule of a Choice state; `timestamps.timestamp_ns` a timestamp.
+- `failures.EvaluationFailed` is how an evaluation ends without a value: error, cause and field, as AWS has them;
+  `failures.state_cause` puts AWS's opening sentence in front. Parsers raise `PathInvalid` or return `Finding`s: they run once,
+  when a definition is read, and what they return is evaluated any number of times.
+
+Deeper down, `paths` is JSONPath in Jayway's dialect and `intrinsics` the 18 functions.
+"""
