@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
-from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
 from penstock.core.knowledge.passages import Passage
@@ -35,6 +34,7 @@ from penstock.runtime.collection import Index
 from penstock.runtime.control import NAME as CONTROL
 from penstock.runtime.control import control
 from penstock.runtime.engine import Parts
+from penstock.runtime.importing import require_finished
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexer import indexer
 from penstock.runtime.janitor import household
@@ -150,6 +150,7 @@ async def opened(
         parts = Parts(declared.name, topology, whole, clock, models, embedder, indexes)
         if schedules is not None:
             schedules.over(parts.store, topology)
+        await require_finished(parts.store)
         yield replace(parts, schedules=schedules, household=household(declared.retention, topology))
 
 
@@ -201,7 +202,7 @@ def opened_catalog(url: str) -> Generator[Catalog]:
         raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be read from outside", hint),))
     from penstock.adapters.sqlite.reader import open_sqlite_reader
 
-    with open_sqlite_reader(_path(rest)) as reader:
+    with open_sqlite_reader(path_of(rest)) as reader:
         yield OffloadedCatalog(reader)
 
 
@@ -226,43 +227,8 @@ async def opened_desk(url: str) -> AsyncGenerator[Desk]:
         pass
     from penstock.adapters.sqlite.store import open_sqlite_store
 
-    async with open_sqlite_store(_path(rest), shared=True) as sqlite:
+    async with open_sqlite_store(path_of(rest), shared=True) as sqlite:
         yield sqlite
-
-
-async def usage_of(url: str) -> Usage:
-    """Return what takes space in a store, beside the app that may be running on it."""
-    scheme, _, rest = url.partition(":")
-    if scheme in POSTGRES:
-        from penstock.adapters.postgres.reader import open_postgres_reader
-
-        return await open_postgres_reader(url).usage()
-    if scheme != "sqlite" or not rest:
-        hint = "give sqlite:PATH or postgresql://..."
-        raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be read from outside", hint),))
-    from penstock.adapters.sqlite.reader import open_sqlite_reader
-
-    with open_sqlite_reader(_path(rest)) as reader:
-        return await reader.usage()
-
-
-@contextmanager
-def held(url: str) -> Generator[None]:
-    """Keep other processes from a store, while its workers share it; `Refused` when another one has it.
-
-    A server's store is open to all its workers, on this machine and on others. `Invalid` for one that cannot be shared.
-    """
-    scheme, _, rest = url.partition(":")
-    if scheme == "sqlite" and rest:
-        from penstock.adapters.sqlite.lock import locked
-
-        with locked(_path(rest)):
-            yield
-    elif scheme in POSTGRES:
-        yield
-    else:
-        hint = "use sqlite:PATH or postgresql://..."
-        raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be shared by workers", hint),))
 
 
 async def _store(
@@ -282,7 +248,7 @@ async def _store(
     if scheme == "sqlite" and rest:
         from penstock.adapters.sqlite.store import open_sqlite_store
 
-        sqlite = await stack.enter_async_context(open_sqlite_store(_path(rest), shared=shared))
+        sqlite = await stack.enter_async_context(open_sqlite_store(path_of(rest), shared=shared))
         if not collections:
             return sqlite, None
         from penstock.adapters.sqlite.passages import SqlitePassages, create_tables
@@ -303,7 +269,7 @@ async def _store(
     raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} is not known", hint),))
 
 
-def _path(rest: str) -> Path:
+def path_of(rest: str) -> Path:
     """Return the path in "sqlite:PATH" and "sqlite:///PATH"."""
     return Path(rest.removeprefix("//") if rest.startswith("///") else rest).expanduser()
 

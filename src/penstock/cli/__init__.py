@@ -23,6 +23,7 @@ from penstock.cli.arguments import (
     Tenant,
 )
 from penstock.cli.dead import dead_app
+from penstock.cli.exports import export_store, import_store
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
 from penstock.cli.reporting import Reporting
@@ -44,6 +45,8 @@ app.add_typer(events_app, name="events")
 app.add_typer(dead_app, name="dead")
 app.add_typer(questions_app, name="questions")
 app.command()(queues)
+app.command("export")(export_store)
+app.command("import")(import_store)
 app.add_typer(schedules_app, name="schedules")
 app.add_typer(timers_app, name="timers")
 app.add_typer(bench_app, name="bench")

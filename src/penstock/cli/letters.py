@@ -70,7 +70,7 @@ class How:
 
 def filter_of(agent: str | None, reason: str | None, since: str | None, tenant: str | None, limit: int) -> DeadFilter:
     """Return which dead letters the options leave; `Invalid` for a time that is none."""
-    return DeadFilter(tenant, agent, reason, None if since is None else _since_ms(since), limit=limit)
+    return DeadFilter(tenant, agent, reason, None if since is None else moment_ms(since, "--since"), limit=limit)
 
 
 def meant(targets: Sequence[str] | None, which: DeadFilter, *, everything: bool) -> Meant:
@@ -209,14 +209,14 @@ def _confirm(question: str, how: How) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def _since_ms(text: str) -> int:
+def moment_ms(text: str, option: str) -> int:
     """Return a moment, in ms since 1970: one that lies a span before now, or a date with a time of this place."""
     if span := _SPAN.match(text):
         return SystemClock().now_ms() - int(span[1]) * _UNITS_MS[span[2]]
     try:
         return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
     except ValueError as error:
-        finding = Finding("--since", f"is {text!r}", "write 30m, 2h, 7d, or 2026-11-26T09:00")
+        finding = Finding(option, f"is {text!r}", "write 30m, 2h, 7d, or 2026-11-26T09:00")
         raise Invalid("the options", (finding,)) from error
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from penstock.cli.looking import Place, print_json, print_table
 from penstock.core.agents.usage import Usage, Used
-from penstock.wiring import usage_of
+from penstock.stores import usage_of
 
 BAR_CELLS = 20
 COLUMNS = (("part", "rows", "bytes", "a day", "share"), ("part", "rows", "bytes", "share"), ("part", "bytes"))

@@ -20,7 +20,8 @@ from penstock.core.agents.policy import Retry
 from penstock.errors import Fenced, Finding, Invalid, Unavailable
 from penstock.runtime.dividing import divided
 from penstock.runtime.process import run_tuned
-from penstock.wiring import Settings, held, opened, settings, shown_url, store_url
+from penstock.stores import held
+from penstock.wiring import Settings, opened, settings, shown_url, store_url
 
 PARTITIONS = 16
 WORKERS_MAX = 64

@@ -196,6 +196,9 @@ class OffloadingStore(OffloadedCatalog):
     async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
         return await self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit)
 
+    async def partitions(self) -> int:
+        return await self._inner.partitions()
+
     async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
         return await self._inner.rows(kind, after=after, limit=limit)  # as they are, with their references
 

@@ -37,7 +37,10 @@ class RowSource(Protocol):
     X4 known    `known` returns the stored rows which have a key in common with rows of a commit: an id, a place in the log, a
                 number within a run, a name.
     X5 bounded  One call of `rows` returns `limit` rows at most.
+    X6 divided  `partitions` says into how many the keys are divided.
     """
+
+    async def partitions(self) -> int: ...
 
     async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
         """Return the rows that follow `after`."""

@@ -23,6 +23,7 @@ import pytest
 from penstock.core.agents.unit import Writes
 from penstock.errors import Fenced, Invalid, LimitReached, Refused
 from penstock.ports.store import Store
+from penstock.stores import usage_of
 from penstock.testing.commits import (
     NOW_MS,
     change,
@@ -39,7 +40,6 @@ from penstock.testing.commits import (
 )
 from penstock.testing.log_contract import everything, made
 from penstock.testing.stores import durable_store
-from penstock.wiring import usage_of
 
 SIGKILLED = -9
 EXIT_S = 30

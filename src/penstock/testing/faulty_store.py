@@ -140,6 +140,9 @@ class FaultyStore:
             "sweeping", lambda: self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit)
         )
 
+    async def partitions(self) -> int:
+        return await self._over("partitions", self._inner.partitions)
+
     async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
         return await self._over("rows", lambda: self._inner.rows(kind, after=after, limit=limit))
 

@@ -171,6 +171,11 @@ class RowSourceContract:
             del others[kind]
             assert not any(others.values())
 
+    async def test_x6_the_number_of_partitions_is_told(self, store: Store, claim: Claim) -> None:
+        assert await store.partitions() == 1
+        await store.divide(claim, 3)
+        assert await store.partitions() == 3
+
 
 async def all_rows(store: RowSource, kind: Kind, *, limit: int = 1000) -> Sequence[Any]:
     """Return the rows of a kind, read page by page."""

@@ -7,8 +7,9 @@ import msgspec
 
 from penstock.adapters.memory.disk import Disk
 from penstock.core.agents.unit import JournalChunk, ProgressWrite, SessionDelta, ValueWrite, Writes
+from penstock.core.exports.keys import KEYS
 from penstock.core.timing.timers import TimerWrite
-from penstock.ports.rows import Kind, Page
+from penstock.ports.rows import KINDS, Kind, Page
 
 
 def rows(disk: Disk, kind: Kind, after: bytes, limit: int) -> Page:
@@ -36,9 +37,10 @@ def known(disk: Disk, rows: Writes) -> Writes:
     events = {each.event.id: each for which in logs for each in disk.logs.get(which, []) if each.position in places}
     events |= {each: disk.ids[each] for each in ids if each in disk.ids}
     found = Writes(events=list(events.values()))
-    for kind, key in _KEYS.items():
+    for kind in KINDS:
+        key = KEYS[kind]
         wanted = {key(each) for each in getattr(rows, kind)}
-        if wanted:
+        if wanted and kind != "events":
             getattr(found, kind).extend(each for each in _ALL[kind](disk) if key(each) in wanted)
     return found
 
@@ -80,15 +82,4 @@ _ALL: Mapping[Kind, Callable[[Disk], list[Any]]] = {
     "timers": lambda disk: [TimerWrite(each.id, each) for each in disk.timers.values()],
     "dead": lambda disk: list(disk.dead.values()),
     "sent": lambda disk: list(disk.waiting.values()),
-}
-_KEYS: Mapping[Kind, Callable[[Any], object]] = {
-    "journal": lambda each: (each.run_id, each.number),
-    "streams": lambda each: (each.run_id, each.name, each.first),
-    "runs": lambda each: each.run_id,
-    "sessions": lambda each: (each.tenant, each.session, each.number),
-    "values": lambda each: (each.tenant, each.agent, each.key, each.name),
-    "progress": lambda each: (each.agent, each.topic, each.partition),
-    "timers": lambda each: each.id,
-    "dead": lambda each: each.run_id,
-    "sent": lambda each: each.event.id,
 }

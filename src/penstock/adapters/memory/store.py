@@ -288,6 +288,9 @@ class MemoryStore:
 
     # the rows as they are
 
+    async def partitions(self) -> int:
+        return len(self.disk.owners)
+
     async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
         return all_rows.rows(self.disk, kind, after, limit)
 

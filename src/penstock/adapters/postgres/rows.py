@@ -40,6 +40,10 @@ class _Table:
     key_of: Callable[[Any], tuple[Any, ...]]
 
 
+async def partitions(connection: Connection) -> int:
+    return await connection.fetchval("SELECT count(*) FROM part")
+
+
 async def rows(connection: Connection, kind: Kind, after: bytes, limit: int) -> Page:
     table = _TABLES[kind]
     place: Sequence[Any] = msgspec.msgpack.decode(after) if after else ()

@@ -230,6 +230,9 @@ class PostgresStore:
 
     # the rows as they are
 
+    async def partitions(self) -> int:
+        return await self._database.ask("partitions", all_rows.partitions)
+
     async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
         return await self._database.ask("rows", lambda each: all_rows.rows(each, kind, after, limit))
 

@@ -51,6 +51,15 @@ class SqliteReader:
         self._connection = connection
         self._path = path
 
+    @contextmanager
+    def moment(self) -> Generator[None]:
+        """See the file as it is now, whatever is committed meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
     def format(self) -> int:
         """Return the number of the file's format; 0: nothing was written yet."""
         return self._ask(lambda: self._connection.execute("PRAGMA user_version").fetchone()[0], "reading the format")
@@ -93,6 +102,9 @@ class SqliteReader:
 
     async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]:
         return self._ask(lambda: reading.values(self._connection, tenant, agent, key), "values")
+
+    async def partitions(self) -> int:
+        return self._ask(lambda: all_rows.partitions(self._connection), "partitions")
 
     async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
         return self._ask(lambda: all_rows.rows(self._connection, kind, after, limit), "rows")

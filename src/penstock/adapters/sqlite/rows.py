@@ -21,6 +21,7 @@ from penstock.core.agents.unit import (
 )
 from penstock.core.events.codec import decode
 from penstock.core.events.envelope import Position, Recorded
+from penstock.core.exports.keys import KEYS
 from penstock.core.timing.timers import Timer, TimerWrite
 from penstock.ports.rows import KINDS, Kind, Page
 
@@ -36,7 +37,10 @@ class _Table:
     order: tuple[str, ...]
     key: tuple[str, ...]
     row: Callable[[_Names, Sequence[Any]], Any]
-    key_of: Callable[[Any], tuple[Any, ...]]
+
+
+def partitions(connection: sqlite3.Connection) -> int:
+    return connection.execute("SELECT count(*) FROM part").fetchone()[0]
 
 
 def rows(connection: sqlite3.Connection, kind: Kind, after: bytes, limit: int) -> Page:
@@ -82,7 +86,7 @@ def known(connection: sqlite3.Connection, rows: Writes) -> Writes:
         if kind != "events":
             where = " AND ".join(f"{column} = ?" for column in table.key)
             for each in getattr(rows, kind):
-                _extend(getattr(found, kind), connection, table, name, where, table.key_of(each))
+                _extend(getattr(found, kind), connection, table, name, where, KEYS[kind](each))
     return found
 
 
@@ -138,7 +142,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("place",),
         ("id",),
         lambda name, row: _recorded(name, row[0], row[1]),
-        lambda each: (each.event.id,),
     ),
     "journal": _Table(
         "run_id, number, body",
@@ -146,7 +149,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("run_id", "number"),
         ("run_id", "number"),
         lambda _, row: JournalChunk(*row),
-        lambda each: (each.run_id, each.number),
     ),
     "streams": _Table(
         "run_id, partition, tenant, name, first, count, body",
@@ -154,7 +156,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("run_id", "name", "first"),
         ("run_id", "name", "first"),
         lambda _, row: StreamChunk(*row),
-        lambda each: (each.run_id, each.name, each.first),
     ),
     "runs": _Table(
         "id, agent, tenant, key, status, attempt, at_ms, due_ms, reason, result, duration_ms, records",
@@ -162,7 +163,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("run.rowid",),
         ("id",),
         lambda _, row: RunChange(*row),
-        lambda each: (each.run_id,),
     ),
     "sessions": _Table(
         "tenant, session, number, count, body, expires_ms",
@@ -170,7 +170,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("tenant", "session", "number"),
         ("tenant", "session", "number"),
         lambda _, row: SessionDelta(*row),
-        lambda each: (each.tenant, each.session, each.number),
     ),
     "values": _Table(
         "tenant, agent, key, name, body",
@@ -178,7 +177,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("tenant", "agent", "key", "name"),
         ("tenant", "agent", "key", "name"),
         lambda _, row: ValueWrite(*row),
-        lambda each: (each.tenant, each.agent, each.key, each.name),
     ),
     "progress": _Table(
         "agent, topic, partition, low, above",
@@ -186,7 +184,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("agent", "topic", "partition"),
         ("agent", "topic", "partition"),
         _progress,
-        lambda each: (each.agent, each.topic, each.partition),
     ),
     "timers": _Table(
         "id, partition, clock, due_ms, set_ms, topic, body, agent, name",
@@ -194,7 +191,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("id",),
         ("id",),
         _timer,
-        lambda each: (each.id,),
     ),
     "dead": _Table(
         "run_id, agent, dead.place, reason, attempts, at_ms, body",
@@ -202,7 +198,6 @@ _TABLES: Mapping[Kind, _Table] = {
         ("dead.rowid",),
         ("run_id",),
         _letter,
-        lambda each: (each.run_id,),
     ),
     "sent": _Table(
         "topic, partition, body",
@@ -210,6 +205,5 @@ _TABLES: Mapping[Kind, _Table] = {
         ("number",),
         ("id",),
         lambda _, row: Sent(row[0], row[1], decode(row[2])),
-        lambda each: (each.event.id,),
     ),
 }

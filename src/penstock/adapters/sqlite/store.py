@@ -295,6 +295,9 @@ class SqliteStore:
 
     # the rows as they are
 
+    async def partitions(self) -> int:
+        return self._ask(lambda: all_rows.partitions(self._reader), "partitions")
+
     async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
         return self._ask(lambda: all_rows.rows(self._reader, kind, after, limit), "rows")
 

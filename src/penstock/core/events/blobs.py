@@ -53,7 +53,12 @@ def digest_of(body: bytes) -> bytes:
 
 def referring(body: bytes, digest: bytes) -> bytes:
     """Return what stands in the place of a body."""
-    return _MARK + digest + len(body).to_bytes(SIZE_BYTES)
+    return packed_reference(Reference(digest, len(body)))
+
+
+def packed_reference(reference: Reference) -> bytes:
+    """Return what stands in the place of a value."""
+    return _MARK + reference.digest + reference.size.to_bytes(SIZE_BYTES)
 
 
 def reference_in(body: bytes) -> Reference | None:
