@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from penstock.wiring import usage_of
+from penstock.stores import usage_of
 
 FOLDER = Path(".penstock")  # in the working folder, whose disk is what is to be measured
 
