@@ -23,6 +23,7 @@ from penstock.cli.arguments import (
     Tenant,
 )
 from penstock.cli.dead import dead_app
+from penstock.cli.event_patterns import match_pattern, try_patterns
 from penstock.cli.exports import export_store, import_store
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
@@ -38,10 +39,12 @@ app = typer.Typer(
     add_completion=False,
 )
 runs_app = typer.Typer(help="Look at runs, also beside the app that is running.", no_args_is_help=True)
-events_app = typer.Typer(help="Look at events.", no_args_is_help=True)
+events_app = typer.Typer(help="Look at events, and try event patterns.", no_args_is_help=True)
 bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(events_app, name="events")
+events_app.command("match")(match_pattern)
+events_app.command("test")(try_patterns)
 app.add_typer(dead_app, name="dead")
 app.add_typer(questions_app, name="questions")
 app.command()(queues)
