@@ -100,14 +100,15 @@ class TimedOut(PenstockError):
 class LimitReached(PenstockError):
     """A bound that keeps the system safe (C9) was hit."""
 
-    def __init__(self, limit: str, value: float, maximum: float) -> None:
-        super().__init__(limit, value, maximum)
+    def __init__(self, limit: str, value: float, maximum: float, hint: str = "send less, or raise the limit") -> None:
+        super().__init__(limit, value, maximum, hint)
         self.limit = limit
         self.value = value
         self.maximum = maximum
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.limit} is {self.value:g}, at most {self.maximum:g} is allowed: send less, or raise the limit"
+        return f"{self.limit} is {self.value:g}, at most {self.maximum:g} is allowed: {self.hint}"
 
 
 class RunFailed(PenstockError):

@@ -38,6 +38,8 @@ class WatchedStore(MemoryStore):
             return  # it was written before
         for recorded in writes.events:
             self._check_event(recorded)
+        for cut in writes.cuts:
+            self._world.steps[cut.run_id] = set()  # the run goes on without them
         for chunk in writes.journal:
             ended = ended_with[chunk.run_id]  # a run that is redriven keeps what its end had recorded
             kept = set() if ended is None or not ended.records else {each.step for each in decode_chunk(ended.records)}

@@ -24,7 +24,7 @@ class StoredRun(Struct):
 
     change: RunChange
     records: list[StepRecord]
-    chunks: int
+    chunks: int  # the number of the next one
     streamed: bool = False  # whether it has streams
 
 
@@ -64,6 +64,7 @@ class StateStore(Protocol):
     S5 isolation  Tenants do not see each other's sessions and values.
     S6 known      A run is found from the instant its event was committed, as `queued`; also while the event waits for the owner
                   of its partition (`ports/inbox.py`).
+    S7 cut        What a commit cuts off of a journal is gone by it; the chunks that follow go on in number.
     """
 
     async def claim(self, owner: str) -> Claim:

@@ -43,6 +43,7 @@ class Arrivals:
         self.runs: dict[str, WorkflowRun] = {}  # begun, and not ended
         self.early: dict[str, RunJournal] = {}  # of runs that something came for before they began
         self._early_in: dict[str, int] = {}  # their partitions
+        self.called: Callable[[WorkflowRun, str], str] = _nobody  # the run that an operation of a run leads to
         self.on_ending: Callable[[str, RunJournal, Ending], None] = _nowhere  # a workflow run is to end
         self.on_cancelled: Callable[[Agent, Recorded, str], None] = _nowhere  # a handling of an agent is to end
 
@@ -131,7 +132,7 @@ class Arrivals:
         if wanted == agent and run is None:
             self.passing_on.answer(cause, step, run_id, end, self.on_appended)
         elif wanted == agent and run is not None:
-            self._answered(run, step, {"failed": failed, "run_id": run_id} if failed else {"result": body})
+            self._answered(run, step, run_id, {"failed": failed, "run_id": run_id} if failed else {"result": body})
 
     async def answered(self, run_id: str, step: str, by: str) -> None:
         """Tell a run how another one ended, with another worker, that it waits for, if it still does."""
@@ -140,11 +141,12 @@ class Arrivals:
         if run is not None and stored is not None:
             change = stored.change
             has_failed = change.status != "succeeded"
-            self._answered(
-                run, step, {"failed": change.reason, "run_id": by} if has_failed else {"result": change.result}
-            )
+            value = {"failed": change.reason, "run_id": by} if has_failed else {"result": change.result}
+            self._answered(run, step, by, value)
 
-    def _answered(self, run: WorkflowRun, step: str, value: dict[str, Any]) -> None:
+    def _answered(self, run: WorkflowRun, step: str, by: str, value: dict[str, Any]) -> None:
+        if run.journal.round and step in run.open and self.called(run, step) != by:
+            return  # it answers an earlier round
         if run.open.pop(step, None) is not None and (run.ending is None or step not in run.ending.cut):
             self.record(run.run_id, run.journal, step, value)
             run.arrived(step)
@@ -193,6 +195,11 @@ def takes(agent: Agent, type: str) -> bool:
 
 def _no_run(run_id: str) -> Missing:
     return Missing(f"the workflow run {run_id!r}", "see `penstock runs list`")
+
+
+def _nobody(*_: object) -> str:
+    """Stand in for an engine that is not running yet."""
+    return ""
 
 
 def _nowhere(*_: object) -> None:

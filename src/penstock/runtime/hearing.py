@@ -64,7 +64,7 @@ def listening(
     step = operations.ask(f"{LISTEN}{event.__name__}")
     asked = Listening(
         run.run_id,
-        f"{CHANNEL}{event.__name__}{CHANNEL}{blake2b(step.encode(), digest_size=8).hexdigest()}",
+        f"{CHANNEL}{event.__name__}{CHANNEL}{blake2b(journal.named(step).encode(), digest_size=8).hexdigest()}",
         run.cause.tenant,
         run.cause.key or run.cause.id,
         kind.topic,

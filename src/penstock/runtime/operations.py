@@ -22,6 +22,7 @@ from penstock.runtime.workflow_run import SHIELDED, WorkflowRun
 
 T = TypeVar("T")
 REFUSED_MAX = 100
+CONTINUE = "go on with a journal that begins anew, now and then: await ctx.continue_as(event)"
 owner: ContextVar["asyncio.Task[Any] | None"] = ContextVar("penstock_owner", default=None)
 _log = logging.getLogger("penstock")
 
@@ -52,6 +53,10 @@ class Calls(Protocol):
 
     def emit(self, run: WorkflowRun, step: str, event: Event, key: str | None) -> None:
         """Emit an event, and record the step."""
+        ...
+
+    def go_on_as(self, run: WorkflowRun, event: Event) -> None:
+        """Have the run go on with another event and a journal that begins anew; `Refused` when it does not take the event."""
         ...
 
     def abandon(self, run: WorkflowRun, step: str) -> None:
@@ -86,11 +91,11 @@ class Operations:
         if len(journal) > RECORDS_MAX or journal.size_bytes > BYTES_MAX:
             what = "records" if len(journal) > RECORDS_MAX else "bytes"
             now, most = (len(journal), RECORDS_MAX) if what == "records" else (journal.size_bytes, BYTES_MAX)
-            raise LimitReached(f"the journal of run {run.run_id}, in {what},", now, most)
+            raise LimitReached(f"the journal of run {run.run_id}, in {what},", now, most, CONTINUE)
         if not run.warned and journal.share > WARNING_SHARE:
             run.warned = True
             _log.warning(
-                "the journal of run %s is %.0f %% full: end it, or continue as another run with ctx.continue_as",
+                "the journal of run %s is %.0f %% full: " + CONTINUE,
                 run.run_id,
                 journal.share * 100,
             )

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.core.agents.attempts import open_questions
+from penstock.core.agents.run_journal import named_in
 from penstock.core.agents.unit import RunChange
 from penstock.errors import Missing, Refused
 from penstock.ports.state import RunFilter, StoredRun
@@ -128,8 +129,9 @@ async def questions_of(store: Asked, *, tenant: str | None = None, limit: int = 
     found: list[Question] = []
     for change in await store.runs(RunFilter(tenant, None, "asking", limit)):
         stored = await store.run(change.run_id)
-        for step, known in open_questions(() if stored is None else stored.records).items():
-            key = f"{change.run_id}/{step}"
+        records = () if stored is None else stored.records
+        for step, known in open_questions(records).items():
+            key = f"{change.run_id}/{named_in(records, step)}"
             found.append(
                 Question(
                     change.run_id, step, change.agent, change.tenant, known.call, known.reason, key, known.asked_ms

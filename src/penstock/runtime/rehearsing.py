@@ -48,6 +48,7 @@ class _NoCalls(RunCalls):
     def start(self, run: WorkflowRun, step: str, agent: str, event: Event, on_end: str) -> None: ...
     def emit(self, run: WorkflowRun, step: str, event: Event, key: str | None) -> None: ...
     def abandon(self, run: WorkflowRun, step: str) -> None: ...
+    def go_on_as(self, run: WorkflowRun, event: Event) -> None: ...
 
 
 class _Rehearsal(Operations):
@@ -119,11 +120,11 @@ async def rehearsed(history: History, topology: Topology, services: Services) ->
         return verdict(gone, reason=reason, advice="declare it again, or cancel its runs while the app has it")
     cause = unwrapped(history.event).event
     pinned = agent.of_version(version)
-    if pinned is None or not takes(pinned, cause.type):
-        what = f"version {version} of {agent.name!r}" if pinned is None else f"type {cause.type} for {agent.name!r}"
+    run = None if pinned is None else WorkflowRun(change.run_id, pinned, cause, journal)
+    if pinned is None or run is None or not takes(pinned, run.cause.type):
+        what = f"version {version} of {agent.name!r}" if run is None else f"type {run.cause.type} for {agent.name!r}"
         advice = f"declare it beside the new one: the app does not start without it ({what})"
         return verdict(gone, reason=f"the app has {what} no more", advice=advice)
-    run = WorkflowRun(change.run_id, pinned, cause, journal)
     operations = _Rehearsal(run, _NoCalls(topology, services), services)
     outcome, more = await _led(run, operations, change)
     if outcome in ("breaks", "fails"):
@@ -180,7 +181,8 @@ def _outcome(
         return "breaks", {"step": _step_in(run.halted), "reason": run.halted, "place": operations.place}
     if not is_at_rest:
         return "unclear", {"reason": "its code waits for something that is no operation of its context"}
-    step = operations.resting[0] if operations.resting else ""
+    continues = task.done() and task.cancelled()
+    step = operations.resting[0] if operations.resting else "continue_as" if continues else ""
     left = run.journal.unasked() if run.ending is None and not operations.stays_cut else []
     if left:
         goes_on = f"goes on at {step!r}" if step else "ends"

@@ -32,6 +32,13 @@ class RunCalls:
         self._appender = appender
         self._tasks = tasks
         self.on_appended: Callable[[Recorded], None] = _nowhere
+        self.on_continued: Callable[[WorkflowRun, Event], None] = (
+            _nowhere  # a run goes on with a journal that begins anew
+        )
+
+    def go_on_as(self, run: WorkflowRun, event: Event) -> None:
+        self._appender.check(event, None, run.cause)
+        self.on_continued(run, event)
 
     @property
     def stopping(self) -> bool:
@@ -65,7 +72,7 @@ class RunCalls:
         step = step.removesuffix("/result")
         found = _CALLED.search(step)
         assert found is not None, step
-        return run_id_of(emitted_id(run.run_id, correlation, _number_of(step)), found[1])
+        return run_id_of(emitted_id(run.run_id, correlation, _number_of(run, step)), found[1])
 
     def abandon(self, run: WorkflowRun, step: str) -> None:
         """Have the handling end that a call or a start led to; it is told by an event of the same commit."""
@@ -81,13 +88,13 @@ class RunCalls:
             event,
             run=run.run_id,
             cause=run.cause,
-            number=_number_of(step),
+            number=_number_of(run, step),
             now_ms=self._services.clock.now_ms(),
             reply_step=f"{agent} {reply_to}",
         )
 
     def _emitted(self, run: WorkflowRun, step: str, event: Event, key: str | None) -> Recorded:
-        now_ms, number = self._services.clock.now_ms(), _number_of(step)
+        now_ms, number = self._services.clock.now_ms(), _number_of(run, step)
         return self._appender.emitted(event, key, run=run.run_id, cause=run.cause, number=number, now_ms=now_ms)
 
     def _append(self, run: WorkflowRun, recorded: Recorded, step: str, value: str) -> None:
@@ -98,10 +105,10 @@ class RunCalls:
         self.on_appended(recorded)
 
 
-def _number_of(step: str) -> int:
-    """Return a number for a step: the same each time the run is resumed."""
-    return int.from_bytes(blake2b(step.encode(), digest_size=6).digest(), "big")
+def _number_of(run: WorkflowRun, step: str) -> int:
+    """Return a number for a step: the same each time the run is resumed, and another one in each of its rounds."""
+    return int.from_bytes(blake2b(run.journal.named(step).encode(), digest_size=6).digest(), "big")
 
 
-def _nowhere(recorded: Recorded) -> None:
+def _nowhere(*_: object) -> None:
     """Stand in for an engine that is not running yet."""

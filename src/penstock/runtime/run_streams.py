@@ -76,6 +76,10 @@ class Stream:
             self._open = [each for each in self._open if journal.find(each.step) is None]
             self._sweep_at = max(OPEN_MIN, 2 * len(self._open))
 
+    def keep(self) -> None:
+        """Nothing of what was told so far is taken back any more."""
+        self._open.clear()
+
     def take_back(self, gone: Callable[[str], bool]) -> list[Span]:
         """Return the pieces of the steps that are `gone`, which no longer stand."""
         dropped = [each for each in self._open if gone(each.step)]

@@ -145,13 +145,29 @@ class Streams:
             unrecorded = _unrecorded(run.teller.journal)
             self._take_back(run, lambda step: step != "" and unrecorded(step), run.teller.attempt)
 
+    def next_round(self, run_id: str) -> dict[str, int]:
+        """Let all stand that a run told so far, but for steps that nobody waited for; return where each stream goes on."""
+        run = self.runs.get(run_id)
+        if run is None:
+            return {}
+        self.settle(run_id)
+        for stream in run.streams.values():
+            stream.keep()
+        return {name: stream.next for name, stream in run.streams.items()}
+
     async def recall(self, teller: Teller) -> None:
         """Learn what earlier processes told of a run that goes on here, and take back what no longer stands."""
         found: dict[str, Stream] = {}
         for end in await self._store.streams(teller.tenant, teller.run_id):
             stream = found[end.name] = Stream(end.name, durable=end.next, is_stale=True)
+            kept_to = teller.journal.told(end.name)
             async for piece in self._stored(teller, end.name):
+                if kept_to and piece.offset >= kept_to:
+                    kept_to = 0
+                    stream.keep()
                 stream.stands(piece, _size(piece), teller.journal)
+            if kept_to:
+                stream.keep()
         run = self._begun(teller)
         run.streams = found
         self._take_back(run, _unrecorded(teller.journal), teller.attempt)

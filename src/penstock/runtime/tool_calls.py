@@ -60,7 +60,7 @@ class ToolCall:
         self._step = step
         self._tool = tool
         self._call = call
-        self._key = f"{steps.run_id}/{step}"
+        self._key = f"{steps.run_id}/{steps.journal.named(step)}"
         found = steps.journal.find(f"{step}{OPEN}")
         self._known = OpenStep() if found is None else decode_value(found, OpenStep)
         self._error: Exception | None = None  # of the last call that this execution made
@@ -246,7 +246,7 @@ class Signs:
     def __init__(self, steps: Recorder, step: str) -> None:
         self._services = steps.services
         self._notes = Notes(steps.cause.tenant, steps.run_id, steps.services.memory, steps.services.committer)
-        self._name = f"{step}/beat"
+        self._name = f"{steps.journal.named(step)}/beat"
         self._written_s = -BEAT_S
         self.details: Any = None
         self.bound: asyncio.Timeout | None = None

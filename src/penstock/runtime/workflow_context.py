@@ -6,7 +6,7 @@ the same records lead it the same way.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 import msgspec
 
@@ -16,7 +16,7 @@ from penstock.core.agents.journal import decode_value, shaped
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
 from penstock.errors import Invalid, Refused, RunFailed
-from penstock.runtime import branches, waiting
+from penstock.runtime import branches, continuing, waiting
 from penstock.runtime.hearing import Listener, Match, listening
 from penstock.runtime.models import BoundModel
 from penstock.runtime.operations import Calls, Operations
@@ -90,7 +90,8 @@ class WorkflowContext:
 
     def idempotency_key(self, name: str) -> str:
         """Return the key of the *next* call of step `name`: the same each time the run is resumed."""
-        return f"{self.run_id}/{self._run.journal.upcoming_step(scope.get() + name)}"
+        journal = self._run.journal
+        return f"{self.run_id}/{journal.named(journal.upcoming_step(scope.get() + name))}"
 
     async def call(self, agent: str, event: Event) -> Any:
         """Have an agent (or another workflow) handle an event, and return what it returns. `RunFailed` when it gave up.
@@ -194,6 +195,15 @@ class WorkflowContext:
     async def shielded(self, work: Awaitable[T]) -> T:
         """Do `work` to its end, even if the run is made to end meanwhile: for what belongs together, or undoes something."""
         return await branches.shielded(self._operations, work)
+
+    async def continue_as(self, event: Event) -> NoReturn:
+        """End here, and have the run go on from the workflow's first line with another event, by the newest code.
+
+        Its id and its key stay, so whoever waits for its result gets the last one's; its journal begins anew. Signals that
+        nobody took are carried over. What it had begun is dealt with as at its end: calls and children are cancelled, but for
+        those to be left alone. Of what follows here only `finally` is executed, and may not ask for anything.
+        """
+        await continuing.continued(self._operations, event)
 
     def version(self, change: str, newest: int) -> int:
         """Return which version of a part of the workflow this run follows: `newest` for runs that come here first now."""

@@ -9,10 +9,11 @@ import asyncio
 from typing import Any, NoReturn
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import decode_value
-from penstock.core.agents.run_journal import CANCEL, CUT, RunJournal
+from penstock.core.agents.run_journal import CANCEL, CONTINUED, CUT, Continued, RunJournal
 from penstock.core.agents.unit import RunChange, Status
 from penstock.core.events.envelope import Envelope
 
@@ -61,6 +62,9 @@ class WorkflowRun:
         self.run_id = run_id
         self.agent = agent
         self.cause = cause
+        if (begins := journal.find(CONTINUED)) is not None:
+            continued = decode_value(begins, Continued)
+            self.cause = replace(cause, type=continued.type, data=continued.data)
         self.journal = journal
         self.attempt = 1
         self.task: asyncio.Task[Any] | None = None

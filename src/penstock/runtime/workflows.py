@@ -21,6 +21,7 @@ from penstock.ports.state import StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.arrivals import Arrivals, takes
+from penstock.runtime.continuing import next_round
 from penstock.runtime.decoding import decoded_by, decoders_of
 from penstock.runtime.operations import owner
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
@@ -52,6 +53,8 @@ class Workflows:
         self._tasks = tasks
         self.calling = RunCalls(topology, services, appender, tasks)
         self.arrivals = Arrivals(topology, services, store, PassingOn(services, store, appender))
+        self.calling.on_continued = self._continued
+        self.arrivals.called = self.calling.called
         self.arrivals.on_ending = self._made_to_end
         self._places: dict[str, Recorded] = {}  # the event of each run, for its dead letter
         self._parked: deque[WorkflowRun] = deque()  # begun, and waiting for a place among the living
@@ -104,9 +107,11 @@ class Workflows:
         run_id = run_id_of(recorded.event.id, agent.name)
         cause, version = unwrapped(recorded).event, journal.find(VERSION)
         pinned = agent.of_version(1 if version is None else decode_value(version, int))
-        if pinned is None or not takes(pinned, cause.type):
+        if pinned is None:
             return None
         run = WorkflowRun(run_id, pinned, cause, journal)
+        if not takes(pinned, run.cause.type):
+            return None
         if stored.streamed:
             await self._services.streams.recall(teller_of(run, recorded.position.partition))
         return run
@@ -117,6 +122,26 @@ class Workflows:
 
     def is_under_way(self, run_id: str) -> bool:
         return run_id in self.arrivals.runs
+
+    def _continued(self, run: WorkflowRun, event: Event) -> None:
+        """Have a run go on with an event and a journal that begins anew, by one commit; what is executed of it ends."""
+        newest, recorded = self._topology.agents[run.agent.name], self._places[run.run_id]
+        fresh = next_round(run, newest, event, self.calling, self._services)
+        self._services.committer.add().runs.append(self._change(fresh, "running"))
+        self._gone(run)
+        run.close()
+        self._start(fresh, recorded)
+
+    def _gone(self, run: WorkflowRun) -> Recorded:
+        """A run, or a round of it, is over: another one may live."""
+        del self.arrivals.runs[run.run_id]
+        if run.lives:
+            self._make_room()
+        self.resumed.acquitted(run)
+        run.closed = True  # what it left behind does nothing more
+        if run.bound is not None:
+            run.bound.cancel()
+        return self._places.pop(run.run_id)
 
     def waits_for_people(self, run_id: str, *, asking: bool) -> None:
         """A run waits for a person, or for nobody any more."""
@@ -290,14 +315,7 @@ class Workflows:
         emitted: list[Event] | None = None,
     ) -> None:
         services, cause = self._services, run.cause
-        del self.arrivals.runs[run.run_id]
-        place = self._places.pop(run.run_id)
-        if run.lives:
-            self._make_room()
-        self.resumed.acquitted(run)
-        run.closed = True  # what it left behind does nothing more
-        if run.bound is not None:
-            run.bound.cancel()
+        place = self._gone(run)
         now_ms = services.clock.now_ms()
         told: list[Recorded] = [
             self._appender.emitted(each, None, run=run.run_id, cause=cause, number=number, now_ms=now_ms)

@@ -24,7 +24,7 @@ import pytest
 from msgspec import structs
 
 from penstock.core.agents.journal import encode_chunk
-from penstock.core.agents.unit import ProgressWrite, RunChange, ValueWrite, Writes
+from penstock.core.agents.unit import JournalCut, ProgressWrite, RunChange, ValueWrite, Writes
 from penstock.core.events.envelope import Position, Recorded
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.sessions.history import MESSAGES_MAX
@@ -123,6 +123,17 @@ class StateStoreContract:
         stored = await found(store, "e:a")
         assert [record.step for record in stored.records] == [f"s#{number}" for number in range(13)]
         assert stored.chunks == 12
+        assert await steps(store, "e:b") == ["other"]
+
+    async def test_s7_what_is_cut_off_of_a_journal_is_gone_and_its_chunks_go_on_in_number(self, store: Store) -> None:
+        claim = await store.claim("w")
+        known = [chunk("e:a", 0, "s#0"), chunk("e:a", 1, "s#1"), chunk("e:b", 0, "other")]
+        await store.commit(claim, 1, Writes(events=[recorded("e")], journal=known))
+        await store.commit(claim, 2, Writes(cuts=[JournalCut("e:a", 2)], journal=[chunk("e:a", 2, "new#0")]))
+        stored = await found(store, "e:a")
+        assert ([record.step for record in stored.records], stored.chunks) == (["new#0"], 3)
+        with pytest.raises(Fenced):
+            await store.commit(claim, 3, Writes(cuts=[JournalCut("e:a", 2)], journal=[chunk("e:a", 2, "twice")]))
         assert await steps(store, "e:b") == ["other"]
 
     async def test_s1_the_records_in_the_last_change_end_the_journal(self, store: Store) -> None:

@@ -49,6 +49,9 @@ class Disk:
     ids: dict[str, Recorded] = field(default_factory=dict[str, Recorded])
     runs: dict[str, RunChange] = field(default_factory=dict[str, RunChange])
     chunks: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
+    cut: dict[str, int] = field(
+        default_factory=dict[str, int]
+    )  # run -> the number of the first chunk that it still has
     sessions: dict[tuple[str, str], list[tuple[int, int, int, bytes]]] = field(
         default_factory=dict[tuple[str, str], list[tuple[int, int, int, bytes]]]
     )

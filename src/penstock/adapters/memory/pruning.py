@@ -77,5 +77,6 @@ def _runs_of(disk: Disk, event_id: str) -> list[RunChange]:
 
 
 def _forget_journal(disk: Disk, run_id: str) -> int:
+    disk.cut.pop(run_id, None)
     chunks, streams = disk.chunks.pop(run_id, []), disk.streams.pop(run_id, {})
     return len(chunks) + sum(map(len, streams.values()))

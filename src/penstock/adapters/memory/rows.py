@@ -47,7 +47,9 @@ def known(disk: Disk, rows: Writes) -> Writes:
 
 def _journal(disk: Disk) -> list[JournalChunk]:
     return [
-        JournalChunk(run, number, body) for run, bodies in disk.chunks.items() for number, body in enumerate(bodies)
+        JournalChunk(run, number, body)
+        for run, bodies in disk.chunks.items()
+        for number, body in enumerate(bodies, disk.cut.get(run, 0))
     ]
 
 

@@ -29,6 +29,7 @@ _EVENTS_MAX = 10_000
 _RUN = f"""
 SELECT {_RUN_COLUMNS},
     ARRAY(SELECT body FROM journal WHERE run_id = $1 ORDER BY number),
+    coalesce((SELECT max(number) + 1 FROM journal WHERE run_id = $1), 0),
     coalesce((SELECT body FROM event WHERE id = $2), (SELECT body FROM inbox WHERE id = $2)),
     EXISTS (SELECT FROM stream WHERE run_id = $1)
 FROM (VALUES (1)) AS one LEFT JOIN run ON run.id = $1
@@ -95,7 +96,7 @@ async def run(connection: Connection, run_id: str) -> StoredRun | None:
     event_id, agent = event_of(run_id)
     row = await connection.fetchrow(_RUN, stored(run_id), stored(event_id))
     assert row is not None, "the query has one row"
-    *columns, chunks, event_body, streamed = row
+    *columns, chunks, next_number, event_body, streamed = row
     if columns[0] is not None:
         change = _run_change(columns)
     elif event_body is None:
@@ -105,7 +106,7 @@ async def run(connection: Connection, run_id: str) -> StoredRun | None:
         change = RunChange(run_id, agent, event.tenant, event.key, "queued", 0, event.time_ms)
     bodies = [*chunks, change.records] if change.records else chunks
     records = [record for body in bodies for record in decode_chunk(body)]
-    return StoredRun(change, records, len(chunks), streamed)
+    return StoredRun(change, records, next_number, streamed)
 
 
 async def progress(connection: Connection) -> dict[tuple[str, str, int], Progress]:

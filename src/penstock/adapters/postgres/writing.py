@@ -36,6 +36,11 @@ _INSERT_EVENTS = 'INSERT INTO event (topic, partition, "offset", id, body) SELEC
 _EVENT_TYPES = ("int", "int", "bigint", "text", "bytea")
 _PARTS = {
     "events": _Part(_INSERT_EVENTS, _EVENT_TYPES),
+    "cuts": _Part(
+        """DELETE FROM journal USING {rows} u (run_id, before)
+        WHERE journal.run_id = u.run_id AND journal.number < u.before""",
+        ("text", "int"),
+    ),
     "journal": _Part("INSERT INTO journal SELECT u.* FROM {rows} u", ("text", "int", "bytea")),
     "streams": _Part(
         "INSERT INTO stream SELECT u.* FROM {rows} u", ("text", "text", "bigint", "int", "text", "int", "bytea")
@@ -153,6 +158,7 @@ def _rows(writes: Writes, topics: Mapping[str, int]) -> dict[str, Rows]:
     set_timers, old_timers = timers.rows_of(writes.timers)
     return {
         "events": _event_rows(writes.events, topics),
+        "cuts": [(stored(cut.run_id), cut.before) for cut in writes.cuts],
         "journal": [(stored(chunk.run_id), chunk.number, chunk.body) for chunk in writes.journal],
         "streams": [
             (stored(c.run_id), stored(c.name), c.first, c.count, stored(c.tenant), c.partition, c.body)

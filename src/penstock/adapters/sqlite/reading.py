@@ -81,8 +81,8 @@ def run(connection: sqlite3.Connection, run_id: str) -> StoredRun | None:
     event_id, agent = event_of(run_id)
     with _one_state(connection):
         row = connection.execute(f"SELECT {_RUN_COLUMNS} FROM run WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - our own names
-        query = "SELECT body FROM journal WHERE run_id = ? ORDER BY number"
-        chunks = [body for (body,) in connection.execute(query, (run_id,))]
+        query = "SELECT number, body FROM journal WHERE run_id = ? ORDER BY number"
+        rows = connection.execute(query, (run_id,)).fetchall()
         streamed = connection.execute("SELECT EXISTS (SELECT 1 FROM stream WHERE run_id = ?)", (run_id,)).fetchone()[0]
         recorded = None if row is not None else event_or_waiting(connection, event_id)
     if row is not None:
@@ -92,9 +92,10 @@ def run(connection: sqlite3.Connection, run_id: str) -> StoredRun | None:
     else:
         event = recorded.event
         change = RunChange(run_id, agent, event.tenant, event.key, "queued", 0, event.time_ms)
+    chunks = [body for _, body in rows]
     bodies = [*chunks, change.records] if change.records else chunks
     records = [record for body in bodies for record in decode_chunk(body)]
-    return StoredRun(change, records, len(chunks), bool(streamed))
+    return StoredRun(change, records, rows[-1][0] + 1 if rows else 0, bool(streamed))
 
 
 def history(connection: sqlite3.Connection, tenant: str, session: str, now_ms: int) -> History:

@@ -12,6 +12,7 @@ from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.unit import (
     DeadLetter,
     JournalChunk,
+    JournalCut,
     ProgressWrite,
     RunChange,
     SessionDelta,
@@ -64,6 +65,11 @@ def write(connection: sqlite3.Connection, topics: Topics, writes: Writes) -> Non
 
 def _write_received(connection: sqlite3.Connection, _: Topics, numbers: list[int]) -> None:
     connection.executemany("DELETE FROM inbox WHERE number = ?", [(each,) for each in numbers])
+
+
+def _cut(connection: sqlite3.Connection, _: Topics, cuts: list[JournalCut]) -> None:
+    rows = [(each.run_id, each.before) for each in cuts]
+    connection.executemany("DELETE FROM journal WHERE run_id = ? AND number < ?", rows)
 
 
 def _write_journal(connection: sqlite3.Connection, _: Topics, chunks: list[JournalChunk]) -> None:
@@ -136,6 +142,7 @@ def _write_values(connection: sqlite3.Connection, _: Topics, values: list[ValueW
 _PARTS: tuple[tuple[str, Callable[[sqlite3.Connection, Topics, Any], None]], ...] = (
     ("received", _write_received),
     ("events", _write_events),
+    ("cuts", _cut),
     ("journal", _write_journal),
     ("streams", _write_streams),
     ("runs", _write_runs),

@@ -57,6 +57,14 @@ class Journal:
         """Return the id that the next call of step `name` will have."""
         return f"{name}#{self._calls.get(name, 0)}"
 
+    def named(self, step: str) -> str:
+        """Return what tells a step from all others of the run, also from those of journals that it went on without."""
+        return step
+
+    def told(self, stream: str) -> int:  # noqa: ARG002 - a run that goes on with another journal knows more
+        """Return up to which offset of a stream the run told before this journal began: that stands."""
+        return 0
+
     def find(self, step: str) -> Raw | None:
         """Return what the step returned when it was executed, or None when it was not."""
         record = self._known.get(step)

@@ -13,15 +13,19 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import Struct
+
 from penstock.core.agents.attempts import OPEN, OpenStep
-from penstock.core.agents.journal import Journal, StepRecord, decode_value, standing
+from penstock.core.agents.journal import Journal, StepRecord, decode_value, encode_value, standing
 from penstock.core.agents.listening import CHANNEL, LISTEN, Listening, open_listenings
+from penstock.core.events.envelope import Envelope
 from penstock.errors import Diverged
 
 RECORDS_MAX = 250_000
 BYTES_MAX = 256 * 1024 * 1024
 WARNING_SHARE = 0.8
 CANCEL = "cancel"  # the record that says that the run is to end, and which operations that cut off
+CONTINUED = "continued"  # the record that says with what the run goes on, and in which round
 VERSION = "version"  # the record of the version that a run began with, unless it is 1
 CUT = "/cut"
 DETAILS = ("/sent", CUT, OPEN)  # what is recorded of an operation before it has ended
@@ -31,8 +35,17 @@ _STARTED = re.compile(r"(?:^|/)start:[^/]*#\d+$")
 _WAIT = re.compile(r"(?:^|/)wait:(.*)#\d+$", re.DOTALL)
 
 
+class Continued(Struct):
+    """With what a run goes on. It is stored: new fields go to the end, with a default."""
+
+    round: int  # counts from 1; the first journal is round 0
+    type: str
+    data: bytes
+    told: dict[str, int] = {}  # stream -> the offset from which on it tells in this round
+
+
 class RunJournal(Journal):
-    """The records of one workflow run."""
+    """The records of one workflow run, or of one round of it."""
 
     __slots__ = (
         "_arrived",
@@ -40,10 +53,12 @@ class RunJournal(Journal):
         "_inbox",
         "_owed",
         "_places",
+        "_told",
         "_unasked",
         "asked",
         "listening",
         "ordered",
+        "round",
         "size_bytes",
     )
 
@@ -52,6 +67,8 @@ class RunJournal(Journal):
         super().__init__(known, stored, recalled=recalled)
         self.ordered = True  # whether what is asked for next comes in the order of its branch
         self.asked = 0  # operations in this life
+        self._told: dict[str, int] = {}
+        self.round = 0  # how often the run went on with a journal that begins anew
         self.size_bytes = sum(len(record.value) for record in known)
         self._asked: dict[str, int] = {}  # branch -> how many operations it asked for
         self._places: dict[str, int] = {}  # of operations that were asked for and not recorded
@@ -63,6 +80,27 @@ class RunJournal(Journal):
         self._inbox: dict[str, deque[str]] = {}  # signal -> the steps of those that were not taken
         self.listening: dict[str, Listening] = {}  # channel -> what the run listens to
         self._load(known)
+        if (begins := self.find(CONTINUED)) is not None:
+            continued = decode_value(begins, Continued)
+            self.round, self._told = continued.round, continued.told
+
+    def next_round(self, event: Envelope, told: dict[str, int], at_ms: int) -> "RunJournal":
+        """Return the journal with which the run goes on: what it begins with now, and the signals that nobody took."""
+        journal = RunJournal(stored=self.stored)
+        journal.round, journal._told = self.round + 1, told
+        begins = Continued(journal.round, event.type, event.data, told)
+        journal.record(CONTINUED, encode_value(begins, CONTINUED), at_ms)
+        for name, step in self.left_over():
+            if not name.startswith(CHANNEL):
+                journal.record(journal.arrived(name), self._known[step].value, at_ms)
+        return journal
+
+    def told(self, stream: str) -> int:
+        return self._told.get(stream, 0)
+
+    def named(self, step: str) -> str:
+        """Return what tells an operation from those of the same name in other rounds."""
+        return f"{self.round}~{step}" if self.round else step
 
     def _load(self, known: list[StepRecord]) -> None:
         taken: set[str] = set()
@@ -199,6 +237,12 @@ class RunJournal(Journal):
             elif _STARTED.search(step) and f"{step}/result" not in self._known:
                 found[f"{step}/result"] = decode_value(record.value, str)
         return found
+
+
+def named_in(records: Iterable[StepRecord], step: str) -> str:
+    """Return what tells an operation of a stored run from those of the same name in its other rounds."""
+    rounds = [decode_value(each.value, Continued).round for each in records if each.step == CONTINUED]
+    return f"{rounds[-1]}~{step}" if rounds else step
 
 
 def branch_of(step: str) -> str:

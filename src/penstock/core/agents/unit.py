@@ -44,6 +44,13 @@ class JournalChunk(Struct):
     body: bytes
 
 
+class JournalCut(Struct, frozen=True):
+    """The chunks of a run's journal with a number below `before` are let go: the run goes on without them."""
+
+    run_id: str
+    before: int
+
+
 class SessionDelta(Struct):
     """Messages added to a session. `number` counts the messages of the session before them."""
 
@@ -112,3 +119,4 @@ class Writes(Struct):
     settled: list[str] = field(default_factory=list[str])  # runs whose dead letter is dealt with; done before `dead`
     blobs: list[Blob] = field(default_factory=list[Blob])
     blob_uses: list[BlobUse] = field(default_factory=list[BlobUse])
+    cuts: list[JournalCut] = field(default_factory=list[JournalCut])  # done before `journal`
