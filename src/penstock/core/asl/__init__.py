@@ -1,5 +1,11 @@
 """The Amazon States Language as a pure library.
 
+Definitions:
+
+- `validation.validate` says all that is wrong with a document, `validation.parse` returns its machine or refuses.
+- `definition.Machine` and its parts are that machine, also to build one in Python; `definition.to_document` prints it.
+- `variables.variable_references` tells which state reads which variable, `resources.parse_resource` what a Task calls.
+
 Its data languages, by what a reader wants:
 
 - `scope.Scope` is all that a state's expressions can see: `$`, `$$`, variables, chance. Make one for each state that is entered.
