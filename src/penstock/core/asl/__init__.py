@@ -16,6 +16,8 @@ Its data languages, by what a reader wants:
 - `failures.EvaluationFailed` is how an evaluation ends without a value: error, cause and field, as AWS has them;
   `failures.state_cause` puts AWS's opening sentence in front. Parsers raise `PathInvalid` or return `Finding`s: they run once,
   when a definition is read, and what they return is evaluated any number of times.
+- `jsonata.templates.parse_query_template` reads Arguments, Output, Assign, Items, Condition and any other field in JSONata;
+  `jsonata.query.parse_query` one expression, with what it refers to.
 
 Deeper down, `paths` is JSONPath in Jayway's dialect and `intrinsics` the 18 functions.
 """

@@ -66,6 +66,8 @@ class Scope:
     variables: Mapping[str, Json]
     result: "Json | Absent" = ABSENT
     error_output: "Json | Absent" = ABSENT
+    now_ms: int = 0
+    """The moment of the state's entry: what JSONata's `$now()` and `$millis()` give, in every replay."""
 
     def over(self, value: Json) -> "Scope":
         """Return the same scope over another `$`."""

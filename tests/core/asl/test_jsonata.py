@@ -1,0 +1,341 @@
+"""JSONata in Step Functions: what an expression sees, what is added and forbidden, what causes say, and the bounds."""
+
+import json
+import subprocess
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from asl_corpus import executions, fits, names, needs_corpus
+
+from penstock.core.asl.failures import EvaluationFailed, PathInvalid
+from penstock.core.asl.jsonata.interpreter import DEPTH_MAX, Interpreter
+from penstock.core.asl.jsonata.marks import is_query
+from penstock.core.asl.jsonata.problems import QueryProblem
+from penstock.core.asl.jsonata.query import functions, parse_query
+from penstock.core.asl.jsonata.templates import parse_query_template
+from penstock.core.asl.scope import Scope, SeededChance
+
+NOW_MS = 1510067557121
+
+
+def scope(value=None, variables=None, **fields):
+    return Scope(value, {"Execution": {"Name": "run"}}, SeededChance("a run"), variables or {}, now_ms=NOW_MS, **fields)
+
+
+def evaluated(text, value=None, variables=None, field="Output", **options):
+    return parse_query(f"{{% {text} %}}").evaluate(scope(value, variables), field=field, **options)
+
+
+def cause(text, value=None, **options):
+    with pytest.raises(EvaluationFailed) as caught:
+        evaluated(text, value, **options)
+    assert caught.value.error == "States.QueryEvaluationError"
+    prefix = f"The JSONata expression '{text}' specified for the field '{options.get('field', 'Output')}' "
+    assert caught.value.cause.startswith(prefix)
+    return caught.value.cause.removeprefix(prefix)
+
+
+# as recorded on AWS
+
+PASSES = [
+    case
+    for case in executions("asl_core")
+    if len(case["definition"]["States"]) == 1
+    and all(state["Type"] == "Pass" and "Output" in state for state in case["definition"]["States"].values())
+]
+
+
+@needs_corpus
+@pytest.mark.parametrize("case", PASSES, ids=names(PASSES))
+def test_a_pass_state_gives_what_aws_recorded(case):
+    [state] = case["definition"]["States"].values()
+    template, findings = parse_query_template(state["Output"], "Output")
+    assert findings == []
+    assert fits(case["expect"]["output"], template.evaluate(scope(case["input"])))
+
+
+ITEMS = [case for case in executions("asl_core", "items_eval_jsonata_fail") if case["expect"]["status"] == "FAILED"]
+
+
+@needs_corpus
+@pytest.mark.parametrize("case", ITEMS, ids=names(ITEMS))
+def test_a_value_of_another_kind_fails_with_the_recorded_cause(case):
+    [state] = case["definition"]["States"].values()
+    template, _ = parse_query_template(state["Items"], "Items")
+    with pytest.raises(EvaluationFailed) as caught:
+        template.evaluate(scope(case["input"]), expected="array")
+    assert caught.value.error == case["expect"]["error"]
+    assert case["expect"]["cause"].endswith(caught.value.cause)
+
+
+@needs_corpus
+def test_there_are_recordings():
+    assert len(PASSES) >= 20
+    assert len(ITEMS) >= 6
+
+
+# what an expression sees
+
+
+def test_states_holds_what_the_field_may_see():
+    assert evaluated("$keys($states)", {}) == ["input", "context"]
+    here = scope({"a": 1}, result=None, error_output={"Error": "E", "Cause": "c"})
+    assert parse_query("$states").evaluate(here, field="Output") == {
+        "input": {"a": 1},
+        "context": {"Execution": {"Name": "run"}},
+        "result": None,
+        "errorOutput": {"Error": "E", "Cause": "c"},
+    }
+
+
+def test_null_is_a_value_and_what_is_missing_is_not():
+    value = {"nul": None, "list": [None, 1]}
+    assert evaluated("$states.input.nul", value) is None
+    assert evaluated("$exists($states.input.nul)", value) is True
+    assert evaluated("$count($states.input.nul)", value) == 1
+    assert evaluated("$states.input.list", value) == [None, 1]
+    assert evaluated("$nothing", value, {"nothing": None}) is None
+    assert cause("$states.input.missing", value) == "returned nothing (undefined)."
+    assert cause("$missing", value) == "returned nothing (undefined)."
+
+
+def test_what_is_handed_in_is_neither_changed_nor_copied():
+    value = {"deep": {"a": [1, {"b": None}]}}
+    before = json.dumps(value)
+    assert evaluated("$states.input.deep", value) is value["deep"]
+    evaluated("$states.input ~> |deep|{'c': 1}, 'a'|", value)
+    evaluated("$append($states.input.deep.a, 5)", value)
+    evaluated("$sort($states.input.deep.a, function($x, $y) { false })", value)
+    assert json.dumps(value) == before
+
+
+def test_results_are_plain_json():
+    made = evaluated(
+        "{'a': $states.input.items[price > 1].name, 'n': [1..3], 's': '\\uD834\\uDD1E'}",
+        {"items": [{"name": "x", "price": 2}] * 2},
+    )
+    assert made == {"a": ["x", "x"], "n": [1, 2, 3], "s": "\U0001d11e"}
+    assert type(made["a"]) is list
+    assert json.loads(json.dumps(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1/0", "Infinity"),
+        ("[-1/0, 0/0]", ["-Infinity", "NaN"]),
+        ("5.5 % 2", 1.5),
+        ("0.1 + 0.2 & ''", "0.3"),
+        ("$string(1e20)", "100000000000000000000"),
+        ("$string(1e21)", "1e+21"),
+        ("$string(0.0000001)", "1e-7"),
+        ("$states.input.big", 12345678901234567000),
+        ("$states.input.long", 9223372036854775807),
+        ("-5 ?: 99", -5),
+        ("$replace('68F', /(\\d+)F/, function($m) { $m.groups[0] & 'K' })", "68K"),
+    ],
+)
+def test_numbers_and_texts_are_those_of_javascript(text, value):
+    assert evaluated(text, {"big": 12345678901234567890, "long": 9223372036854775807}) == value
+
+
+# functions of Step Functions
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$partition([1,2,3,4,5], 2)", [[1, 2], [3, 4], [5]]),
+        ("$partition([1,2,3], 2.9)", [[1, 2], [3]]),
+        ("$partition([0], 3)", [[0]]),
+        ("$range(0, 10, 3)", [0, 3, 6, 9]),
+        ("$range(5, 1, -2)", [5, 3, 1]),
+        ("$range(-1.7, 2, 1)", [-1, 0, 1, 2]),
+        ("$range(7, 7, 1)", 7),
+        ("$append([], $range(7, 7, 1))", [7]),
+        ("$hash('hello', 'SHA-1')", "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"),
+        ("$parse('{\"a\": [1, null]}')", {"a": [1, None]}),
+        ("$parse('null')", None),
+        ("$random(7) = $random(7)", True),
+        ("$now()", "2017-11-07T15:12:37.121Z"),
+        ("$millis()", NOW_MS),
+        ("$toMillis('00:30', '[H]:[m]')", 1510014600000),
+    ],
+)
+def test_added_functions(text, value):
+    assert evaluated(text, {}) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["$partition([1], 0)", "$partition([], 1)", "$range(1, 3)", "$range(3, 1, 1)", "$range(1, 3, 0.9)", "$hash('a')"],
+)
+def test_what_leads_nowhere_is_undefined(text):
+    assert cause(text) == "returned nothing (undefined)."
+
+
+def test_an_argument_of_another_type_is_an_error_with_jsonatas_code():
+    text = 'threw an error during evaluation. T0410: Argument 1 of function "range" does not match function signature'
+    assert cause("$range('0', 4, 1)") == text
+    assert cause("$parse('{')").startswith("threw an error during evaluation. D3137: $parse was given no JSON")
+    assert "Unsupported hash algorithm" in cause("$hash('a', 'sha-1')")
+    assert cause("$error('my words')") == "threw an error during evaluation. D3137: my words"
+
+
+def test_eval_is_not_there():
+    assert cause("$eval('1')") == "threw an error during evaluation. T1006: Attempted to invoke a non-function"
+
+
+def test_chance_is_handed_in_and_repeats():
+    text = "[$uuid(), $random() & '', $join($shuffle(['a','b','c','d']))]"
+    assert evaluated(text) == evaluated(text)
+    first, second = evaluated("[$uuid(), $uuid()]")
+    assert first != second
+    assert uuid.UUID(first).version == 4
+    assert 0 <= evaluated("$random()") < 1
+    assert sorted(evaluated("$shuffle([3,1,2])")) == [1, 2, 3]
+
+
+# causes, bounds
+
+
+def test_a_function_is_no_result():
+    assert cause("function($x) { $x }") == "returned an unsupported result type."
+    assert cause("{'f': $sum}") == "returned an unsupported result type."
+
+
+def test_depth_is_bounded_where_aws_bounds_it():
+    recursive = "($f := function($n) { $n = 0 ? 0 : 1 + $f($n - 1) }; $f(%d))"
+    assert evaluated(recursive % 31) == 31
+    assert cause(recursive % 32).startswith("threw an error during evaluation. U1001: Stack overflow error")
+    assert evaluated("+".join(["1"] * DEPTH_MAX)) == DEPTH_MAX
+    assert "U1001" in cause("+".join(["1"] * (DEPTH_MAX + 1)))
+
+
+def test_an_endless_loop_ends():
+    interpreter = Interpreter("($f := function($n) { $f($n + 1) }; $f(1))", functions())
+    interpreter.steps_max = 1000
+    with pytest.raises(QueryProblem, match="more than 1000 steps"):
+        interpreter.run({}, SeededChance("x"), NOW_MS)
+
+
+def test_a_range_has_a_length():
+    assert "memory limit" in cause("$count($range(1, 360146, 1))")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a[1,2)", "S0202"),
+        ("1 +", "S0207"),
+        ("'x", "S0101"),
+        ("$f(", "S0203"),
+        ("[1!2]", "S0204"),
+        ('"\\y"', "S0103"),
+        ("", "S0207"),
+        ("/* x", "S0106"),
+    ],
+)
+def test_a_broken_expression_is_refused_with_jsonatas_code(text, code):
+    with pytest.raises(PathInvalid, match=f"^{code}: "):
+        parse_query(f"{{% {text} %}}")
+
+
+def test_the_same_text_is_parsed_once():
+    assert parse_query("{% $states.input.a %}") is parse_query("{% $states.input.a %}")
+
+
+def test_one_expression_serves_many_at_once():
+    query = parse_query("$map($states.input, function($v) { $v * $factor })")
+
+    def run(factor):
+        return [query.evaluate(scope([1, 2, 3], {"factor": factor}), field="Output") for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for factor, results in enumerate(pool.map(run, range(8))):
+            assert results == [[factor, 2 * factor, 3 * factor]] * 20
+
+
+def test_importing_jsonata_changes_nothing_for_the_process():
+    code = "import sys; before = sys.getrecursionlimit(); import penstock.core.asl.jsonata.query; print(before == sys.getrecursionlimit())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_a_machine_without_jsonata_does_not_load_it():
+    code = (
+        "import sys; from penstock.core.asl.jsonata.templates import parse_query_template as p; "
+        "p({'a': ['$.x', {'b': 1}]}, 'Output'); print('jsonata' in sys.modules); p('{% 1 %}', 'Output'); print('jsonata' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "False\nTrue\n"
+    )
+
+
+# templates and what is known without evaluating
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("{% 1 %}", True),
+        ("{%1%}", True),
+        (" {% 1 %} ", False),
+        ("{% 1", False),
+        ("{%}", False),
+        ("$states.input", False),
+        (5, False),
+    ],
+)
+def test_an_expression_fills_its_text(text, is_one):
+    assert is_query(text) is is_one
+
+
+def test_templates_compute_texts_at_any_depth_and_name_the_field():
+    template, findings = parse_query_template(
+        {"a": ["{% $v %}", {"b": "{% $states.input.x %}"}], "c": "plain", "d.$": "$.x"}, "Arguments"
+    )
+    assert findings == []
+    assert template.variables == {"v"}
+    assert template.evaluate(scope({"x": 2}, {"v": 1})) == {"a": [1, {"b": 2}], "c": "plain", "d.$": "$.x"}
+    with pytest.raises(EvaluationFailed) as caught:
+        template.evaluate(scope({}, {"v": 1}))
+    assert caught.value.field == "Arguments/a[1]/b"
+    assert "for the field 'Arguments/a[1]/b' returned nothing" in caught.value.cause
+
+
+def test_a_condition_must_be_a_boolean():
+    template, _ = parse_query_template("{% $states.input.x %}", "Choices[1]/Condition")
+    assert template.evaluate(scope({"x": True}), expected="boolean") is True
+    with pytest.raises(EvaluationFailed, match=r"Expected 'boolean', but was 'number' for value: 1$"):
+        template.evaluate(scope({"x": 1}), expected="boolean")
+
+
+def test_all_that_is_wrong_with_a_template_is_found_with_its_place():
+    _, findings = parse_query_template(
+        {"a": "{% 1 + %}", "b": ["{% phone %}", "{% $$.x %}"]}, "Output", "/States/X/Output"
+    )
+    assert [each.path for each in findings] == ["/States/X/Output/a", "/States/X/Output/b[0]", "/States/X/Output/b[1]"]
+    assert "S0207" in findings[0].problem
+    assert findings[1].problem == "Reference to 'phone' at the top level is not supported."
+    assert findings[2].problem == "Reference to '$$' is not supported."
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "states", "refused"),
+    [
+        ("$a.b[c > $d].(e & $f)", {"a", "d", "f"}, set(), 0),
+        ("($x := $states.input.p; $x + $y)", {"y"}, {"input"}, 0),
+        ("$map($list, function($v, $i) { $v + $i + b })", {"list"}, set(), 1),
+        ("$states.errorOutput.Cause & $states.result", set(), {"errorOutput", "result"}, 0),
+        ("$keys($states)", set(), {""}, 0),
+        ("$states.input.items^(>price){name: $sum(price)}", set(), {"input"}, 0),
+        ("$sum($partition($v, 2)[0])", {"v"}, set(), 0),
+        ("a & $.b", set(), set(), 1),
+    ],
+)
+def test_what_an_expression_refers_to_is_known(text, variables, states, refused):
+    query = parse_query(text)
+    assert (query.variables, query.states, len(query.refused)) == (variables, states, refused)
