@@ -16,6 +16,7 @@ from penstock.core.asl.jsonata.problems import QueryProblem
 from penstock.core.asl.jsonata.query import functions, parse_query
 from penstock.core.asl.jsonata.templates import parse_query_template
 from penstock.core.asl.scope import Scope, SeededChance
+from penstock.core.asl.variables import variable_references
 
 NOW_MS = 1510067557121
 
@@ -339,3 +340,15 @@ def test_all_that_is_wrong_with_a_template_is_found_with_its_place():
 def test_what_an_expression_refers_to_is_known(text, variables, states, refused):
     query = parse_query(text)
     assert (query.variables, query.states, len(query.refused)) == (variables, states, refused)
+
+
+def test_the_variables_that_states_read_are_told_as_describe_state_machine_does():
+    machine = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "A",
+        "States": {
+            "A": {"Type": "Pass", "Assign": {"x": "{% $states.input.x %}"}, "Next": "B"},
+            "B": {"Type": "Pass", "Output": {"sum": ["{% $map($y.list, function($v) { $v + $x }) %}"]}, "End": True},
+        },
+    }
+    assert variable_references(machine) == {"B": ["x", "y"]}

@@ -57,7 +57,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "expression-syntax": Rule(
         _SCHEMA, "What stands behind a key that ends with .$ is a JSONPath or an intrinsic function."
     ),
-    "jsonata-syntax": Rule(_SCHEMA, "What stands within {% %} is a JSONata expression."),
+    "jsonata-syntax": Rule("INVALID_JSONATA_EXPRESSION", "What stands within {% %} is a JSONata expression."),
+    "jsonata-unsupported": Rule(
+        "UNSUPPORTED_JSONATA_EXPRESSION", "An expression begins with $states or a variable: there is no other context."
+    ),
     "jsonata-needed": Rule(
         _SCHEMA, "A Condition, and a text where another type is wanted, is an expression within {% %}."
     ),

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from penstock.core.asl.failures import PathInvalid
+
 _OPEN: Final = "{%"
 _CLOSE: Final = "%}"
 _WRAPPED: Final = re.compile(r"\s*\{%.*%\}\s*", re.DOTALL)
@@ -11,12 +13,16 @@ _WRAPPED: Final = re.compile(r"\s*\{%.*%\}\s*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class JsonataText:
-    """A text as it was read: `expression` is None for a plain one; `problem` says what is wrong."""
+    """A text as it was read: `expression` is None for a plain one; `problem` says what is wrong.
+
+    `refused` says what is JSONata, but is not accepted in a state: names that nothing is bound to.
+    """
 
     expression: str | None = None
     variables: frozenset[str] = frozenset()
     problem: str = ""
     hint: str = ""
+    refused: tuple[str, ...] = ()
 
 
 def opened(text: str) -> bool:
@@ -38,4 +44,11 @@ def read_text(text: str) -> JsonataText:
     expression = text[len(_OPEN) : -len(_CLOSE)]
     if not expression.strip():
         return JsonataText(expression, problem="is an empty expression")
-    return JsonataText(expression)
+    # The parser comes with its library, which documents in JSONPath never load.
+    from penstock.core.asl.jsonata.query import parse_query
+
+    try:
+        query = parse_query(text)
+    except PathInvalid as error:
+        return JsonataText(expression, problem=f"is not a valid JSONata expression: {error}")
+    return JsonataText(expression, query.variables, refused=query.refused)

@@ -118,7 +118,10 @@ def jsonata(value: Json, path: str, _language: QueryLanguage) -> list[Finding]:
 
 
 def _jsonata_problems(read: JsonataText, path: str) -> list[Finding]:
-    return [finding("jsonata-syntax", path, read.problem, read.hint)] if read.problem else []
+    if read.problem:
+        return [finding("jsonata-syntax", path, read.problem, read.hint)]
+    hint = "read the input by $states.input, a variable by $name"
+    return [finding("jsonata-unsupported", path, problem, hint) for problem in read.refused]
 
 
 def path_in(*, null: bool, reference: bool = False, calls: bool = False, writable: bool = False) -> Check:
