@@ -95,7 +95,7 @@ BAD = {
     "condition is a path": (jsonata({**CHOICE, "Choices": [{"Condition": "$.a", "Next": "B"}]}), [("value-type", "/States/A/Choices[0]/Condition")]),
     "JSONata not closed": (jsonata({**PASS, "Output": {"a": ["{% 1"]}}), [("jsonata-syntax", "/States/A/Output/a[0]")]),
     "JSONata broken": (jsonata({**PASS, "Output": {"a": ["{% $sum( %}"]}}), [("jsonata-syntax", "/States/A/Output/a[0]")]),
-    "JSONata of nothing": (jsonata({**PASS, "Assign": {"v": "{% order.id %}"}}), [("jsonata-unsupported", "/States/A/Assign/v")]),
+    "JSONata of nothing": (jsonata({**PASS, "Output": {"v": "{% order.id %}"}}), [("jsonata-unsupported", "/States/A/Output/v")]),
     "JSONata empty": (jsonata({**PASS, "Output": "{%  %}"}), [("jsonata-syntax", "/States/A/Output")]),
     "back to JSONPath": (jsonata({**PASS, "QueryLanguage": "JSONPath"}), [("language-mixed", "/States/A/QueryLanguage")]),
     "path without dollar": (machine({**PASS, "InputPath": "a.b"}), [("path-syntax", "/States/A/InputPath")]),
