@@ -75,3 +75,21 @@ def test_a_line_that_is_no_json_is_named(tmp_path):
     shown = run("test", file)
     assert shown.exit_code == 2
     assert "line 2" in shown.stderr
+
+
+def test_what_a_target_gets_of_an_event_is_printed():
+    target = {
+        "InputTransformer": {
+            "InputPathsMap": {"s": "$.detail.state"},
+            "InputTemplate": '{"s": <s>, "r": <aws.events.rule-name>}',
+        }
+    }
+    shown = run("transform", json.dumps(target), '{"detail": {"state": "up"}}', "--rule-name", "watch")
+    assert (shown.exit_code, shown.stdout) == (0, '{"s":"up","r":"watch"}\n')
+
+
+def test_an_input_that_is_not_valid_is_refused_with_all_that_is_wrong():
+    shown = run("transform", '{"InputPath": "x", "Input": "{"}', "{}")
+    assert shown.exit_code == 2
+    assert "Only one of Input, InputPath" in shown.stderr
+    assert "$.Input: must be valid JSON" in shown.stderr

@@ -23,7 +23,7 @@ from penstock.cli.arguments import (
     Tenant,
 )
 from penstock.cli.dead import dead_app
-from penstock.cli.event_patterns import match_pattern, try_patterns
+from penstock.cli.event_patterns import match_pattern, transform_event, try_patterns
 from penstock.cli.exports import export_store, import_store
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
@@ -45,6 +45,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(events_app, name="events")
 events_app.command("match")(match_pattern)
 events_app.command("test")(try_patterns)
+events_app.command("transform")(transform_event)
 app.add_typer(dead_app, name="dead")
 app.add_typer(questions_app, name="questions")
 app.command()(queues)

@@ -1,4 +1,4 @@
-"""`penstock events match` and `penstock events test`: event patterns, tried on one event or on recorded cases."""
+"""`penstock events match`, `test` and `transform`: patterns and inputs of rules, tried on one event or on recorded cases."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,9 @@ from penstock.cli.arguments import Json
 Either = "as JSON, or a file that holds it"
 PatternText = Annotated[str, typer.Argument(metavar="PATTERN", help=f"The event pattern {Either}.")]
 EventText = Annotated[str, typer.Argument(metavar="EVENT", help=f"The event {Either}.")]
+TargetText = Annotated[str, typer.Argument(metavar="TARGET", help=f"Input, InputPath or InputTransformer {Either}.")]
+RuleName = Annotated[str, typer.Option(help="What <aws.events.rule-name> says.")]
+RuleArn = Annotated[str, typer.Option(help="What <aws.events.rule-arn> says.")]
 CaseFiles = Annotated[list[Path], typer.Argument(metavar="FILE.jsonl...", help="Cases, one JSON object a line.")]
 COLUMNS = (("operator", "passed", "failed", "reasons"), ("operator", "passed", "failed"))
 FAILURES_SHOWN_MAX = 20
@@ -42,6 +45,14 @@ def match_pattern(pattern: PatternText, event: EventText, as_json: Json = False)
             if branch is not lacking[-1]:
                 print("  or")
     raise typer.Exit(0 if matches else 1)
+
+
+def transform_event(target: TargetText, event: EventText, rule_name: RuleName = "", rule_arn: RuleArn = "") -> None:
+    """Print what a target of an EventBridge rule gets of an event: a constant, a part of it, or a filled template."""
+    from penstock.core.patterns.documents import read_event
+    from penstock.core.patterns.inputs import Rule, parse_input
+
+    print(parse_input(read_event(_given(target))).of(read_event(_given(event)), Rule(rule_name, rule_arn)))
 
 
 def try_patterns(files: CaseFiles, as_json: Json = False) -> None:
