@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from penstock.core.agents.unit import Sent
 from penstock.core.events.envelope import (
@@ -131,11 +130,12 @@ class Appender:
             return Recorded(Position(topic, self.partition_of(envelope), COMPARED), envelope)
         return self._placed(topic, envelope)
 
-    def called(self, event: Event, *, run: str, cause: Envelope, number: int, now_ms: int, reply_step: str) -> Recorded:
-        """Return an event whose handling the run waits for, with its place."""
-        outgoing = self._outgoing(event, None)
-        envelope = self._envelope(outgoing, run=run, cause=cause, number=number, now_ms=now_ms)
-        return self._placed(outgoing.topic, replace(envelope, reply_run=run, reply_step=reply_step))
+    def called(
+        self, event: Outgoing, *, run: str, cause: Envelope, number: int, now_ms: int, reply_step: str
+    ) -> Recorded:
+        """Return what `check` let pass as an event whose handling the run waits for, with its place."""
+        envelope = self._envelope(event, run=run, cause=cause, number=number, now_ms=now_ms, reply_step=reply_step)
+        return self._placed(event.topic, envelope)
 
     def told(self, event: Event, partition: int, *, run: str, cause: Envelope, number: int, now_ms: int) -> Recorded:
         """Return an event for the owner of a partition, whatever its key, with its place."""
@@ -145,7 +145,9 @@ class Appender:
             return Recorded(Position(outgoing.topic, partition, UNPLACED), envelope)
         return self._in(partition, outgoing.topic, envelope)
 
-    def _envelope(self, event: Outgoing, *, run: str, cause: Envelope, number: int, now_ms: int) -> Envelope:
+    def _envelope(
+        self, event: Outgoing, *, run: str, cause: Envelope, number: int, now_ms: int, reply_step: str = ""
+    ) -> Envelope:
         correlation = cause.correlation_id or cause.id
         return Envelope(
             emitted_id(run, correlation, number),
@@ -159,6 +161,8 @@ class Appender:
             cause.id,
             cause.depth + 1,
             cause.traceparent,
+            run if reply_step else "",
+            reply_step,
         )
 
     def check(self, event: Event, key: str | None, cause: Envelope) -> Outgoing:

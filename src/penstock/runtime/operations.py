@@ -13,7 +13,15 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from msgspec import Raw
 
 from penstock.core.agents.declaration import Agent
-from penstock.core.agents.run_journal import BYTES_MAX, CUT, RECORDS_MAX, WARNING_SHARE, branch_of
+from penstock.core.agents.run_journal import (
+    BYTES_MAX,
+    BYTES_NOTED,
+    CUT,
+    RECORDS_MAX,
+    RECORDS_NOTED,
+    WARNING_SHARE,
+    branch_of,
+)
 from penstock.core.events.event import Event
 from penstock.errors import Diverged, Invalid, LimitReached, Refused
 from penstock.runtime.services import Services
@@ -88,6 +96,12 @@ class Operations:
         journal.ordered = owner.get() is task
         if run.delivered and task is run.task and task is not None and task.cancelling():
             task.uncancel()  # it was told: what cleans up may use time-outs and groups again
+        if journal.size_bytes > BYTES_NOTED or len(journal) > RECORDS_NOTED:
+            self._require_room()
+
+    def _require_room(self) -> None:
+        """Warn of a journal that is nearly full, and raise `LimitReached` for one that is."""
+        run, journal = self.run, self.journal
         if len(journal) > RECORDS_MAX or journal.size_bytes > BYTES_MAX:
             what = "records" if len(journal) > RECORDS_MAX else "bytes"
             now, most = (len(journal), RECORDS_MAX) if what == "records" else (journal.size_bytes, BYTES_MAX)
@@ -108,12 +122,15 @@ class Operations:
     def upcoming(self, name: str) -> tuple[str, bool]:
         """Return the id of the operation that is about to be asked for, and whether the journal has it."""
         self.enter()
-        step = self.journal.upcoming_step(scope.get() + name)
+        journal = self.journal
+        step = journal.upcoming_step(scope.get() + name)
+        if journal.is_new:
+            return step, False
         try:
-            self.journal.check(step)
+            journal.check(step)
         except Diverged as error:
             self.halt(error.reason)
-        return step, self.journal.settled(step) and not self._is_cut_now(step)
+        return step, journal.settled(step) and not self._is_cut_now(step)
 
     def _is_cut_now(self, step: str) -> bool:
         """Whether the end of the run, which has still to be told to the code, cut this operation off in an earlier life."""
@@ -141,7 +158,7 @@ class Operations:
     def may_begin(self, step: str) -> bool:
         """Whether an operation that is not in the journal is to be begun now."""
         run = self.run
-        if run.is_cut(step):
+        if not self.journal.is_new and run.is_cut(step):
             return False
         return run.ending is None or run.delivered or SHIELDED in branch_of(step)
 
@@ -161,11 +178,16 @@ class Operations:
         try:
             return await work
         except asyncio.CancelledError:
-            if not (run.delivered or run.closed or self.calls.stopping):
-                self.give_up(step)
+            self.cut_off(step)
             raise
         finally:
             run.under_way.pop(step, None)
+
+    def cut_off(self, step: str) -> None:
+        """Something was cut off where it waited: unless the run or the engine ends, nobody waits for it any more."""
+        run = self.run
+        if not (run.delivered or run.closed or self.calls.stopping):
+            self.give_up(step)
 
     def give_up(self, step: str) -> None:
         """Record that the workflow does not wait for an operation any more, so that it is never begun again."""

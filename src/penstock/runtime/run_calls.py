@@ -63,8 +63,10 @@ class RunCalls:
         self._append(run, recorded, step, on_end)
 
     def emit(self, run: WorkflowRun, step: str, event: Event, key: str | None) -> None:
-        self._appender.check(event, key, run.cause)
-        self._append(run, self._emitted(run, step, event, key), step, step)
+        now_ms, number = self._services.clock.now_ms(), _number_of(run, step)
+        outgoing = self._appender.check(event, key, run.cause)
+        recorded = self._appender.placed(outgoing, run=run.run_id, cause=run.cause, number=number, now_ms=now_ms)
+        self._append(run, recorded, step, step)
 
     def called(self, run: WorkflowRun, step: str) -> str:
         """Return the id of the run that a call or a start of this step leads to."""
@@ -78,24 +80,20 @@ class RunCalls:
         """Have the handling end that a call or a start led to; it is told by an event of the same commit."""
         run.open.pop(step, None)
         cancel = Cancel(run_id=self.called(run, step), reason=f"{run.run_id}, which called it, does not wait for it")
-        recorded = self._emitted(run, f"{step}/cancel", cancel, None)
+        now_ms, number = self._services.clock.now_ms(), _number_of(run, f"{step}/cancel")
+        recorded = self._appender.emitted(cancel, None, run=run.run_id, cause=run.cause, number=number, now_ms=now_ms)
         self._services.committer.add().events.append(recorded)
         self.on_appended(recorded)
 
     def _called(self, run: WorkflowRun, step: str, agent: str, event: Event, *, reply_to: str) -> Recorded:
-        self._appender.check(event, None, run.cause)
         return self._appender.called(
-            event,
+            self._appender.check(event, None, run.cause),
             run=run.run_id,
             cause=run.cause,
             number=_number_of(run, step),
             now_ms=self._services.clock.now_ms(),
             reply_step=f"{agent} {reply_to}",
         )
-
-    def _emitted(self, run: WorkflowRun, step: str, event: Event, key: str | None) -> Recorded:
-        now_ms, number = self._services.clock.now_ms(), _number_of(run, step)
-        return self._appender.emitted(event, key, run=run.run_id, cause=run.cause, number=number, now_ms=now_ms)
 
     def _append(self, run: WorkflowRun, recorded: Recorded, step: str, value: str) -> None:
         """Append an event together with the record that it was."""

@@ -5,7 +5,9 @@ before in the journal, and goes on where it was. Between the operations of this 
 the same records lead it the same way.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from types import CoroutineType
 from typing import Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -80,13 +82,15 @@ class WorkflowContext:
     async def step(self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **options: P.kwargs) -> R: ...
     @overload
     async def step(self, name: str, call: Callable[P, R], /, *args: P.args, **options: P.kwargs) -> R: ...
-    async def step(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+    def step(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Call something outside once, and remember what it returned. It begins when all that led to it is durable (C7)."""
-        return await self._execute(name, call, args, options, effects=True)
+        return self._execute(name, call, args, options, effects=True)
 
-    async def read(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+    def read(
+        self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any
+    ) -> "CoroutineType[Any, Any, Any]":
         """A step whose call changes nothing outside: it need not wait for durability."""
-        return await self._execute(name, call, args, options, effects=False)
+        return self._execute(name, call, args, options, effects=False)
 
     def idempotency_key(self, name: str) -> str:
         """Return the key of the *next* call of step `name`: the same each time the run is resumed."""
@@ -244,10 +248,17 @@ class WorkflowContext:
                 return await operations.steps.execute(name, call, args, options, effects=effects)
             except Invalid as error:
                 operations.misfit(step, error)
-        if operations.may_begin(step):
-            work = operations.steps.execute(name, call, args, options, effects=effects)
-            return await operations.under_way(step, work)
-        return await operations.rest(operations.ask(name))
+        if not operations.may_begin(step):
+            return await operations.rest(operations.ask(name))
+        under_way = self._run.under_way  # as `Operations.under_way` does it, with a coroutine less for every step
+        under_way[step] = None
+        try:
+            return await operations.steps.execute(name, call, args, options, effects=effects)
+        except asyncio.CancelledError:
+            operations.cut_off(step)
+            raise
+        finally:
+            under_way.pop(step, None)
 
 
 def teller_of(run: WorkflowRun, partition: int) -> Teller:
@@ -281,7 +292,7 @@ class Started:
 def _returned(operations: Operations, step: str, agent: Agent) -> Any:
     found = operations.journal.find(step)
     assert found is not None
-    outcome: dict[str, Any] = decode_value(found, dict[str, Any])
+    outcome: dict[str, Any] = decode_value(found, Any)
     if "failed" in outcome:
         raise RunFailed(outcome["run_id"], outcome["failed"])
     body: bytes = outcome["result"]

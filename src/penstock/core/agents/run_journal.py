@@ -24,6 +24,8 @@ from penstock.errors import Diverged
 RECORDS_MAX = 250_000
 BYTES_MAX = 256 * 1024 * 1024
 WARNING_SHARE = 0.8
+RECORDS_NOTED = RECORDS_MAX * WARNING_SHARE  # from here on it is worth a look how full a journal is
+BYTES_NOTED = BYTES_MAX * WARNING_SHARE
 CANCEL = "cancel"  # the record that says that the run is to end, and which operations that cut off
 CONTINUED = "continued"  # the record that says with what the run goes on, and in which round
 VERSION = "version"  # the record of the version that a run began with, unless it is 1
@@ -56,6 +58,7 @@ class RunJournal(Journal):
         "_told",
         "_unasked",
         "asked",
+        "is_new",
         "listening",
         "ordered",
         "round",
@@ -69,6 +72,7 @@ class RunJournal(Journal):
         self.asked = 0  # operations in this life
         self._told: dict[str, int] = {}
         self.round = 0  # how often the run went on with a journal that begins anew
+        self.is_new = not (known or recalled)  # this is the first life: nothing is there that was not asked for in it
         self.size_bytes = sum(len(record.value) for record in known)
         self._asked: dict[str, int] = {}  # branch -> how many operations it asked for
         self._places: dict[str, int] = {}  # of operations that were asked for and not recorded
@@ -146,9 +150,10 @@ class RunJournal(Journal):
     def next_step(self, name: str) -> str:
         """Return the id of the operation `name` that is asked for now."""
         step = self.next_branching(name)
-        unasked = self._unasked.get(branch_of(name))
-        if unasked and unasked.pop(step, -1) >= 0:
-            self._owed[branch_of(name)] -= 1
+        if self._unasked:
+            unasked = self._unasked.get(branch_of(name))
+            if unasked and unasked.pop(step, -1) >= 0:
+                self._owed[branch_of(name)] -= 1
         return step
 
     def next_branching(self, name: str) -> str:
@@ -175,8 +180,9 @@ class RunJournal(Journal):
     def record(self, step: str, value: bytes, at_ms: int, place: int = -1) -> None:
         """Note what an operation came to, or a part of it, with the operation's place."""
         if place < 0:
-            detail = step.endswith(DETAILS)
-            place = self._places.get(step.rpartition("/")[0], -1) if detail else self._places.pop(step, -1)
+            place = self._places.pop(step, -1)
+            if place < 0 and step.endswith(DETAILS):
+                place = self._places.get(step.rpartition("/")[0], -1)
         super().record(step, value, at_ms, place)
         self.size_bytes += len(value)
 
