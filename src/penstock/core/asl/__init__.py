@@ -6,6 +6,13 @@ Definitions:
 - `definition.Machine` and its parts are that machine, also to build one in Python; `definition.to_document` prints it.
 - `variables.variable_references` tells which state reads which variable, `resources.parse_resource` what a Task calls.
 
+Running one:
+
+- `program.compiled` makes a machine ready; `reducer.advance` gives its `run.Run` what has happened, and returns what it wants done
+  (`happenings`: both, and all of its dealings with the world). The same happenings give the same run.
+- `history.aws_shaped` shows the events of a run as AWS does; `reading.read_items_from` the items in an object.
+- `penstock.testing.asl_world` is a world to run machines in, without any of the outside.
+
 Its data languages, by what a reader wants:
 
 - `scope.Scope` is all that a state's expressions can see: `$`, `$$`, variables, chance. Make one for each state that is entered.

@@ -72,3 +72,15 @@ class Scope:
     def over(self, value: Json) -> "Scope":
         """Return the same scope over another `$`."""
         return replace(self, input=value)
+
+    def within(self, context: Mapping[str, Json]) -> "Scope":
+        """Return the same scope with more in its context object."""
+        return replace(self, context={**self.context, **context})
+
+    def ended(self, result: Json) -> "Scope":
+        """Return the same scope, in which the state's work has a result."""
+        return replace(self, result=result)
+
+    def failed(self, error_output: Json) -> "Scope":
+        """Return the same scope, as a catcher sees it."""
+        return replace(self, error_output=error_output)
