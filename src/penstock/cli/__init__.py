@@ -29,6 +29,7 @@ from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
 from penstock.cli.reporting import Reporting
 from penstock.cli.schedules import schedules_app, timers_app
+from penstock.cli.state_machines import asl_app
 
 app = typer.Typer(
     cls=Reporting,
@@ -53,6 +54,7 @@ app.command("export")(export_store)
 app.command("import")(import_store)
 app.add_typer(schedules_app, name="schedules")
 app.add_typer(timers_app, name="timers")
+app.add_typer(asl_app, name="asl")
 app.add_typer(bench_app, name="bench")
 
 

@@ -57,6 +57,10 @@ def _lost(state: Mapping[str, Json], states: Mapping[str, Json], path: str) -> I
             yield finding("target-missing", f"{path}{where}", f"Missing '{field}' target: {target}", hint)
 
 
+def _leads_on(state: Mapping[str, Json], states: Mapping[str, object]) -> bool:
+    return any(target in states for _, _, target in targets(state))
+
+
 def _reached(first: Iterable[str], onward: Mapping[str, Iterable[str]]) -> set[str]:
     reached: set[str] = set()
     waiting = list(first)
@@ -70,9 +74,9 @@ def _reached(first: Iterable[str], onward: Mapping[str, Iterable[str]]) -> set[s
 
 def _endless(states: Mapping[str, Mapping[str, Json]], reached: set[str], path: str) -> Iterable[Finding]:
     last = [name for name, state in states.items() if ends(state)]
-    stuck = any(not ends(state) and not any(targets(state)) for state in states.values())
+    stuck = any(not ends(state) and not _leads_on(state, states) for state in states.values())
     if not last:
-        if not stuck:  # otherwise the state that leads nowhere is what is wrong
+        if states and not stuck:  # otherwise the state that leads nowhere is what is wrong
             yield finding("end-missing", path, "has no state that ends it", 'add a Succeed, a Fail, or "End": true')
         return
     back: dict[str, list[str]] = {}
@@ -81,5 +85,5 @@ def _endless(states: Mapping[str, Mapping[str, Json]], reached: set[str], path: 
             back.setdefault(target, []).append(name)
     ending = _reached(last, back)
     for name in states:
-        if name in reached and name not in ending and any(targets(states[name])):
+        if name in reached and name not in ending and _leads_on(states[name], states):
             yield finding("never-ends", f"{path}/{name}", "leads to no state that ends", "it runs until it is stopped")

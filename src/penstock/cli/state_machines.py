@@ -1,0 +1,136 @@
+"""`penstock asl`: state machines of the Amazon States Language, validated and drawn."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli.arguments import Json
+
+if TYPE_CHECKING:
+    from penstock.core.asl.definition import Machine
+
+asl_app = typer.Typer(help="State machines of the Amazon States Language.", no_args_is_help=True)
+COLUMNS = (("severity", "path", "rule"), ("path", "rule"), ("path",))
+
+Definitions = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Definitions, as JSON or YAML.")]
+Definition = Annotated[Path, typer.Argument(metavar="FILE", help="A definition, as JSON or YAML.")]
+Express = Annotated[bool, typer.Option("--express", help="The machine is to be an express one.")]
+
+
+class Format(StrEnum):
+    """What a machine can be drawn as."""
+
+    MERMAID = "mermaid"
+    SVG = "svg"
+    PNG = "png"
+
+
+@asl_app.command("validate")
+def validate_files(
+    files: Definitions,
+    express: Express = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say all that is wrong with definitions: errors, which AWS refuses, and warnings, which hardly mean what they say.
+
+    Exit code 1 when there is an error in one of the files.
+    """
+    import json
+
+    from penstock.core.asl.findings import Severity
+    from penstock.core.asl.validation import validate
+
+    found = [(file, each) for file in files for each in validate(_read(file), express=express)]
+    errors = [each for _, each in found if each.severity is Severity.ERROR]
+    if as_json:
+        told = [
+            {
+                "file": str(file),
+                "severity": each.severity,
+                "path": each.path,
+                "rule": each.rule,
+                "code": each.code,
+                "problem": each.problem,
+                "hint": each.hint,
+            }
+            for file, each in found
+        ]
+        print(json.dumps({"errors": len(errors), "warnings": len(found) - len(errors), "findings": told}, indent=2))
+    else:
+        from penstock.cli.tables import screen_width, table_lines
+
+        for file in files:
+            rows = [
+                {
+                    "severity": str(each.severity),
+                    "path": each.path,
+                    "rule": each.rule,
+                    "note": f"{each.problem}{f': {each.hint}' if each.hint else ''}",
+                }
+                for where, each in found
+                if where == file
+            ]
+            if rows:
+                print(f"{file}:")
+                print("\n".join(table_lines(COLUMNS, rows, screen_width(), "note")))
+        print(f"{_counted(len(errors), 'error')}, {_counted(len(found) - len(errors), 'warning')}")
+    raise typer.Exit(1 if errors or (strict and found) else 0)
+
+
+@asl_app.command("draw")
+def draw_file(
+    file: Definition,
+    format: Annotated[
+        Format | None, typer.Option(help="mermaid, svg or png (default: as the end of --out says, or mermaid).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write (default: print it).")] = None,
+) -> None:
+    """Draw a state machine as Mermaid, SVG or PNG (PNG needs the extra `pictures`)."""
+    from penstock.core.asl.validation import parse
+    from penstock.errors import Refused
+
+    chosen = format or _ending(out)
+    if chosen is Format.PNG and out is None:
+        raise Refused("a PNG is not printed", "name the file to write: --out machine.png")
+    drawn = _drawn(parse(_read(file)), chosen, file.name)
+    if out is None:
+        print(drawn.decode(), end="")
+    else:
+        out.write_bytes(drawn)
+
+
+def _drawn(machine: "Machine", chosen: Format, title: str) -> bytes:
+    from penstock.core.asl.drawing.graph import graph_of
+    from penstock.core.asl.drawing.layout import laid_out
+    from penstock.core.asl.drawing.mermaid import mermaid_text
+    from penstock.core.asl.drawing.png import png_bytes
+    from penstock.core.asl.drawing.svg import svg_text
+
+    graph = graph_of(machine)
+    match chosen:
+        case Format.MERMAID:
+            return mermaid_text(graph).encode()
+        case Format.SVG:
+            return svg_text(laid_out(graph), title).encode()
+        case Format.PNG:
+            return png_bytes(laid_out(graph))
+
+
+def _ending(out: Path | None) -> Format:
+    ending = "" if out is None else out.suffix.lstrip(".").lower()
+    return Format(ending) if ending in set(Format) else Format.MERMAID
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _read(file: Path) -> bytes:
+    from penstock.errors import Missing
+
+    if not file.is_file():
+        raise Missing(str(file), "name a file that holds a state machine")
+    return file.read_bytes()
