@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.app import App as App
     from penstock.app import Running as Running
+    from penstock.core.agents.approvals import Approval as Approval
     from penstock.core.agents.flow import Concurrency as Concurrency
     from penstock.core.agents.flow import Flow as Flow
     from penstock.core.agents.flow import Rate as Rate
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from penstock.ports.state import DeadFilter as DeadFilter
     from penstock.runtime.asking_again import Signature as Signature
     from penstock.runtime.context import Context as Context
+    from penstock.runtime.hearing import Listener as Listener
     from penstock.runtime.replaying import Stretch as Stretch
     from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
 
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "NOT_DONE",
     "App",
+    "Approval",
     "Attempt",
     "Concurrency",
     "Context",
@@ -43,6 +46,7 @@ __all__ = [
     "Event",
     "Flow",
     "Keep",
+    "Listener",
     "Passage",
     "Piece",
     "Rate",
@@ -62,12 +66,14 @@ __all__ = [
 _HOME = {
     "NOT_DONE": "penstock.core.agents.tools",
     "App": "penstock.app",
+    "Approval": "penstock.core.agents.approvals",
     "Attempt": "penstock.core.agents.tools",
     "Concurrency": "penstock.core.agents.flow",
     "Context": "penstock.runtime.context",
     "Event": "penstock.core.events.event",
     "Flow": "penstock.core.agents.flow",
     "Keep": "penstock.core.agents.retention",
+    "Listener": "penstock.runtime.hearing",
     "Passage": "penstock.core.knowledge.passages",
     "Piece": "penstock.core.agents.pieces",
     "Rate": "penstock.core.agents.flow",

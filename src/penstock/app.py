@@ -10,14 +10,13 @@ from typing import Any, TypeVar, Unpack, overload
 import msgspec
 
 from penstock.core.agents.comparing import Verdict
-from penstock.core.agents.control import Cancel, Decide, Signal
+from penstock.core.agents.control import Cancel, Signal
 from penstock.core.agents.declaration import Agent, Handler, declared, declared_workflow
 from penstock.core.agents.flow import Flow
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, Retry
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention, require_valid
 from penstock.core.agents.unit import DeadLetter
-from penstock.core.events.envelope import event_of
 from penstock.core.events.event import Event
 from penstock.core.timing.plans import EventMaker, Plan, PlanOptions, planned
 from penstock.core.timing.schedule_events import SchedulePaused, ScheduleResumed, ScheduleTriggered
@@ -27,10 +26,10 @@ from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.state import ALL_DEAD, DeadFilter
 from penstock.runtime.asking_again import UNSIGNED, AskingAgain, Fork, Signature
-from penstock.runtime.engine import Engine, running
+from penstock.runtime.engine import running
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.knowledge import Knowledge, OpenKnowledge
-from penstock.runtime.questions import Outcome, Question
+from penstock.runtime.people import ForPeople
 from penstock.runtime.replaying import History, Stretch, replayed
 from penstock.runtime.schedules import KeptSchedule
 from penstock.runtime.services import unobserved
@@ -209,11 +208,10 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class Running(ForPeople):
     """An app that runs: what callers from outside do with it."""
 
     app: App
-    engine: Engine
 
     async def send(
         self,
@@ -327,22 +325,6 @@ class Running:
     async def cancel(self, run_id: str, reason: str = "cancelled", *, tenant: str = "default") -> str:
         """Have a run end where it is, with those that it waits for; return the event's id. A workflow may still clean up."""
         return await self.engine.send(Cancel(run_id=run_id, reason=reason), tenant=tenant)
-
-    async def questions(self, *, tenant: str | None = "default", limit: int = 50) -> list[Question]:
-        """Return the steps whose outcome nobody knows, and which wait for a person to decide; `tenant` None: of all."""
-        return await self.engine.services.questions.listed(tenant=tenant, limit=limit)
-
-    async def decide(
-        self, run_id: str, step: str, outcome: Outcome, value: Any = None, *, by: str = "", tenant: str = "default"
-    ) -> str:
-        """Decide about a step that waits for it, and return the decision's event id once it is durable.
-
-        "done": it happened, and returned `value`; "retry": call the tool again; "fail": the step has failed.
-        """
-        said = Decide.checked({"run_id": run_id, "step": step, "outcome": outcome, "value": value, "by": by})
-        change = await self.engine.services.questions.require_asked(tenant, run_id, step)
-        # The run's own key, so that the worker hears it who waits for it.
-        return await self.engine.send(said, tenant=tenant, key=change.key or event_of(run_id)[0])
 
     async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
         """Return the newest dead letters: events that agents gave up on, and why."""

@@ -57,7 +57,8 @@ HELD = {
         "tests/bugbank/test_one_key.py: test_two_workers_with_inputs_for_one_key_lose_no_update"
     ],
     "langgraph #4796, #4028, #2870": [
-        "src/penstock/testing/step_contract.py: test_c4_several_questions_are_answered_in_any_order_over_a_kill"
+        "src/penstock/testing/step_contract.py: test_c4_several_questions_are_answered_in_any_order_over_a_kill",
+        "tests/runtime/test_workflow_approvals.py: test_langgraph_4796_approvals_in_subflows_of_a_map_are_answered_in_any_order_and_none_starts_anew",
     ],
     "langgraph #5682": [
         "tests/runtime/test_workflow_cancel.py: test_cancelling_reaches_a_model_call_and_no_further_call_is_made",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.approvals import approvals_app
 from penstock.cli.arguments import (
     AppFile,
     AppFileBeside,
@@ -25,6 +26,7 @@ from penstock.cli.arguments import (
 from penstock.cli.dead import dead_app
 from penstock.cli.event_patterns import match_pattern, transform_event, try_patterns
 from penstock.cli.exports import export_store, import_store
+from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
 from penstock.cli.reporting import Reporting
@@ -49,6 +51,8 @@ events_app.command("test")(try_patterns)
 events_app.command("transform")(transform_event)
 app.add_typer(dead_app, name="dead")
 app.add_typer(questions_app, name="questions")
+app.add_typer(approvals_app, name="approvals")
+runs_app.command("query")(query_run)
 app.command()(queues)
 app.command("export")(export_store)
 app.command("import")(import_store)

@@ -18,9 +18,11 @@ from penstock.cli.tables import field_lines, screen_width, table_lines
 from penstock.core.agents.unit import Status
 from penstock.core.events.cloudevents import to_cloudevent
 from penstock.errors import Finding, Invalid, Missing, Refused
+from penstock.gateway.people_shapes import approval_shape, query_shape
 from penstock.gateway.shapes import STATUSES, first_event_id, question_shape, run_shape, run_with_steps
 from penstock.ports.state import RunFilter
-from penstock.runtime.questions import questions_of
+from penstock.runtime import exposing
+from penstock.runtime.questions import approvals_of, questions_of
 from penstock.wiring import Catalog, Settings, opened_catalog, settings, store_url
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ RUN_COLUMNS = (
     ("run", "status", "at"),
 )
 QUESTION_COLUMNS = (("run", "step", "call", "when"), ("run", "step", "call"), ("run", "step"))
+APPROVAL_COLUMNS = (("id", "title", "when"), ("id", "title"), ("id",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,35 @@ def show_questions(place: Place, tenant: str | None, limit: int, *, as_json: boo
         for each in found
     ]
     print_table(QUESTION_COLUMNS, rows)
+
+
+def show_approvals(place: Place, tenant: str | None, limit: int, *, as_json: bool) -> None:
+    found = ask_catalog(place.url, lambda catalog: approvals_of(catalog, tenant=tenant, limit=limit))
+    if as_json:
+        print_json([approval_shape(each).model_dump() for each in found])
+        return
+    rows = [{"id": each.id, "title": short(each.title), **times(each.asked_ms), "reason": ""} for each in found]
+    print_table(APPROVAL_COLUMNS, rows)
+
+
+def show_queries(place: Place, run: str, name: str | None, tenant: str | None, *, as_json: bool) -> None:
+    async def found(catalog: Catalog) -> list[dict[str, Any]]:
+        recorded = None if tenant is not None else await catalog.event(first_event_id(run))
+        of = tenant or ("default" if recorded is None else recorded.event.tenant)
+        if name is not None:
+            return [query_shape(name, await exposing.found(catalog, of, run, name)).model_dump()]
+        known = await exposing.queries_of(catalog, of, run)
+        return [query_shape(each, value).model_dump() for each, value in known.items()]
+
+    shown = ask_catalog(place.url, found)
+    if as_json:
+        print_json(shown if name is None else shown[0])
+    elif name is not None:
+        print(msgspec.json.encode(shown[0]["value"]).decode())
+    else:
+        print_fields(
+            {each["name"]: msgspec.json.encode(each["value"]).decode() for each in shown} or {"exposed": "none"}
+        )
 
 
 def ask_catalog(url: str, question: Callable[[Catalog], Coroutine[Any, Any, T]]) -> T:

@@ -48,8 +48,19 @@ def answer(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
         posted(url, f"/v1/runs/{quote(run, safe=':')}/decisions", decided, tenant=tenant)
     else:
         import asyncio
+        from pathlib import Path
 
-        asyncio.run(_noted(_store(file, store), run, decided, tenant))
+        from penstock.app import Running
+        from penstock.cli.owning import owned_store, owning
+        from penstock.runtime.control import NAME
+
+        async def noted(live: Running) -> None:
+            said = decided["step"], decided["outcome"], decided["value"]
+            await live.decide(run, *said, by=decided["by"], tenant=tenant)
+            await live.engine.caught_up(NAME)
+
+        app_file = None if file is None else Path(file)
+        asyncio.run(owning(owned_store(app_file, store, "questions", "answer", "..."), noted))
     typer.echo(f"decided: {step} of {run} is {outcome}")
 
 
@@ -67,34 +78,3 @@ def _decided(step: str, outcome: str, value: str | None, by: str) -> dict[str, A
     if findings:
         raise Invalid("the arguments", tuple(findings))
     return {"step": step, "outcome": outcome, "value": returned, "by": by}
-
-
-def _store(file: str | None, store: str | None) -> str:
-    """Return the address of a store that its owner alone can open: elsewhere an owner would be pushed aside."""
-    from pathlib import Path
-
-    from penstock.cli import looking
-    from penstock.errors import Refused
-
-    url = looking.place(None if file is None else Path(file), store, "questions", "answer", "...").url
-    if not url.startswith("sqlite:"):
-        raise Refused("a store on a server may have an owner", "give --url http://HOST:PORT of the app that runs on it")
-    return url
-
-
-async def _noted(url: str, run: str, decided: dict[str, Any], tenant: str) -> None:
-    """Decide beside no app: one without agents of its own owns the store for a moment."""
-    from penstock.app import App
-    from penstock.errors import Refused
-    from penstock.runtime.control import NAME
-
-    try:
-        async with App("penstock").running(store=url) as live:
-            await live.decide(
-                run, decided["step"], decided["outcome"], decided["value"], by=decided["by"], tenant=tenant
-            )
-            await live.engine.caught_up(NAME)
-    except Refused as error:
-        if "in use" not in error.reason:
-            raise
-        raise Refused(error.reason, "give --url http://HOST:PORT of the app that runs on it") from error

@@ -9,7 +9,20 @@ from pydantic import BaseModel, Field
 
 import penstock
 from penstock.app import App, Running
-from penstock.gateway import dead_letters, events, page, pieces, questions, queues, runs, search, streaming, timing
+from penstock.gateway import (
+    approvals,
+    dead_letters,
+    events,
+    page,
+    pieces,
+    queries,
+    questions,
+    queues,
+    runs,
+    search,
+    streaming,
+    timing,
+)
 from penstock.gateway.agents import agent_routes, event_schemas
 from penstock.gateway.callers import RunningApp
 from penstock.gateway.limits import KEEP_ALIVE_S, BodyLimit, Visits
@@ -103,6 +116,8 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         pieces.routes,
         runs.routes,
         questions.routes,
+        approvals.routes,
+        queries.routes,
         queues.routes,
         dead_letters.routes,
         timing.routes,

@@ -1,7 +1,10 @@
 """The agent that hears what is said to runs, in order per run."""
 
+from typing import Any
+
 import msgspec
 
+from penstock.core.agents.approvals import refusal_of
 from penstock.core.agents.control import (
     CONTROL,
     CallAnswered,
@@ -15,6 +18,7 @@ from penstock.core.agents.control import (
 )
 from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.core.agents.listening import Listening
+from penstock.errors import Invalid, Missing, Refused
 from penstock.runtime.context import Context
 from penstock.runtime.questions import Decision
 
@@ -30,8 +34,11 @@ ToRun = Signal | Cancel | Decide | CallAnswered | EventHeard
 ToPartition = RunListens | RunListensNoMore
 
 
-async def hear(said: ToRun | ToPartition | CancelTimer, ctx: Context) -> bool | None:
-    """Hand it to the run; one that does not exist (any more) leaves it in the dead letters. Of a timer, say whether it waited."""
+async def hear(said: ToRun | ToPartition | CancelTimer, ctx: Context) -> bool | dict[str, Any] | None:
+    """Hand it to the run; one that does not exist (any more) leaves it in the dead letters.
+
+    Of a timer, say whether it waited; of an answer, why it is none: who gave it waits for that.
+    """
     if isinstance(said, CancelTimer):
         return await ctx.runs.cancel_timer(said.timer_id, ctx.tenant)
     if isinstance(said, ToPartition):
@@ -49,8 +56,18 @@ async def hear(said: ToRun | ToPartition | CancelTimer, ctx: Context) -> bool | 
         case CallAnswered():
             await ctx.runs.answered(said.run_id, said.step, said.by)
         case Decide():
-            decision = Decision(said.outcome, said.value, said.by)
-            await ctx.questions.decide(ctx.tenant, said.run_id, said.step, decision)
+            return await _decide(said, ctx)
+    return None
+
+
+async def _decide(said: Decide, ctx: Context) -> dict[str, Any] | None:
+    decision = Decision(said.outcome, said.value, said.by, said.reason, ctx.event.time_ms)
+    try:
+        await ctx.questions.decide(ctx.tenant, said.run_id, said.step, decision)
+    except (Invalid, Missing, Refused) as error:
+        if said.outcome in ("approve", "reject"):
+            return refusal_of(error)
+        raise
     return None
 
 

@@ -118,6 +118,7 @@ class Front:
         *,
         id: str | None = None,
         tenant: str = "default",
+        key: str | None = None,
         within_s: float = REPLY_WAIT_S,
     ) -> bytes:
         """Append an event and return what `agent` returns for it, as JSON, once that is durable."""
@@ -125,7 +126,7 @@ class Front:
         event_id = self.services.clock.new_id() if id is None else id
         run = run_id(event_id, agent)
         with self.services.releases.run(run) as waiting:
-            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=None, made_here=id is None)
+            _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=key, made_here=id is None)
             result = None if is_new else await self._result_of(run)
             if result is None:
                 look = partial(self._result_of, run)

@@ -212,14 +212,14 @@ class Handlings:
             self.workflows.waits_for_people(run_id, asking=asking)
             return
         line = self.places.lines[delivery.agent.name]
-        if asking:
+        if asking and run_id not in self._asking:
             self.places.leave(delivery, line)
             self._asking.add(run_id)
             self.suspects.survived(run_id)
             delivery.watched.over = True
             self._services.committer.add().runs.append(delivery.change("asking", self._services.clock.now_ms()))
             self.places.fill()
-        elif run_id in self._asking and not self._tasks.ending:
+        elif not asking and run_id in self._asking and not self._tasks.ending:
             self._asking.remove(run_id)
             self.places.take(delivery, line)
             delivery.watched = line.deadlines.watch(delivery.watched.task)

@@ -49,7 +49,7 @@ class Listener(Generic[E]):
             return
         known = journal.listening.pop(self._known.channel)
         operations.record(f"{self._step}{CLOSED}", True)
-        operations.services.listeners.end(run, known)
+        operations.calls.listen_no_more(run, known)
 
 
 def listening(
@@ -58,8 +58,8 @@ def listening(
     """Begin to listen, or go on listening, as the journal says."""
     if not (isinstance(event, type) and issubclass(event, Event)):  # pyright: ignore[reportUnnecessaryIsInstance] - users without a type checker
         raise Refused(f"{event!r} is no event class", "wait for a subclass of penstock.Event, or a signal by its name")
-    run, journal, services = operations.run, operations.journal, operations.services
-    kind = services.listeners.kind(event)
+    run, journal = operations.run, operations.journal
+    kind = operations.services.listeners.kind(event)
     key, plain = listening_to(event, kind.key, key, match or {})
     step = operations.ask(f"{LISTEN}{event.__name__}")
     asked = Listening(
@@ -83,7 +83,7 @@ def listening(
         raise LimitReached(f"what run {run.run_id} listens to", len(journal.listening) + 1, LISTENINGS_MAX)
     operations.record(step, asked)
     journal.listening[asked.channel] = asked
-    services.listeners.begin(run, asked)
+    operations.calls.listen(run, asked)
     return Listener(operations, step, event, asked)
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from msgspec import Raw
 
 from penstock.core.agents.declaration import Agent
+from penstock.core.agents.listening import Listening
 from penstock.core.agents.run_journal import (
     BYTES_MAX,
     BYTES_NOTED,
@@ -65,6 +66,18 @@ class Calls(Protocol):
 
     def go_on_as(self, run: WorkflowRun, event: Event) -> None:
         """Have the run go on with another event and a journal that begins anew; `Refused` when it does not take the event."""
+        ...
+
+    def listen(self, run: WorkflowRun, each: Listening) -> None:
+        """Have the run hear events that come from now on."""
+        ...
+
+    def listen_no_more(self, run: WorkflowRun, each: Listening) -> None:
+        """Have it hear them no more."""
+        ...
+
+    def expose(self, run: WorkflowRun, name: str, body: bytes) -> None:
+        """Let others see a value of the run."""
         ...
 
     def abandon(self, run: WorkflowRun, step: str) -> None:

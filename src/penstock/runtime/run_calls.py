@@ -9,7 +9,10 @@ from hashlib import blake2b
 
 from penstock.core.agents.control import Cancel
 from penstock.core.agents.declaration import Agent
+from penstock.core.agents.exposing import OWNER as EXPOSED
 from penstock.core.agents.journal import encode_value
+from penstock.core.agents.listening import Listening
+from penstock.core.agents.unit import ValueWrite
 from penstock.core.events.envelope import Recorded, emitted_id
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.events.event import Event
@@ -67,6 +70,16 @@ class RunCalls:
         outgoing = self._appender.check(event, key, run.cause)
         recorded = self._appender.placed(outgoing, run=run.run_id, cause=run.cause, number=number, now_ms=now_ms)
         self._append(run, recorded, step, step)
+
+    def listen(self, run: WorkflowRun, each: Listening) -> None:
+        self._services.listeners.begin(run, each)
+
+    def listen_no_more(self, run: WorkflowRun, each: Listening) -> None:
+        self._services.listeners.end(run, each)
+
+    def expose(self, run: WorkflowRun, name: str, body: bytes) -> None:
+        writes = self._services.committer.add()
+        writes.values.append(ValueWrite(run.cause.tenant, EXPOSED, run.run_id, name, body))
 
     def called(self, run: WorkflowRun, step: str) -> str:
         """Return the id of the run that a call or a start of this step leads to."""

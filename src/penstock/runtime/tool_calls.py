@@ -192,6 +192,7 @@ class ToolCall:
             shown = _shown(self._tool.name, self._call)
             self._note(replace(self._known, asked_ms=services.clock.now_ms(), call=shown, reason=reason))
         decided = await services.questions.decision(steps.cause.tenant, steps.run_id, self._step)
+        assert decided is not None, "it waits without end"
         match decided.outcome:
             case "done":
                 try:
@@ -208,6 +209,8 @@ class ToolCall:
                 reason = f"it was decided{by} that it failed ({self._known.reason})"
                 self._note(OpenStep(reason=reason, failed=True))
                 return False, None
+            case _:
+                raise AssertionError(decided.outcome)
 
     async def _wait(self) -> None:
         left_s = wait_s(self._tool.options.retry, self._known, self._services.clock.now_ms())

@@ -12,13 +12,15 @@ from typing import Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 import msgspec
 
+from penstock.core.agents.approvals import Approval, OnTimeout
 from penstock.core.agents.control import Cancel, Signal
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import decode_value, shaped
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
 from penstock.errors import Invalid, Refused, RunFailed
-from penstock.runtime import branches, continuing, waiting
+from penstock.runtime import approving, branches, continuing, waiting
+from penstock.runtime.exposing import exposed
 from penstock.runtime.hearing import Listener, Match, listening
 from penstock.runtime.models import BoundModel
 from penstock.runtime.operations import Calls, Operations
@@ -180,6 +182,47 @@ class WorkflowContext:
         `await listener.next(timeout_s=...)` takes the oldest one that came, or waits for it. It ends with `close`, or the run.
         """
         return listening(self._operations, event, key, match, once=False)
+
+    @overload
+    async def approval(
+        self,
+        title: str,
+        *,
+        payload: Any = None,
+        timeout_s: float | None = None,
+        on_timeout: OnTimeout = "raise",
+    ) -> Approval[None]: ...
+    @overload
+    async def approval(
+        self,
+        title: str,
+        *,
+        payload: Any = None,
+        to: type[T],
+        timeout_s: float | None = None,
+        on_timeout: OnTimeout = "raise",
+    ) -> Approval[T | None]: ...
+    @overload
+    async def approval(
+        self,
+        title: str,
+        *,
+        payload: Any = None,
+        options: Sequence[T],
+        timeout_s: float | None = None,
+        on_timeout: OnTimeout = "raise",
+    ) -> Approval[T | None]: ...
+    async def approval(self, title: str, *, payload: Any = None, **asked: Any) -> Approval[Any]:
+        """Have a person approve something, and return what he said; the run waits, over restarts too.
+
+        `payload` is shown to him. An approval has a value of type `to`, or one of the `options`; without them, none. `timeout_s`:
+        how long it waits; then `TimedOut` is raised, or it counts as `on_timeout` says: "approve" or "reject".
+        """
+        return await approving.approved(self._operations, approving.requested(title, payload, asked))
+
+    def expose(self, name: str, value: Any) -> None:
+        """Let others see a value: `live.query(run_id, name)`; the newest of a name, also when the run has ended."""
+        exposed(self._operations, name, value)
 
     async def gather(self, *branches_: Awaitable[T]) -> list[T]:
         """Go on with all branches side by side, and return what they return, in their order. The first error ends all."""

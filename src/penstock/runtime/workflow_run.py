@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock.core.agents.declaration import Agent
+from penstock.core.agents.exposing import Exposing
 from penstock.core.agents.journal import decode_value
 from penstock.core.agents.run_journal import CANCEL, CONTINUED, CUT, Continued, RunJournal
 from penstock.core.agents.unit import RunChange, Status
@@ -44,6 +45,7 @@ class WorkflowRun:
         "delivered",
         "ending",
         "executing",
+        "exposing",
         "halted",
         "journal",
         "known",
@@ -84,6 +86,7 @@ class WorkflowRun:
         self.refused = 0  # operations that were asked for after the end
         self.under_way: dict[str, None] = {}  # operations that have begun and not ended
         self.open: dict[str, str] = journal.open_calls() if len(journal) else {}
+        self.exposing = Exposing()
         self._waiters: dict[str, dict[str, asyncio.Future[str]]] = {}
         self._awaited: dict[str, list[asyncio.Future[None]]] = {}
         self._reached: set[str] = set()

@@ -19,6 +19,7 @@ from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.events.event import Event
 from penstock.ports.state import StoredRun
 from penstock.ports.store import Store
+from penstock.runtime import exposing
 from penstock.runtime.appending import Appender
 from penstock.runtime.arrivals import Arrivals, takes
 from penstock.runtime.continuing import next_round
@@ -114,6 +115,7 @@ class Workflows:
             return None
         if stored.streamed:
             await self._services.streams.recall(teller_of(run, recorded.position.partition))
+        await exposing.recall(run, self._store)
         return run
 
     def go_on(self, run: WorkflowRun, recorded: Recorded) -> None:
@@ -341,7 +343,7 @@ class Workflows:
         for step in [step for step, on_end in run.open.items() if on_end == "cancel"]:
             self.calling.abandon(run, step)
         for listening in run.journal.listening.values():
-            services.listeners.end(run, listening)
+            self.calling.listen_no_more(run, listening)
         services.reached(WritePoint.AFTER_HANDLING)
 
     def _make_room(self) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
+from penstock.core.agents.exposing import OF_RUNS
 from penstock.core.agents.journal import encode_chunk
 from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.retention import Ended, RunRules
-from penstock.core.agents.unit import DeadLetter, ProgressWrite, RunChange, Writes
+from penstock.core.agents.unit import DeadLetter, ProgressWrite, RunChange, ValueWrite, Writes
 from penstock.core.events.envelope import Recorded, emitted_id
 from penstock.ports.retention import OldEvents, PrunableStore, Pruned
 from penstock.ports.state import Claim
@@ -57,6 +58,26 @@ class PrunableStoreContract:
         again = Writes(events=[recorded("e1", offset=4)], journal=[chunk("e1:a", 0, "other#0")])
         await store.commit(claim, 2, again)
         assert [each.step for each in (await found(store, "e1:a")).records] == ["other#0"]
+
+    @pytest.mark.parametrize("by_event", [True, False])
+    async def test_g1_values_that_are_of_a_run_go_with_it(self, store: Store, claim: Claim, by_event: bool) -> None:  # noqa: FBT001 - a parameter of the test
+        runs = [replace(change(f"{each}:a"), tenant="t\\1") for each in ("e1", "e2")]
+        mine = [ValueWrite("t\\1", owner, run.run_id, "n", b"1") for run in runs for owner in OF_RUNS]
+        others = [ValueWrite("t\\1", "a", "e1:a", "n", b"1"), ValueWrite("u", OF_RUNS[0], "e1:a", "n", b"1")]
+        writes = Writes(runs=runs, values=[*mine, *others])
+        if by_event:
+            writes.events, writes.progress = events("e1", "last"), all_done(2)
+        await store.commit(claim, 1, writes)
+        if by_event:
+            assert (await store.prune_events(old("a"), after=0, limit=ALL)).removed == 1
+        else:
+            assert (await store.prune_runs(ALL_RUNS, after=0, limit=1)).removed == 1
+        assert await store.run("e1:a") is None
+        for owner in OF_RUNS:
+            assert await store.values("t\\1", owner, "e1:a") == {}
+            assert await store.values("t\\1", owner, "e2:a") == {"n": b"1"}
+        for each in others:
+            assert await store.values(each.tenant, each.agent, each.key) == {"n": b"1"}
 
     @pytest.mark.parametrize("low", [0, 1, 2])
     async def test_g1_what_an_agent_is_not_done_with_stays(self, store: Store, claim: Claim, low: int) -> None:

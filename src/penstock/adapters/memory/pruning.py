@@ -4,6 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from penstock.adapters.memory.disk import Disk
+from penstock.core.agents.exposing import OF_RUNS
 from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import Recorded
@@ -27,7 +28,7 @@ def prune_events(disk: Disk, old: OldEvents, after: int, limit: int) -> Pruned:
             log.remove(recorded)
             del disk.ids[recorded.event.id]
             for run in runs:
-                del disk.runs[run.run_id]
+                _forget(disk, run)
                 _forget_journal(disk, run.run_id)
     freed = sum(len(each.event.data) for each in gone)
     return Pruned(len(gone), freed, looked_at[-1].position.offset if len(looked_at) == limit else 0)
@@ -43,7 +44,7 @@ def prune_runs(disk: Disk, rules: RunRules, after: int, limit: int) -> Pruned:
         removed += _forget_journal(disk, run.run_id) + bool(run.records)
         disk.runs[run.run_id] = replace(run, records=b"")
         if run.run_id.rpartition(":")[0] not in disk.ids and rules.run_may_go(run.agent, run.at_ms):
-            del disk.runs[run.run_id]
+            _forget(disk, run)
             gone += 1
     has_old = any(run.at_ms < rules.newest_ms for run in looked_at)
     following = first + len(looked_at) - gone + 1
@@ -74,6 +75,12 @@ def _may_go(disk: Disk, recorded: Recorded, runs: list[RunChange], rules: RunRul
 
 def _runs_of(disk: Disk, event_id: str) -> list[RunChange]:
     return [run for run_id, run in disk.runs.items() if run_id.startswith(f"{event_id}:")]
+
+
+def _forget(disk: Disk, run: RunChange) -> None:
+    del disk.runs[run.run_id]
+    for owner in OF_RUNS:
+        disk.values.pop((run.tenant, owner, run.run_id), None)
 
 
 def _forget_journal(disk: Disk, run_id: str) -> int:

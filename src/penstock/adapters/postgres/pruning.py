@@ -1,12 +1,13 @@
 """Removing what is not needed any more from the tables, a few rows at a time, within the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from penstock.adapters.postgres.database import Connection
 from penstock.adapters.postgres.reading import last_offset
 from penstock.adapters.postgres.texts import digest, stored, told
+from penstock.core.agents.exposing import OF_RUNS
 from penstock.core.agents.retention import RunRules
 from penstock.core.events.codec import decode
 from penstock.ports.blobs import Swept
@@ -19,7 +20,7 @@ WHERE NOT EXISTS (SELECT FROM dead WHERE run_id > old.id || ':' COLLATE "C" AND 
     AND NOT EXISTS (SELECT FROM event e WHERE e.id > old.id || '.' COLLATE "C" AND e.id < old.id || '/' COLLATE "C")
 """
 _RUNS = """
-SELECT old.id, run.id, agent, status, at_ms FROM unnest($1::text[]) AS old (id)
+SELECT old.id, run.id, agent, status, at_ms, tenant FROM unnest($1::text[]) AS old (id)
 JOIN run ON run.id > old.id || ':' COLLATE "C" AND run.id < old.id || ';' COLLATE "C"
 """
 
@@ -48,7 +49,7 @@ async def prune_events(connection: Connection, old: OldEvents, after: int, limit
 async def prune_runs(connection: Connection, rules: RunRules, after: int, limit: int) -> Pruned:
     query = """
         SELECT arrival, id, agent, status, at_ms, length(records),
-            EXISTS (SELECT FROM dead WHERE dead.run_id = run.id)
+            EXISTS (SELECT FROM dead WHERE dead.run_id = run.id), tenant
         FROM run WHERE arrival > $1 ORDER BY arrival LIMIT $2
     """
     rows = await connection.fetch(query, after, limit)
@@ -58,6 +59,7 @@ async def prune_runs(connection: Connection, rules: RunRules, after: int, limit:
     there = await connection.fetch("SELECT id FROM event WHERE id = ANY($1::text[])", [*events.values()])
     kept = {event_id for (event_id,) in there}
     gone = [run for run, event_id in events.items() if event_id not in kept]
+    await _remove_values(connection, {row[1]: row[7] for row in old if row[1] in gone})
     await connection.execute("DELETE FROM run WHERE id = ANY($1::text[])", gone)
     trimmed = [row[1] for row in old if row[5] and row[1] not in gone]
     await connection.execute("UPDATE run SET records = ''::bytea WHERE id = ANY($1::text[])", trimmed)
@@ -90,15 +92,22 @@ async def _done_by_all(connection: Connection, old: OldEvents) -> int:
 async def _remove_events(connection: Connection, ids: Sequence[str], rules: RunRules) -> list[str]:
     free = {event_id for (event_id,) in await connection.fetch(_FREE, list(ids))}
     runs = await connection.fetch(_RUNS, list(ids))
-    for event_id, _, agent, status, at_ms in runs:
+    for event_id, _, agent, status, at_ms, _ in runs:
         if status not in ENDED or not rules.run_may_go(told(agent), at_ms):
             free.discard(event_id)
     of_free = [run_id for event_id, run_id, *_ in runs if event_id in free]
     await _remove_journals(connection, of_free)
+    await _remove_values(connection, {run_id: row[-1] for event_id, run_id, *row in runs if event_id in free})
     await connection.execute("DELETE FROM run WHERE id = ANY($1::text[])", of_free)
     gone = [each for each in ids if each in free]
     await connection.execute("DELETE FROM event WHERE id = ANY($1::text[])", gone)
     return gone
+
+
+async def _remove_values(connection: Connection, tenants: Mapping[str, str]) -> None:
+    """Remove the values of some runs, given with their tenants."""
+    places = [digest(told(tenant), owner, told(run_id)) for run_id, tenant in tenants.items() for owner in OF_RUNS]
+    await connection.execute("DELETE FROM value WHERE place = ANY($1::bytea[])", places)
 
 
 async def _remove_journals(connection: Connection, run_ids: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import msgspec
 
 from penstock.adapters.sqlite.reading import last_offset
 from penstock.adapters.sqlite.schema import parts_of, place_of
+from penstock.core.agents.exposing import OF_RUNS
 from penstock.core.agents.retention import RunRules
 from penstock.core.events.codec import decode
 from penstock.ports.blobs import Swept
@@ -22,7 +23,7 @@ _NEEDED = """
 SELECT EXISTS (SELECT 1 FROM dead WHERE run_id > :id || ':' AND run_id < :id || ';')
     OR EXISTS (SELECT 1 FROM event WHERE id > :id || '.' AND id < :id || '/')
 """
-_RUNS = "SELECT id, agent, status, at_ms FROM run WHERE id > :id || ':' AND id < :id || ';'"
+_RUNS = "SELECT id, agent, status, at_ms, tenant FROM run WHERE id > :id || ':' AND id < :id || ';'"
 
 
 def prune_events(connection: sqlite3.Connection, old: OldEvents, after: int, limit: int) -> Pruned:
@@ -44,15 +45,16 @@ def prune_events(connection: sqlite3.Connection, old: OldEvents, after: int, lim
 
 def prune_runs(connection: sqlite3.Connection, rules: RunRules, after: int, limit: int) -> Pruned:
     query = """
-        SELECT rowid, id, agent, status, at_ms, length(records) FROM run WHERE rowid > ? ORDER BY rowid LIMIT ?
+        SELECT rowid, id, agent, status, at_ms, length(records), tenant FROM run WHERE rowid > ? ORDER BY rowid LIMIT ?
     """
     rows = connection.execute(query, (after, limit)).fetchall()
     removed = 0
-    for rowid, run_id, agent, status, at_ms, size in rows:
+    for rowid, run_id, agent, status, at_ms, size, tenant in rows:
         if status not in ENDED or not rules.journal_may_go(agent, at_ms) or _is_dead(connection, run_id):
             continue
         removed += _remove_journal(connection, run_id)
         if rules.run_may_go(agent, at_ms) and not _has_event(connection, run_id):
+            _remove_values(connection, run_id, tenant)
             connection.execute("DELETE FROM run WHERE rowid = ?", (rowid,))
             removed += 1
         elif size:
@@ -95,10 +97,11 @@ def _remove_event(connection: sqlite3.Connection, place: int, event_id: str, rul
     if connection.execute(_NEEDED, {"id": event_id}).fetchone()[0]:
         return False
     runs = connection.execute(_RUNS, {"id": event_id}).fetchall()
-    if not all(status in ENDED and rules.run_may_go(agent, at_ms) for _, agent, status, at_ms in runs):
+    if not all(status in ENDED and rules.run_may_go(agent, at_ms) for _, agent, status, at_ms, _ in runs):
         return False
-    for run_id, *_ in runs:
+    for run_id, *_, tenant in runs:
         _remove_journal(connection, run_id)
+        _remove_values(connection, run_id, tenant)
         connection.execute("DELETE FROM run WHERE id = ?", (run_id,))
     connection.execute("DELETE FROM event WHERE place = ?", (place,))
     return True
@@ -107,6 +110,11 @@ def _remove_event(connection: sqlite3.Connection, place: int, event_id: str, rul
 def _remove_journal(connection: sqlite3.Connection, run_id: str) -> int:
     removed = connection.execute("DELETE FROM journal WHERE run_id = ?", (run_id,)).rowcount
     return removed + connection.execute("DELETE FROM stream WHERE run_id = ?", (run_id,)).rowcount
+
+
+def _remove_values(connection: sqlite3.Connection, run_id: str, tenant: str) -> None:
+    query = "DELETE FROM value WHERE tenant = ? AND agent = ? AND key = ?"
+    connection.executemany(query, [(tenant, owner, run_id) for owner in OF_RUNS])
 
 
 def _is_dead(connection: sqlite3.Connection, run_id: str) -> bool:

@@ -4,7 +4,7 @@ It is one more record of the run's journal, under the step's id with `/open`: th
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +15,20 @@ from penstock.core.agents.tools import Reconcile, Skip, ToolOptions
 
 Move = Literal["call", "skip", "ask", "reconcile", "give up", "failed"]
 OPEN = "/open"
+CUT = "/cut"  # nobody waits for the step any more
+CANCEL = "cancel"  # the record that says that the run is to end, and which operations that cut off
+
+
+class Asking(Struct, frozen=True):
+    """What a person is asked to approve. New fields go to the end, with a default."""
+
+    title: str
+    payload: Any = None
+    options: list[Any] | None = None  # the value is one of them
+    schema: dict[str, Any] | None = None  # the value is of this type, in JSON schema
+    timeout_s: float | None = None
+    on_timeout: str = "raise"
+    due_ms: int = 0  # when it ends without an answer
 
 
 class OpenStep(Struct, frozen=True, array_like=True):
@@ -28,6 +42,7 @@ class OpenStep(Struct, frozen=True, array_like=True):
     asked_ms: int = 0  # since when a person is asked what happened
     call: str = ""  # what the person is asked about
     failed: bool = False  # for good
+    asking: Asking | None = None  # an approval; None: what became of a call
 
 
 def next_move(options: ToolOptions, known: OpenStep, now_ms: int) -> Move:
@@ -73,10 +88,11 @@ def unsettled(options: ToolOptions, known: OpenStep, reason: str, now_ms: int, c
 def open_questions(records: Sequence[StepRecord]) -> dict[str, OpenStep]:
     """Return the steps of a journal that wait for a person, by their ids."""
     newest = {record.step: record.value for record in standing(records)}
+    cut = set[str]() if CANCEL not in newest else set(decode_value(newest[CANCEL], dict[str, Any])["cut"])
     opened = {
-        step.removesuffix(OPEN): decode_value(value, OpenStep)
-        for step, value in newest.items()
-        if step.endswith(OPEN) and step.removesuffix(OPEN) not in newest
+        step: decode_value(value, OpenStep)
+        for step, value in ((each.removesuffix(OPEN), newest[each]) for each in newest if each.endswith(OPEN))
+        if step not in newest and f"{step}{CUT}" not in newest and step not in cut
     }
     return {step: each for step, each in opened.items() if each.asked_ms}
 

@@ -24,13 +24,14 @@ class Cancel(Event, topic=TOPIC, key="run_id"):
 
 
 class Decide(Event, topic=TOPIC, key="run_id"):
-    """What a person says of a step whose outcome nobody knows: it was done, is to be tried again, or has failed."""
+    """What a person says of a step: that it was done, is to be tried again, or has failed; or of what is to be approved."""
 
     run_id: str
     step: str
-    outcome: Literal["done", "retry", "fail"]
+    outcome: Literal["done", "retry", "fail", "approve", "reject"]
     value: Any = None
     by: str = ""
+    reason: str = ""
 
 
 class CancelTimer(Event, topic=TOPIC, key="timer_id"):

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from penstock.core.agents.attempts import OPEN, OpenStep
+from penstock.core.agents.attempts import CANCEL, CUT, OPEN, OpenStep
 from penstock.core.agents.journal import Journal, StepRecord, decode_value, encode_value, standing
 from penstock.core.agents.listening import CHANNEL, LISTEN, Listening, open_listenings
 from penstock.core.events.envelope import Envelope
@@ -26,10 +26,8 @@ BYTES_MAX = 256 * 1024 * 1024
 WARNING_SHARE = 0.8
 RECORDS_NOTED = RECORDS_MAX * WARNING_SHARE  # from here on it is worth a look how full a journal is
 BYTES_NOTED = BYTES_MAX * WARNING_SHARE
-CANCEL = "cancel"  # the record that says that the run is to end, and which operations that cut off
 CONTINUED = "continued"  # the record that says with what the run goes on, and in which round
 VERSION = "version"  # the record of the version that a run began with, unless it is 1
-CUT = "/cut"
 DETAILS = ("/sent", CUT, OPEN)  # what is recorded of an operation before it has ended
 _DETAIL = re.compile(r"^(.*#\d+)(/[a-z]+)$", re.DOTALL)
 _SIGNAL = re.compile(r"^signal:(.*)#(\d+)$", re.DOTALL)
