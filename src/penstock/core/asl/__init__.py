@@ -8,8 +8,8 @@ Definitions:
 
 Running one:
 
-- `program.compiled` makes a machine ready; `reducer.advance` gives its `run.Run` what has happened, and returns what it wants done
-  (`happenings`: both, and all of its dealings with the world). The same happenings give the same run.
+- `program.compiled` makes a machine ready; `reducer.advance` gives its `run.Run` what has happened, and returns what it wants
+  done (`happenings`: both, and all of its dealings with the world). The same happenings give the same run.
 - `history.aws_shaped` shows the events of a run as AWS does; `reading.read_items_from` the items in an object.
 - `penstock.testing.asl_world` is a world to run machines in, without any of the outside.
 
