@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from penstock.core.asl.failures import EvaluationFailed, PathInvalid
 from penstock.core.asl.intrinsics.call import NESTED_MAX, parse_call
 from penstock.core.asl.intrinsics.functions import FUNCTIONS
+from penstock.core.asl.intrinsics.java_sets import unique
 from penstock.core.asl.scope import Scope, SeededChance
 from penstock.core.asl.values import java_text
 
@@ -61,7 +62,11 @@ def test_there_are_eighteen():
         ("States.ArrayGetItem($.list, 1.2)", 2),
         ("States.ArrayGetItem($.empty, 9)", None),
         ("States.ArrayLength($.list)", 8),
-        ("States.ArrayUnique($.list)", [1, 2, [3], {"a": 1}, True, None]),
+        ("States.ArrayUnique($.list)", [{"a": 1}, None, 1, 2, [3], True]),
+        ("States.ArrayUnique(States.Array(3, 1, 2, 1, 17))", [1, 17, 2, 3]),
+        ("States.ArrayUnique(States.Array(true, false, true))", [False, True]),
+        ("States.ArrayUnique(States.Array(States.Array(1, 2), States.Array(2, 1)))", [[2, 1], [1, 2]]),
+        ("States.ArrayUnique(States.Array(1, '1', 1.0, '01', 'b', 'a'))", [1, "1", "01", "a", "b"]),
         ("States.Base64Encode('é')", "w6k="),
         ("States.Base64Decode('w6k=')", "é"),
         ("States.Base64Decode(' YWJj ZA ')", "abcd"),
@@ -203,6 +208,13 @@ def test_random_numbers_keep_within_their_bounds():
     assert drawn == {-3, -2, -1, 0, 1, 2}
 
 
+def test_a_seed_gives_the_numbers_of_javas_random():
+    # As Java 17 printed `new Random(42).nextInt(100)`, `.nextInt(64)` and `new Random(-7).nextInt(1000)`.
+    assert evaluated("States.MathRandom(0, 100, 42)") == 30
+    assert evaluated("States.MathRandom(10, 74, 42)") == 56
+    assert evaluated("States.MathRandom(0, 1000, -7)") == 662
+
+
 def test_a_seed_gives_the_same_number_wherever():
     assert evaluated("States.MathRandom(1, 1000000, 7)") == parse_call("States.MathRandom(1, 1000000, 7)").evaluate(
         Scope({}, {}, SeededChance("another"), {})
@@ -224,3 +236,11 @@ def test_a_seed_gives_the_same_number_wherever():
 )
 def test_numbers_are_written_as_java_writes_them(value, text):
     assert java_text(value) == text
+
+
+def test_unique_values_come_in_the_order_of_a_java_hash_set():
+    # As Java 17 printed `new HashSet<>(List.of(...))`.
+    mixed = ["Z", "héllo", -5, 123456789012, 1.5, -0.25, "abc", [1, "x"], {"k": 7}, 1000, "zz", None]
+    assert unique(mixed) == ["zz", None, "abc", -5, 1000, "héllo", {"k": 7}, -0.25, 123456789012, 1.5, [1, "x"], "Z"]
+    first = unique([f"s{number}" for number in range(40)])[:8]
+    assert first == ["s31", "s30", "s11", "s33", "s10", "s32", "s13", "s35"]

@@ -71,7 +71,9 @@ class Scope:
 
     def over(self, value: Json) -> "Scope":
         """Return the same scope over another `$`."""
-        return replace(self, input=value)
+        return Scope(
+            value, self.context, self.chance, self.variables, self.result, self.error_output, self.now_ms
+        )  # `replace` is three times as slow, and this is done for every field
 
     def within(self, context: Mapping[str, Json]) -> "Scope":
         """Return the same scope with more in its context object."""

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from penstock.core.asl.intrinsics.java_sets import unique
 from penstock.core.asl.intrinsics.template import TemplateInvalid, template_parts
-from penstock.core.asl.scope import Chance, SeededChance
+from penstock.core.asl.java_random import JavaRandom
+from penstock.core.asl.scope import Chance
 from penstock.core.asl.values import Json, equal, is_number, java_text, json_text, parsed_json
 
 ARGUMENTS_MAX = 1000
@@ -116,14 +118,6 @@ def _array_get_item(values: Sequence[Json], _chance: Chance) -> Json:
     return items[index]
 
 
-def _array_unique(values: Sequence[Json], _chance: Chance) -> Json:
-    kept: list[Json] = []
-    for item in _list(values[0]):
-        if not any(equal(item, each) for each in kept):
-            kept.append(item)
-    return kept
-
-
 def _base64_encode(values: Sequence[Json], _chance: Chance) -> Json:
     return base64.b64encode(_text(values[0], TEXT_LENGTH_MAX).encode()).decode()
 
@@ -156,8 +150,9 @@ def _math_random(values: Sequence[Json], chance: Chance) -> Json:
     first, end = map(_whole, values[:2])
     if first >= end:
         raise _Refused
-    source = SeededChance(str(_whole(values[2]))) if len(values) > 2 else chance  # noqa: PLR2004 - a seed is given
-    return first + int(source.fraction() * (end - first))
+    if len(values) > 2:  # noqa: PLR2004 - a seed is given
+        return first + JavaRandom(_whole(values[2])).below(end - first)
+    return first + int(chance.fraction() * (end - first))
 
 
 def _math_add(values: Sequence[Json], _chance: Chance) -> Json:
@@ -184,7 +179,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "States.ArrayLength": Function((1, 1), lambda values, _: len(_list(values[0]))),
     "States.ArrayPartition": Function((2, 2), _array_partition),
     "States.ArrayRange": Function((3, 3), _array_range),
-    "States.ArrayUnique": Function((1, 1), _array_unique),
+    "States.ArrayUnique": Function((1, 1), lambda values, _: unique(_list(values[0]))),
     "States.Base64Decode": Function((1, 1), _base64_decode),
     "States.Base64Encode": Function((1, 1), _base64_encode),
     "States.Format": Function((1, ARGUMENTS_MAX), _format, takes_template=True),

@@ -13,7 +13,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from penstock.core.asl.jsonata.library import Functions, JException, Jsonata, Parser, Utils
-from penstock.core.asl.jsonata.problems import DEPTH, QueryProblem, problem_of
+from penstock.core.asl.jsonata.problems import (
+    DEPTH_EXCEEDED,
+    MEMORY_EXCEEDED,
+    TIME_EXCEEDED,
+    QueryProblem,
+    problem_of,
+)
 from penstock.core.asl.jsonata.texts import string
 from penstock.core.asl.scope import Chance
 
@@ -21,6 +27,10 @@ DEPTH_MAX: Final = 100
 """How deep evaluations nest in one expression: AWS's own ceiling."""
 STEPS_MAX: Final = 1_000_000
 """How many evaluations of parts one expression may take. AWS counts seconds and bytes; a count gives the same answer anywhere."""
+
+RANGE_LENGTH_MAX: Final = 873_782
+TEXT_LENGTH_MAX: Final = 6_990_256
+"""The longest `[1..n]` and text that AWS's memory limit lets pass."""
 
 
 class _MendedParser(Parser):  # pyright: ignore[reportUntypedBaseClass]
@@ -76,6 +86,7 @@ class Interpreter(Jsonata):  # pyright: ignore[reportUntypedBaseClass]
         self.steps = 0
         self.depth_max = DEPTH_MAX
         self.steps_max = STEPS_MAX
+        self.range_length_max = RANGE_LENGTH_MAX
         self.chance: Chance | None = None
 
     def run(self, bindings: Mapping[str, Any], chance: Chance, now_ms: int, document: Any = None) -> Any:
@@ -100,11 +111,9 @@ class Interpreter(Jsonata):  # pyright: ignore[reportUntypedBaseClass]
         self.depth += 1
         self.steps += 1
         if self.depth > self.depth_max:
-            raise QueryProblem(
-                DEPTH, f"Stack overflow error: the expression nests too deeply. Depth={self.depth} max={self.depth_max}"
-            )
+            raise DEPTH_EXCEEDED
         if self.steps > self.steps_max:
-            raise QueryProblem(DEPTH, f"Expression evaluation limit exceeded: more than {self.steps_max} steps")
+            raise TIME_EXCEEDED
         before = (self.input, self.environment)
         try:
             return self._eval(expr, input, environment)
@@ -135,7 +144,15 @@ class Interpreter(Jsonata):  # pyright: ignore[reportUntypedBaseClass]
         return None if lhs is None or rhs is None else computed(lhs, rhs, op)
 
     def evaluate_string_concat(self, lhs: Any, rhs: Any) -> str:
-        return (string(lhs) or "") + (string(rhs) or "")
+        left, right = string(lhs) or "", string(rhs) or ""
+        if len(left) + len(right) > TEXT_LENGTH_MAX:
+            raise MEMORY_EXCEEDED
+        return left + right
+
+    def evaluate_range_expression(self, lhs: Any, rhs: Any) -> Any:
+        if isinstance(lhs, int) and isinstance(rhs, int) and rhs - lhs >= self.range_length_max:
+            raise MEMORY_EXCEEDED
+        return super().evaluate_range_expression(lhs, rhs)
 
     def evaluate_partial_application(self, expr: Any, input: Any, environment: Any) -> Any:
         procedure = expr.procedure

@@ -120,6 +120,16 @@ def count(values: Any = None) -> Any:
     return 0 if values is None else len(cast("list[Any]", values)) if isinstance(values, list) else 1
 
 
+def parse_integer(text: Any = None, picture: Any = None) -> Any:
+    if text is None or picture is None:
+        return None
+    try:
+        found = Functions.parse_integer(text, picture)
+    except ValueError:
+        found = None
+    return math.nan if found is None else found
+
+
 MENDED: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "count": (count, "<x?:n>"),
     "contains": (contains, "<s-(sf):b>"),
@@ -133,6 +143,7 @@ MENDED: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "match": (match, "<s-f<s:o>n?:a<o>>"),
     "length": (length, "<s-:n>"),
     "number": (number, "<(nsb)-:n>"),
+    "parseInteger": (parse_integer, "<s-s:n>"),
     "power": (power, "<n-n:n>"),
     "replace": (replace, "<s-(sf)(sf)n?:s>"),
     "shuffle": (shuffle, "<a:a>"),

@@ -13,9 +13,18 @@ from penstock.core.asl.jsonata.texts import number_text, text_of
 
 DEPTH: Final = "U1001"
 _CODE: Final = re.compile(r"[SDTU]\d{4}")
+_TYPE: Final = 2
+_TYPES: Final = {
+    "a": "arrays",
+    "b": "booleans",
+    "f": "functions",
+    "n": "numbers",
+    "o": "objects",
+    "s": "strings",
+}
 _PLACE: Final = re.compile(r"\{\{\{?(\w+)\}?\}\}")
 _DEPTH_TEXT: Final = (
-    "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as tail-recursive."
+    "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as tail-recursive"
 )
 
 
@@ -28,7 +37,19 @@ class QueryProblem(Exception):
         self.message = message
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.message}" if self.code else self.message
+        return f"{self.code}: {self.message}" if self.told_with_code else self.message
+
+    @property
+    def told_with_code(self) -> bool:
+        """Whether causes hold the code: AWS tells of its limits without one."""
+        return self.code not in ("", DEPTH)
+
+
+DEPTH_EXCEEDED: Final = QueryProblem(DEPTH, _DEPTH_TEXT)
+MEMORY_EXCEEDED: Final = QueryProblem(
+    "", "Expression evaluation memory limit exceeded: Check for excessive memory usage"
+)
+TIME_EXCEEDED: Final = QueryProblem(DEPTH, "Expression evaluation timeout: Check for infinite loop")
 
 
 def problem_of(error: Exception) -> QueryProblem:
@@ -36,11 +57,13 @@ def problem_of(error: Exception) -> QueryProblem:
     if isinstance(error, QueryProblem):
         return error
     if isinstance(error, RecursionError):
-        return QueryProblem(DEPTH, _DEPTH_TEXT)
+        return DEPTH_EXCEEDED
     if isinstance(error, JException):
         raised: Any = error
         if _CODE.fullmatch(str(raised.error)):
             values = [each for each in (raised.current, raised.expected, raised.extra) if each is not None]
+            if raised.error == "T0412" and len(values) > _TYPE:
+                values[_TYPE] = _TYPES.get(values[_TYPE], values[_TYPE])
             return QueryProblem(raised.error, _message(raised.error, values))
         return _told(str(raised.error))
     return _told(str(error))

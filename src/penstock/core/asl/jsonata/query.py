@@ -5,9 +5,8 @@ begins with a bare name has nothing to read, which is why AWS refuses it (`Query
 """
 
 import math
-from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from penstock.core.asl.failures import QUERY_EVALUATION, EvaluationFailed, PathInvalid
 from penstock.core.asl.jsonata.added import ADDED, FORBIDDEN
@@ -22,7 +21,6 @@ from penstock.core.asl.scope import Absent, Scope
 from penstock.core.asl.values import Json, json_text
 
 QUERIES_KEPT_MAX = 4096
-_PLAIN_BELOW: Final = 1e21
 
 
 class Query:
@@ -55,7 +53,7 @@ class Query:
             raise self._failed(field, "returned an unsupported result type.") from None
         except (QueryProblem, RecursionError) as error:
             problem = problem_of(error)
-            separator = "." if problem.code else ":"
+            separator = "." if problem.told_with_code else ":"
             raise self._failed(field, f"threw an error during evaluation{separator} {problem}") from error
         if expected is not None and kind_of(value) != expected:
             what = f"Expected '{expected}', but was '{kind_of(value)}' for value: {json_text(value)}"
@@ -140,14 +138,11 @@ def _unchanged(members: dict[str, Any]) -> Json:
 
 
 def _number(value: float) -> Json:
-    """Return a number as JavaScript would write it to JSON. What JSON cannot hold is its name, as on AWS."""
-    if isinstance(value, int) and abs(value) <= LONG_MAX:
-        return value
-    if not math.isfinite(value):
+    """Return a number as Step Functions writes it: whole up to 2^63, and what JSON cannot hold by its name."""
+    if not isinstance(value, int) and not math.isfinite(value):
         return number_text(value)
-    if value == int(value) and abs(value) < _PLAIN_BELOW:
-        return int(Decimal(repr(float(value))))
-    return float(value)
+    whole = isinstance(value, int) or value.is_integer()
+    return int(value) if whole and abs(value) <= LONG_MAX else float(value)
 
 
 def kind_of(value: Json) -> str:
