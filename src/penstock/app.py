@@ -11,7 +11,7 @@ import msgspec
 
 from penstock.core.agents.comparing import Verdict
 from penstock.core.agents.control import Cancel, Signal
-from penstock.core.agents.declaration import Agent, Handler, declared, declared_workflow
+from penstock.core.agents.declaration import Agent, Handler, WorkflowOptions, declared, declared_workflow
 from penstock.core.agents.flow import Flow
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, Retry
@@ -102,19 +102,18 @@ class App:
     @overload
     def workflow(self, handler: H, /) -> H: ...
     @overload
-    def workflow(
-        self, /, *, name: str = "", key: str | None = None, version: int = 1, timeout_s: float | None = None
-    ) -> Callable[[H], H]: ...
+    def workflow(self, /, *, name: str = "", **options: Unpack[WorkflowOptions]) -> Callable[[H], H]: ...
     def workflow(self, handler: H | None = None, /, *, name: str = "", **given: Any) -> H | Callable[[H], H]:
         """Declare an async function of an event and a `WorkflowContext` as a workflow.
 
         A run begins with the event and may wait for days: for agents that it calls, timers, signals. It survives restarts.
         `version`: declare several under one name, and runs go on with the one that they began with; new ones begin with the
-        newest. `timeout_s`: how long a run may take in all, from its event on; then it fails.
+        newest. `timeout_s`: how long a run may take in all, from its event on; then it fails. `flow`: how many runs go on at
+        once, how fast they begin, who is first; `retention`: how long ended runs and their journals are kept.
         """
 
         def added(function: H) -> H:
-            self._add(declared_workflow(function, name or function.__name__, **given))
+            self._add(declared_workflow(function, name or getattr(function, "__name__", ""), given))
             return function
 
         return added if handler is None else added(handler)

@@ -46,7 +46,7 @@ def next_round(run: WorkflowRun, newest: Agent, event: Event, calling: RunCalls,
     for step in [step for step, on_end in run.open.items() if on_end == "cancel"]:
         calling.abandon(run, step)
     for listening in journal.listening.values():
-        services.listeners.end(run, listening)
+        calling.listen_no_more(run, listening)
     writes = services.committer.add()
     writes.journal[:] = [chunk for chunk in writes.journal if chunk.run_id != run.run_id]
     writes.cuts.append(JournalCut(run.run_id, journal.stored))

@@ -129,6 +129,7 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
     services.control = workflows.arrivals
     handlings = Handlings(services, parts.store, appender, tasks, workflows)
     delivering = Delivering(parts.topology, parts.store, services, appender, handlings, workflows, tasks)
+    workflows.flow.places = handlings.places
     workflows.resumed.turns = handlings.suspects.turns
     workflows.arrivals.on_cancelled = handlings.cancellations.cancel
     workflows.arrivals.on_appended = workflows.calling.on_appended = delivering.appended

@@ -114,20 +114,21 @@ class Handlings:
         return self.quiet and not self._resting and not self._asking
 
     def _begin(self, delivery: Delivery, line: Line) -> None:
-        if delivery.agent.options.workflow and not delivery.known:
-            self._begin_run(delivery)
-            return
-        self._under_way[delivery.run_id] = delivery
-        self.places.take(delivery, line)
+        is_new_run = delivery.agent.options.workflow and not delivery.known
+        if not is_new_run:
+            self._under_way[delivery.run_id] = delivery
+            self.places.take(delivery, line)
+        begin = self._begin_run if is_new_run else self._run
         if isinstance(line, GatedLine) and line.is_rated:
-            line.spend(delivery, self._services.committer.add(lambda: self._run(delivery, line)))
+            line.spend(delivery, self._services.committer.add(lambda: begin(delivery, line)))
         else:
-            self._run(delivery, line)
+            begin(delivery, line)
 
-    def _begin_run(self, delivery: Delivery) -> None:
-        self.workflows.begin(delivery.agent, delivery.events[0], known=delivery.known)
-        self._done(delivery)
-        self._subscription(delivery).lanes.finished(delivery)
+    def _begin_run(self, delivery: Delivery, line: Line) -> None:
+        if not delivery.dropped:
+            self.workflows.begin(delivery, line)
+            self._done(delivery)
+            self._subscription(delivery).lanes.finished(delivery)
 
     def _run(self, delivery: Delivery, line: Line) -> None:
         if not delivery.dropped:
@@ -229,7 +230,7 @@ class Handlings:
         """Learn what an earlier process left of the run; False when it must not be handled now."""
         if delivery.agent.options.workflow:
             await self.workflows.arrivals.recall(delivery.run_id)
-            self._begin_run(delivery)
+            self._begin_run(delivery, line)
             return False
         try:
             wait_s = await recall(delivery, self._store, self._services)

@@ -7,7 +7,7 @@ from msgspec import Struct
 from penstock.core.agents.flow import Flow
 from penstock.ports.log import EventLog
 from penstock.runtime.appending import Appender
-from penstock.runtime.lines import Line
+from penstock.runtime.lines import GatedLine, Line
 from penstock.runtime.subscriptions import Subscription
 
 
@@ -38,7 +38,7 @@ async def queue_of(line: Line, subscriptions: Iterable[Subscription], log: Event
     held = max(0, in_memory - line.running - line.waiting)
     return Queue(
         line.agent.name,
-        line.running,
+        line.gate.running if isinstance(line, GatedLine) and line.agent.options.workflow else line.running,
         line.waiting,
         held,
         in_log,

@@ -87,6 +87,9 @@ class WorkflowRun:
         self.under_way: dict[str, None] = {}  # operations that have begun and not ended
         self.open: dict[str, str] = journal.open_calls() if len(journal) else {}
         self.exposing = Exposing()
+        for step in () if self.ending is None else self.ending.cut:
+            if not step.endswith("/result"):  # they were told with the cancellation itself
+                self.open.pop(step, None)
         self._waiters: dict[str, dict[str, asyncio.Future[str]]] = {}
         self._awaited: dict[str, list[asyncio.Future[None]]] = {}
         self._reached: set[str] = set()

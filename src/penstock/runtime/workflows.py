@@ -24,11 +24,14 @@ from penstock.runtime.appending import Appender
 from penstock.runtime.arrivals import Arrivals, takes
 from penstock.runtime.continuing import next_round
 from penstock.runtime.decoding import decoded_by, decoders_of
+from penstock.runtime.lanes import Delivery
+from penstock.runtime.lines import Line
 from penstock.runtime.operations import owner
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.passing_on import PassingOn
 from penstock.runtime.resumed import Resumed
 from penstock.runtime.run_calls import RunCalls
+from penstock.runtime.run_flow import RunFlow
 from penstock.runtime.services import Services
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
@@ -60,6 +63,7 @@ class Workflows:
         self._places: dict[str, Recorded] = {}  # the event of each run, for its dead letter
         self._parked: deque[WorkflowRun] = deque()  # begun, and waiting for a place among the living
         self.resumed = Resumed(services, tasks)
+        self.flow = RunFlow()
         self._living = 0
         self.living_max = LIVING_MAX
 
@@ -68,6 +72,7 @@ class Workflows:
         if was_halted:
             self._services.committer.add().runs.append(self._change(run, "running"))
         run.resumed = True
+        self.flow.join(run, recorded)
         self._start(run, recorded)
 
     def keep(self, run: WorkflowRun, recorded: Recorded) -> None:
@@ -85,13 +90,16 @@ class Workflows:
                 if run.lives:
                     self._living -= 1
                 self.resumed.interrupted(run)
+                self.flow.leave(run_id)
                 run.close()
 
-    def begin(self, agent: Agent, recorded: Recorded, *, known: bool) -> None:
+    def begin(self, delivery: Delivery, line: Line) -> None:
         """Begin a run for an event, together with the commit that is being collected.
 
-        `known`: an earlier process may have begun it, and not have come to a commit.
+        If it is `known`, an earlier process may have begun it, and not have come to a commit.
         """
+        agent, recorded, known = delivery.agent, delivery.events[0], delivery.known
+        self.flow.enter(delivery, line)
         run_id = run_id_of(recorded.event.id, agent.name)
         journal = self.arrivals.begun(run_id) or RunJournal(recalled=known)
         run = WorkflowRun(run_id, agent, recorded.event, journal)
@@ -120,6 +128,7 @@ class Workflows:
 
     def go_on(self, run: WorkflowRun, recorded: Recorded) -> None:
         """Go on with a run, together with the commit that is being collected, which says that it runs."""
+        self.flow.join(run, recorded)
         self._start(run, recorded)
 
     def is_under_way(self, run_id: str) -> bool:
@@ -283,6 +292,7 @@ class Workflows:
         change.reason = run.halted
         releases, run_id, reason = self._services.releases, run.run_id, run.halted
         self._services.committer.add(lambda: releases.halted(run_id, reason)).runs.append(change)
+        self.flow.leave(run_id)
 
     async def _bound_cleanup(self, run: WorkflowRun, within_s: float = 0.0) -> None:
         """Give the code of a run that is made to end some time to come to that, and to clean up."""
@@ -344,6 +354,7 @@ class Workflows:
             self.calling.abandon(run, step)
         for listening in run.journal.listening.values():
             self.calling.listen_no_more(run, listening)
+        self.flow.leave(run.run_id)
         services.reached(WritePoint.AFTER_HANDLING)
 
     def _make_room(self) -> None:

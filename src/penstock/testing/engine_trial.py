@@ -78,7 +78,7 @@ async def killed(disk: Disk, *handlers: Handler, do: Callable[[Engine], Any], fl
 
 def _options(handler: Handler, chosen: Options) -> Options:
     is_workflow = WorkflowContext in typing.get_type_hints(handler).values()
-    return Options(retry=NO_RETRY, workflow=True) if is_workflow else chosen
+    return Options(retry=NO_RETRY, workflow=True, flow=chosen.flow) if is_workflow else chosen
 
 
 def _no_model(name: str) -> Any:

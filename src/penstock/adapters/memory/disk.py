@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.progress import Progress
-from penstock.core.agents.unit import DeadLetter, RunChange, Sent
+from penstock.core.agents.unit import DeadLetter, JournalChunk, JournalCut, RunChange, Sent
 from penstock.core.events.blobs import Owner
 from penstock.core.events.envelope import UNPLACED, Position, Recorded
 from penstock.core.timing.timers import Timer
@@ -76,6 +76,21 @@ class Disk:
         for sent in (each for each in waiting if each.event.id == event_id):
             return Recorded(Position(sent.topic, sent.partition, UNPLACED), sent.event)
         return found
+
+    def next_chunk(self, run_id: str) -> int:
+        """Return the number of the next chunk of a run's journal."""
+        return self.cut.get(run_id, 0) + len(self.chunks.get(run_id, ()))
+
+    def add_chunk(self, chunk: JournalChunk) -> None:
+        bodies = self.chunks.setdefault(chunk.run_id, [])
+        if not bodies and chunk.number:  # of a run whose journal was cut, here or where it was copied from
+            self.cut[chunk.run_id] = chunk.number
+        bodies.append(chunk.body)
+
+    def cut_off(self, cut: JournalCut) -> None:
+        first = self.cut.get(cut.run_id, 0)
+        del self.chunks.get(cut.run_id, [])[: max(0, cut.before - first)]
+        self.cut[cut.run_id] = max(first, cut.before)
 
     def ends(self) -> dict[tuple[str, int], int]:
         """Return the last offset of each partition."""

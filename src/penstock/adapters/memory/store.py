@@ -192,7 +192,7 @@ class MemoryStore:
         chunks = self.disk.chunks.get(run_id, [])
         bodies = [*chunks, change.records] if change.records else chunks
         records = [record for body in bodies for record in decode_chunk(body)]
-        return StoredRun(change, records, self.disk.cut.get(run_id, 0) + len(chunks), run_id in self.disk.streams)
+        return StoredRun(change, records, self.disk.next_chunk(run_id), run_id in self.disk.streams)
 
     async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
         history = History()
@@ -319,11 +319,12 @@ class MemoryStore:
             ids.add(event_id)
         numbers: dict[str, int] = {}
         for chunk in writes.journal:
-            known = self.disk.cut.get(chunk.run_id, 0) + len(self.disk.chunks.get(chunk.run_id, ()))
-            next_number = numbers.get(chunk.run_id, known)
+            next_number = numbers.get(chunk.run_id, self.disk.next_chunk(chunk.run_id))
             if chunk.number < next_number:
                 return False
-            assert chunk.number == next_number, f"chunk {chunk.number} of {chunk.run_id} follows {next_number} others"
+            assert next_number in (0, chunk.number), (
+                f"chunk {chunk.number} of {chunk.run_id} follows {next_number} others"
+            )
             numbers[chunk.run_id] = next_number + 1
         return self._continues(writes)
 
@@ -355,11 +356,9 @@ class MemoryStore:
         for recorded in writes.events:
             self._write_event(recorded)
         for cut in writes.cuts:
-            chunks, first = self.disk.chunks.get(cut.run_id, []), self.disk.cut.get(cut.run_id, 0)
-            del chunks[: max(0, cut.before - first)]
-            self.disk.cut[cut.run_id] = max(first, cut.before)
+            self.disk.cut_off(cut)
         for chunk in writes.journal:
-            self.disk.chunks.setdefault(chunk.run_id, []).append(chunk.body)
+            self.disk.add_chunk(chunk)
         for change in writes.runs:
             self.disk.runs[change.run_id] = change
         for run_id in writes.settled:

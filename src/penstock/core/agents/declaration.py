@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from penstock.core.agents.flow import Flow, flow_findings
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
@@ -19,6 +19,19 @@ from penstock.errors import Finding, Invalid
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 BATCH_MAX = 4096
 OPTIONS = ("key", "retry", "timeout_s", "batch", "flow", "retention")  # those that `@app.agent` takes
+
+
+class WorkflowOptions(TypedDict, total=False):
+    """What `@app.workflow` takes beside a name."""
+
+    key: str | None
+    version: int
+    timeout_s: float | None
+    flow: Flow | None
+    retention: Retention | None
+
+
+WORKFLOW_OPTIONS = tuple(WorkflowOptions.__annotations__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +85,19 @@ class Agent:
 
 def declared(handler: Handler, name: str, given: Mapping[str, Any]) -> Agent:
     """Read an agent from a function, and options by their names; `Invalid` with all findings."""
+    options = Options(**{each: value for each, value in given.items() if each in OPTIONS})
+    return _declared(handler, name, options, given, OPTIONS)
+
+
+def _declared(handler: Handler, name: str, options: Options, given: Mapping[str, Any], names: tuple[str, ...]) -> Agent:
+    kind = "a workflow" if options.workflow else "an agent"
     unknown = [
-        Finding(each, "is not an option of an agent", f"the options are name, {', '.join(OPTIONS)}")
+        Finding(each, f"is not an option of {kind}", f"the options are name, {', '.join(names)}")
         for each in given
-        if each not in OPTIONS
+        if each not in names
     ]
-    known = Options(**{each: value for each, value in given.items() if each in OPTIONS})
     try:
-        agent = declare(handler, name, known)
+        agent = declare(handler, name, options)
     except Invalid as error:
         raise Invalid(error.what, (*unknown, *error.findings)) from error
     if unknown:
@@ -87,12 +105,12 @@ def declared(handler: Handler, name: str, given: Mapping[str, Any]) -> Agent:
     return agent
 
 
-def declared_workflow(
-    handler: Handler, name: str, *, key: str | None = None, version: int = 1, timeout_s: float | None = None
-) -> Agent:
-    """Read a workflow from a function; `Invalid` with all findings."""
-    options = Options(key=key, retry=NO_RETRY, workflow=True, version=version, lifetime_s=timeout_s)
-    return declare(handler, name, options)
+def declared_workflow(handler: Handler, name: str, given: Mapping[str, Any]) -> Agent:
+    """Read a workflow from a function, and options by their names; `Invalid` with all findings."""
+    known = {each: value for each, value in given.items() if each in WORKFLOW_OPTIONS}
+    lifetime_s = known.pop("timeout_s", None)
+    options = Options(**known, retry=NO_RETRY, workflow=True, lifetime_s=lifetime_s)
+    return _declared(handler, name, options, given, WORKFLOW_OPTIONS)
 
 
 def declare(handler: Handler, name: str, options: Options) -> Agent:
@@ -121,6 +139,9 @@ def declare(handler: Handler, name: str, options: Options) -> Agent:
                 Finding("key", f"{key!r} is not a field of {event.__name__}", f"one of {', '.join(event.model_fields)}")
             )
     findings += flow_findings(options.flow, accepts, batch=bool(options.batch))
+    if options.workflow and isinstance(options.flow, Flow) and options.flow.when_busy is not None:
+        problem = f"is {options.flow.when_busy!r}, and the runs of a workflow go on beside each other"
+        findings.append(Finding("flow.when_busy", problem, "let those of a field wait: Concurrency(1, by=FIELD)"))
     if findings:
         raise Invalid(f"agent {name!r}", tuple(findings))
     returned = hints.get("return", Any)
