@@ -13,7 +13,6 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -34,24 +33,7 @@ EVERY_S = 0.05
 SHARED_WITHIN_S = 30
 TAKEN_WITHIN_S = 5.0  # what is promised
 KEYS = 4
-APP = """
-from penstock import App, Context, Event
-
-
-class Order(Event, key="customer"):
-    customer: str
-    number: int
-
-
-app = App("takeover")
-
-
-@app.agent
-async def take(order: Order, ctx: Context) -> list[int]:
-    seen = [*await ctx.values.get("seen", [], to=list[int]), order.number]
-    await ctx.values.set("seen", seen)
-    return seen
-"""
+APP = ROOT / "tests" / "workers" / "counting.py"
 
 
 def command() -> int:
@@ -59,10 +41,8 @@ def command() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, postgres_server() as server:
-        file = Path(folder) / "takeover_app.py"
-        file.write_text(APP, encoding="utf-8")
-        rounds = asyncio.run(demonstrate(file, server.dsn, given.rounds))
+    with postgres_server() as server:
+        rounds = asyncio.run(demonstrate(APP, server.dsn, given.rounds))
     if given.json:
         print(json.dumps({"rounds": rounds, "median_s": median(each["takeover_s"] for each in rounds)}))
     else:

@@ -9,6 +9,7 @@ from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import recorded
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
+from penstock.testing.permits_contract import PermitsContract
 from penstock.testing.retention_contract import PrunableStoreContract
 from penstock.testing.rows_contract import RowSourceContract
 from penstock.testing.state_contract import StateStoreContract
@@ -24,6 +25,7 @@ class TestMemoryStore(
     StreamStoreContract,
     TimerStoreContract,
     WorkersContract,
+    PermitsContract,
     InboxContract,
     BlobStoreContract,
     PrunableStoreContract,

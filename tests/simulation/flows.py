@@ -1,4 +1,4 @@
-"""The flow that a seed gives to an agent: limits and rates that leave nothing out, and whether they hold within a life."""
+"""The flow that a seed gives to an agent: limits and rates that leave nothing out, and whether they hold, also over several processes."""
 
 from random import Random
 
@@ -24,8 +24,9 @@ def flow_of(seed: int) -> Flow | None:
 
 
 def within_limits(life: Life, agent: str, flow: Flow | None) -> bool:
-    """Whether no more handlings of an agent go on in a life than its flow lets through."""
-    if flow is None:
+    """Whether no more handlings of an agent go on than its flow lets through, in all processes whose claim lasts."""
+    if flow is None or not life.owns:
         return True
-    going = sum(count for (name, _), count in life.active.items() if name == agent)
+    lives = [each for each in life.world.lives if each.owns]
+    going = sum(count for each in lives for (name, _), count in each.active.items() if name == agent)
     return all(going <= each.at_once for each in flow.concurrencies if not each.by)

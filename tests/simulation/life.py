@@ -45,6 +45,7 @@ class Life:
         self.world = world
         self.name = name
         self.epoch = 0
+        world.lives.append(self)
         self.active: Counter[tuple[str, str]] = Counter()
         self.fate = Fate()
         random, chances = world.random, world.chances

@@ -3,11 +3,15 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from typing import TYPE_CHECKING
 
 from chances import Chances
 
 from penstock.adapters.memory.store import Disk
 from penstock.core.events.envelope import Envelope
+
+if TYPE_CHECKING:
+    from life import Life
 
 KEYS = 4
 
@@ -22,6 +26,7 @@ class World:
     effects: Counter[str] = field(default_factory=Counter)  # idempotency key -> calls
     faults: list[str] = field(default_factory=list)
     healthy: bool = False
+    lives: list["Life"] = field(default_factory=list)  # all processes so far
     # what `WatchedStore` saw being written
     steps: dict[str, set[str]] = field(default_factory=dict)  # run -> its recorded steps
     redriven: set[str] = field(default_factory=set)  # runs that began again after their end

@@ -18,6 +18,7 @@ from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.fixtures import anyio_backend
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract, made
+from penstock.testing.permits_contract import PermitsContract
 from penstock.testing.retention_contract import PrunableStoreContract
 from penstock.testing.rows_contract import RowSourceContract
 from penstock.testing.state_contract import StateStoreContract
@@ -39,6 +40,7 @@ class TestFaultyStoreWithoutFaults(
     StreamStoreContract,
     TimerStoreContract,
     WorkersContract,
+    PermitsContract,
     InboxContract,
     BlobStoreContract,
     PrunableStoreContract,

@@ -18,6 +18,7 @@ from penstock.errors import Unavailable
 from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
+from penstock.ports.permits import Holding, Wish
 from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
@@ -68,6 +69,9 @@ class RetryingStore:
 
     async def divide(self, claim: Claim, partitions: int) -> None:
         await self._patiently(lambda: self._inner.divide(claim, partitions))
+
+    async def hold(self, claim: Claim, wishes: Sequence[Wish]) -> Sequence[Holding]:
+        return await self._patiently(lambda: self._inner.hold(claim, wishes))
 
     async def submit(self, events: Sequence[Sent]) -> None:
         await self._patiently(lambda: self._inner.submit(events))

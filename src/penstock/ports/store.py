@@ -5,6 +5,7 @@ from typing import Protocol
 from penstock.ports.blobs import BlobStore
 from penstock.ports.inbox import Inbox
 from penstock.ports.log import EventLog
+from penstock.ports.permits import Permits
 from penstock.ports.retention import PrunableStore
 from penstock.ports.rows import RowSource
 from penstock.ports.state import RunCatalog, StateStore
@@ -24,6 +25,7 @@ class Store(
     RowSource,
     Workers,
     Inbox,
+    Permits,
     Protocol,
 ):
     """All these ports in one; it keeps the contracts of each."""

@@ -58,8 +58,11 @@ class Appender:
 
         Until what waits for a partition has its place (`open`), whatever is put there waits behind it.
         """
-        self.owned |= frozenset(partitions)
-        self._ends |= {(topic, each): end for (topic, each), end in ends.items() if each in self.owned}
+        new = (
+            frozenset(partitions) - self.owned
+        )  # of the others, places were given out that the store does not show yet
+        self.owned |= new
+        self._ends |= {(topic, each): end for (topic, each), end in ends.items() if each in new}
 
     def open(self, partition: int) -> None:
         """What comes to this partition need not wait behind others."""

@@ -1,6 +1,6 @@
 """Handlings of agents that are to end without a result: where they are, or before their turn comes.
 
-One that waits for its turn is recorded as cancelled at once, so that the next process knows too, should this one die.
+Each is recorded as cancelled at once, so that the next process knows too, should this one die or hand over.
 """
 
 from collections.abc import Mapping
@@ -33,15 +33,19 @@ class Cancellations:
             return
         run_id = run_id_of(event.id, agent.name)
         delivery = self._under_way.get(run_id)
+        if delivery is not None and delivery.stopped:
+            return
+        # By the commit that is done with what was said: whoever takes over while the handling ends must not begin it again.
+        attempt = 0 if delivery is None else delivery.attempt
+        now_ms = self._services.clock.now_ms()
+        change = RunChange(run_id, agent.name, event.tenant, event.key, "cancelled", attempt, now_ms, reason=reason)
+        self._services.committer.add().runs.append(change)
         if delivery is None:
             self._waiting[run_id] = reason
-            now_ms = self._services.clock.now_ms()
-            change = RunChange(run_id, agent.name, event.tenant, event.key, "cancelled", 0, now_ms, reason=reason)
-            self._services.committer.add().runs.append(change)
-        elif not delivery.stopped:
-            delivery.stop(reason)
-            if delivery.task is not None:
-                delivery.task.cancel()
+            return
+        delivery.stop(reason)
+        if delivery.task is not None:
+            delivery.task.cancel()
 
     def reach(self, delivery: Delivery) -> bool:
         """Whether a delivery whose turn has come is not wanted."""

@@ -39,6 +39,7 @@ from penstock.runtime.receiving import Receiver
 from penstock.runtime.releases import Releases
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.services import Services, unobserved
+from penstock.runtime.shared_limits import SharedLimits
 from penstock.runtime.streams import Streams
 from penstock.runtime.tasks import Tasks
 from penstock.runtime.timers import Timers
@@ -174,10 +175,13 @@ async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receive
 
     engine.elsewhere, engine.appender.shared = elsewhere, True
     engine.services.committer.on_sent = elsewhere.left
+    limits = SharedLimits(store, claim, engine.parts.clock, engine.places.lines)
+    engine.places.on_short = limits.woken.set
     ownership = Ownership(store, claim, own, engine.delivering.disown)
     await ownership.beat()
     tasks.start(ownership.run(engine.parts.clock, tasks, engine.parts.beat_s))
     tasks.start(elsewhere.run())
+    tasks.start(limits.run())
     return store.watch(elsewhere.woken.set)
 
 
@@ -223,6 +227,7 @@ class Engine(Front):
         self.parts = parts
         self.workflows = handlings.workflows
         self._handlings = handlings
+        self.places = handlings.places
         self.delivering = delivering
 
     @property

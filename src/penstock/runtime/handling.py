@@ -74,7 +74,6 @@ class Handlings:
         """Nothing of this subscription is handled here any more."""
         del self._subscriptions[subscription.agent.name, subscription.topic, subscription.partition]
         self._closing = any(each.closed for each in self._subscriptions.values())
-        self.places.share()
 
     def is_busy(self, partition: int) -> bool:
         """Whether anything of a partition, which is being closed, is being handled, but by people."""

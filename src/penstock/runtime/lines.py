@@ -10,13 +10,11 @@ from typing import Any
 from penstock.core.agents.buckets import encode_bucket, restored_bucket
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.fair_queue import FairQueue
-from penstock.core.agents.flow import share
 from penstock.core.agents.gate import Gate, Group, Ticket
 from penstock.core.agents.unit import ValueWrite, Writes
 from penstock.core.events.envelope import DEFAULT_TENANT, Envelope
 from penstock.errors import Invalid
 from penstock.ports.state import StateStore
-from penstock.runtime.appending import Appender
 from penstock.runtime.deadlines import Deadlines
 from penstock.runtime.decoding import decoded_by, decoders_of
 from penstock.runtime.lanes import Delivery
@@ -89,16 +87,6 @@ class GatedLine(Line):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
         self._looking = False
-
-    def share(self, appender: Appender) -> None:
-        """Take this worker's share of the limits, as it is now."""
-        owned, partitions = len(appender.owned), appender.partitions
-        self.gate.limit_to(
-            [
-                each.at_once if each.scope == "worker" else share(each.at_once, owned, partitions)
-                for each in self._flow.concurrencies
-            ]
-        )
 
     @property
     def waiting(self) -> int:

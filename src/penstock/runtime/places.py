@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from penstock.core.agents.declaration import Agent
-from penstock.core.agents.gate import Gate
+from penstock.core.agents.gate import Gate, nobody
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appender
 from penstock.runtime.flow_lanes import FlowLanes
@@ -33,6 +33,7 @@ class Places:
         self._begin = begin
         self._committer = services.committer
         self.lines: dict[str, Line] = {}
+        self.on_short: Callable[[], None] = nobody
         self._asking: deque[Line] = deque()  # lines that may have somebody to begin, in turn
         self._filling = False
         self._taken = 0
@@ -49,16 +50,11 @@ class Places:
             self.lines.setdefault(agent.name, Line(agent))
             return
         if agent.name not in self.lines:
-            gate: Gate[Delivery] = Gate(flow, key=key, partitions=self._appender.partitions)
+            partitions, shared = self._appender.partitions, self._appender.shared
+            gate: Gate[Delivery] = Gate(flow, key=key, partitions=partitions, shared=shared)
+            gate.on_short = self.on_short
             line = self.lines[agent.name] = GatedLine(agent, gate, self._services, self._store, self._tasks)
             line.turn = self.turned
-        self.share()
-
-    def share(self) -> None:
-        """Take this worker's share of the limits that all have together: it owns more partitions now, or fewer."""
-        for line in self.lines.values():
-            if isinstance(line, GatedLine):
-                line.share(self._appender)
 
     def drop(self, agent: Agent, lanes: Lanes, partition: int) -> None:
         """Forget those of an agent that wait in a partition: its next owner handles them."""

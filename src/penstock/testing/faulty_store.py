@@ -12,6 +12,7 @@ from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
+from penstock.ports.permits import Holding, Wish
 from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
@@ -62,6 +63,9 @@ class FaultyStore:
 
     async def divide(self, claim: Claim, partitions: int) -> None:
         await self._over("divide", lambda: self._inner.divide(claim, partitions))
+
+    async def hold(self, claim: Claim, wishes: Sequence[Wish]) -> Sequence[Holding]:
+        return await self._over("hold", lambda: self._inner.hold(claim, wishes))
 
     async def submit(self, events: Sequence[Sent]) -> None:
         await self._over("submit", lambda: self._inner.submit(events))

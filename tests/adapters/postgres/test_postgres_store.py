@@ -13,6 +13,7 @@ from penstock.testing.engine_contract import EngineContract
 from penstock.testing.engine_stream_contract import EngineStreamContract
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
+from penstock.testing.permits_contract import PermitsContract
 from penstock.testing.retention_contract import PrunableStoreContract
 from penstock.testing.rows_contract import RowSourceContract
 from penstock.testing.state_contract import StateStoreContract
@@ -50,6 +51,7 @@ class TestPostgresStore(
     TimerStoreContract,
     StreamStoreContract,
     WorkersContract,
+    PermitsContract,
     InboxContract,
     BlobStoreContract,
     PrunableStoreContract,

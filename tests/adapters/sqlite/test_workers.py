@@ -9,6 +9,7 @@ from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.adapters.sqlite.waking import Wakes, wake
 from penstock.errors import Fenced
 from penstock.testing.inbox_contract import InboxContract
+from penstock.testing.permits_contract import PermitsContract
 from penstock.testing.workers_contract import WorkersContract
 
 
@@ -17,7 +18,7 @@ def path(tmp_path):
     return tmp_path / "app.db"
 
 
-class TestSqliteWorkers(WorkersContract, InboxContract):
+class TestSqliteWorkers(WorkersContract, InboxContract, PermitsContract):
     @pytest.fixture
     async def store(self, path):
         async with open_sqlite_store(path, shared=True) as store:

@@ -4,7 +4,7 @@ import pytest
 
 from penstock import App, Concurrency, Event, Flow, Rate
 from penstock.core.agents.declaration import declared
-from penstock.core.agents.flow import rank_of, share
+from penstock.core.agents.flow import rank_of
 from penstock.errors import Invalid
 
 
@@ -73,17 +73,6 @@ def test_an_app_takes_it():
     app = App("flowing")
     app.agent(flow=Flow(concurrency=3, rate=Rate(10), priority="urgency"))(work)
     assert app.agents["work"].options.flow.concurrencies == (Concurrency(3),)
-
-
-@pytest.mark.parametrize(
-    ("limit", "owned", "parts"), [(10, (8,), [10]), (10, (4, 4), [5, 5]), (10, (3, 3, 2), [3, 3, 2])]
-)
-def test_shares_of_workers_are_no_more_than_the_limit(limit, owned, parts):
-    assert [share(limit, each, sum(owned)) for each in owned] == parts
-
-
-def test_each_worker_has_a_share():
-    assert share(1, 1, 16) == 1
 
 
 def test_a_priority_is_worth_time_and_bounded():

@@ -42,6 +42,9 @@ class Disk:
     claim: Claim = field(default_factory=lambda: Claim("", 0))  # the newest one
     members: dict[int, Member] = field(default_factory=dict[int, Member])
     owners: dict[int, int] = field(default_factory=lambda: {PARTITION: 0})
+    permits: dict[str, dict[int, tuple[int, int]]] = field(
+        default_factory=dict[str, dict[int, tuple[int, int]]]
+    )  # name -> worker -> what it has, and wants
     waiting: dict[int, Sent] = field(default_factory=dict[int, Sent])
     sent: int = 0  # how many events have waited so far
     watchers: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])

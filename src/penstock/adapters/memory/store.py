@@ -8,10 +8,11 @@ import time
 from bisect import bisect_right, insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from penstock.adapters.memory import pruning
+from penstock.adapters.memory import catalog, pruning
 from penstock.adapters.memory import rows as all_rows
 from penstock.adapters.memory.blobs import sweep_blobs, write_blobs
 from penstock.adapters.memory.disk import PARTITION, Disk, Member, end_of, offset_of
+from penstock.adapters.memory.permits import held
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
@@ -24,6 +25,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, Refused
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
+from penstock.ports.permits import Holding, Wish
 from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
@@ -127,6 +129,10 @@ class MemoryStore:
             raise Fenced(claim.owner, claim.epoch)
         return member
 
+    async def hold(self, claim: Claim, wishes: Sequence[Wish]) -> Sequence[Holding]:
+        self._require(claim)
+        return [held(self.disk, claim.epoch, wish) for wish in wishes]
+
     # the inbox
 
     async def submit(self, events: Sequence[Sent]) -> None:
@@ -209,18 +215,10 @@ class MemoryStore:
     # the catalogue
 
     async def runs(self, which: RunFilter) -> Sequence[RunChange]:
-        found = [
-            run
-            for run in reversed(self.disk.runs.values())
-            if which.tenant in (None, run.tenant)
-            and which.agent in (None, run.agent)
-            and which.status in (None, run.status)
-        ]
-        return found[: which.limit]
+        return catalog.runs(self.disk, which)
 
     async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
-        letters = [letter for letter in reversed(self.disk.dead.values()) if _is_wanted(letter, which)]
-        return letters[: which.limit]
+        return catalog.dead_letters(self.disk, which)
 
     async def event(self, event_id: str) -> Recorded | None:
         return self.disk.event(event_id)
@@ -384,17 +382,3 @@ class MemoryStore:
 
 def _monotonic_ms() -> int:
     return int(time.monotonic() * 1000)
-
-
-def _is_wanted(letter: DeadLetter, which: DeadFilter) -> bool:
-    return (
-        which.tenant in (None, letter.event.event.tenant)
-        and which.agent in (None, letter.agent)
-        and which.run_id in (None, letter.run_id)
-        and (which.since_ms is None or letter.at_ms >= which.since_ms)
-        and (which.reason is None or _lowered(which.reason) in _lowered(letter.reason))
-    )
-
-
-def _lowered(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass").lower()  # of bytes: that of ASCII alone, as databases do it

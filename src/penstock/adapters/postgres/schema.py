@@ -7,7 +7,7 @@
 
 from hashlib import blake2b
 
-from penstock.adapters.postgres import blobs, stream_rows, timers, workers
+from penstock.adapters.postgres import blobs, permits, stream_rows, timers, workers
 from penstock.adapters.postgres.database import ENCODING, Connection
 from penstock.errors import Finding, Invalid
 
@@ -62,7 +62,7 @@ CREATE INDEX dead_newest ON dead (arrival);
 """
 
 # What format 2 adds to format 1. Each statement can run again on a schema that has some of it.
-ADDED_IN_2: tuple[str, ...] = (*timers.TABLES, *stream_rows.TABLES, *workers.TABLES, *blobs.TABLES)
+ADDED_IN_2: tuple[str, ...] = (*timers.TABLES, *stream_rows.TABLES, *workers.TABLES, *permits.TABLES, *blobs.TABLES)
 
 
 async def make_tables(connection: Connection, schema: str) -> None:

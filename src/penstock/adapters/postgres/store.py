@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Map
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from penstock.adapters.postgres import blobs, pruning, reading, stream_rows, timers, workers
+from penstock.adapters.postgres import blobs, permits, pruning, reading, stream_rows, timers, workers
 from penstock.adapters.postgres import rows as all_rows
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
@@ -29,6 +29,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, LimitReached
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
+from penstock.ports.permits import Holding, Wish
 from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
@@ -118,6 +119,14 @@ class PostgresStore:
 
     async def divide(self, claim: Claim, partitions: int) -> None:
         await self._database.transact("divide", lambda each: workers.divide(each, claim, partitions))
+
+    async def hold(self, claim: Claim, wishes: Sequence[Wish]) -> Sequence[Holding]:
+        async def held(connection: Connection) -> list[Holding]:
+            found = await permits.hold(connection, claim.epoch, wishes)
+            await workers.require(connection, claim)
+            return found
+
+        return await self._database.transact("hold", held)
 
     # the inbox
 

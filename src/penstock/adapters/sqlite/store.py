@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from penstock.adapters.sqlite import blobs, pruning, reading, stream_rows, timers, workers
+from penstock.adapters.sqlite import blobs, permits, pruning, reading, stream_rows, timers, workers
 from penstock.adapters.sqlite import rows as all_rows
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
@@ -34,6 +34,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
+from penstock.ports.permits import Holding, Wish
 from penstock.ports.retention import OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
@@ -159,6 +160,13 @@ class SqliteStore:
 
     async def divide(self, claim: Claim, partitions: int) -> None:
         await self.transact(lambda each: workers.divide(each, claim, partitions), "divide")
+
+    async def hold(self, claim: Claim, wishes: Sequence[Wish]) -> Sequence[Holding]:
+        def held(connection: sqlite3.Connection) -> list[Holding]:
+            workers.require(connection, claim)
+            return permits.hold(connection, claim.epoch, wishes)
+
+        return await self.transact(held, "hold", synced=False)  # who loses power loses all workers
 
     # the inbox
 

@@ -26,7 +26,7 @@ class Concurrency:
     """At most `at_once` handlings go on at the same time.
 
     `by`: for each value of that field (and tenant), or with "tenant" for each tenant, instead of all together.
-    `scope`: "all" workers share it, each of them in proportion to the partitions that it owns; or it is that of each "worker".
+    `scope`: "all" workers together have no more; or it is that of each "worker".
     """
 
     at_once: int
@@ -106,14 +106,6 @@ def flow_findings(flow: object, accepts: Iterable[type[Event]], *, batch: bool) 
     findings += _rate_findings(flow.rate)
     findings += _waiting_findings(flow)
     return findings + _field_findings(flow, list(accepts), shaped=not findings)
-
-
-def share(limit: int, owned: int, partitions: int) -> int:
-    """Return how many of `limit` a worker may have that owns so many of the partitions: all shares together are no more.
-
-    The exception is a limit below the number of workers: each has one, or its partitions would stand still.
-    """
-    return max(1, limit * owned // partitions)
 
 
 def rank_of(time_ms: int, priority: object, aging_s: float) -> float:

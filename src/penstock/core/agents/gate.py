@@ -5,6 +5,7 @@
 - Nothing here knows a clock: whoever asks says what time it is, and is told when to ask again.
 """
 
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any, Generic, Literal, TypeVar
 
@@ -24,6 +25,7 @@ class Group(Generic[T]):
     """Those that share one limit: all deliveries of the agent, those of a tenant, or those with one value of a field."""
 
     __slots__ = (
+        "asked",
         "at_once",
         "bucket",
         "known",
@@ -33,6 +35,7 @@ class Group(Generic[T]):
         "rate",
         "rule",
         "running",
+        "shared",
         "tenant",
         "timed",
     )
@@ -40,9 +43,13 @@ class Group(Generic[T]):
     def __init__(self, tenant: str, name: str, rule: int) -> None:
         self.tenant = tenant
         self.name = name
-        self.rule = rule  # the number of the rate; the three of them say where its bucket is stored
-        self.at_once = 0  # 0: it has a rate
+        self.rule = (
+            rule  # the number of the rate; the three of them say where its bucket is stored. Below 0: it has none
+        )
+        self.at_once = 0  # how many may go on, where it has no rate
+        self.shared = 0  # of how many, where several workers share the limit
         self.running = 0
+        self.asked = 0  # tickets that are held by somebody
         self.rate: Rate | None = None
         self.bucket: TokenBucket | None = None
         self.known = False  # whether its bucket is being looked up in the store, or was
@@ -105,7 +112,8 @@ Kins = FairQueue[tuple[Order, Kin[T]]]
 class Gate(Generic[T]):
     """The limits of one agent, and those who wait for them."""
 
-    def __init__(self, flow: Flow, *, key: str | None = None, partitions: int = 1) -> None:
+    def __init__(self, flow: Flow, *, key: str | None = None, partitions: int = 1, shared: bool = False) -> None:
+        """`shared`: other workers go by the same limits, so nobody goes on until `grant` says how many may."""
         self.flow = flow
         self._key = key  # the field that decides the partition: what is limited by it need not be divided
         self._partitions = partitions
@@ -116,19 +124,33 @@ class Gate(Generic[T]):
         self._number = 0
         self._sweep_at = GROUPS_MIN
         self.limits = [each.at_once for each in flow.concurrencies]
+        # What is limited by the key is one worker's: that of the key's partition.
+        self._shared = [
+            shared and each.scope == "all" and (not each.by or each.by != key) for each in flow.concurrencies
+        ]
+        self._granted: dict[Member, int] = {}
+        self.shared: dict[Member, Group[T]] = {}  # those whose limit is shared
+        self.on_short: Callable[[], None] = (
+            nobody  # somebody is stopped for want of a grant, or one could be taken back
+        )
         self.waiting = 0
         self.running = 0
         self.unknown: list[Group[T]] = []  # whose buckets must be looked up: give them to `learned`
         self.forgotten: list[Group[T]] = []  # whose buckets are full again, and need not be stored any more
 
-    def limit_to(self, limits: list[int]) -> None:
-        """Set how many may go on at once, for each `Concurrency` of the flow, from now on."""
-        self.limits = limits
-        for member, group in self._groups.items():
-            if group.at_once:
-                group.at_once = limits[member[0]]
-                while self._pass_on(group):
-                    pass
+    def grant(self, member: Member, count: int) -> None:
+        """Let so many of those whom a shared limit concerns go on at once here, from now on."""
+        if self._granted.get(member, 0) == count:
+            return
+        if count:
+            self._granted[member] = count
+        else:
+            self._granted.pop(member, None)
+        group = self.shared.get(member)
+        if group is not None:
+            group.at_once = count
+            while self._pass_on(group):
+                pass
 
     def ticket(self, item: T, tenant: str, time_ms: int, values: Values, partition: int = 0) -> Ticket[T]:
         """Return a ticket for an event of that time, with these values of the fields that the flow names."""
@@ -138,6 +160,8 @@ class Gate(Generic[T]):
             groups = tuple(self._group(each) for each in members)
             kin = self._kins[tenant, members] = Kin(tenant, members, groups)
         kin.alive += 1
+        for group in kin.groups:
+            group.asked += 1
         self._number += 1
         priority = self.flow.priority
         rank = rank_of(time_ms, values.get(priority), self.flow.aging_s) if priority else 0.0
@@ -167,9 +191,11 @@ class Gate(Generic[T]):
             ticket.state = "out"
             self.running -= 1
             for group in ticket.kin.groups:
-                if group.at_once:
+                if group.rule < 0:
                     group.running -= 1
                     self._pass_on(group)
+                    if group.shared and group.running >= group.at_once:
+                        self.on_short()
 
     def close(self, ticket: Ticket[T]) -> None:
         """Forget a ticket, wherever it is: nobody will let it enter again."""
@@ -181,12 +207,15 @@ class Gate(Generic[T]):
             kin.drop()
         ticket.state = "gone"
         kin.alive -= 1
+        for group in kin.groups:
+            group.asked -= 1
         if not kin.alive:
             del self._kins[kin.tenant, kin.key]
             for member, group in zip(kin.key, kin.groups, strict=True):
                 group.members -= 1
-                if not group.members and group.at_once:
+                if not group.members and group.rule < 0:
                     del self._groups[member]
+                    self.shared.pop(member, None)
 
     def next(self, now_ms: int) -> Ticket[T] | None:
         """Return the next one that may begin, which is in from now on; None: ask again after `leave`, or at `due_ms`."""
@@ -239,7 +268,10 @@ class Gate(Generic[T]):
             rule = number - len(self.limits)
             name = f"{partition}/{value}" if self._partitions > 1 else value
             group = self._groups[member] = Group[T](tenant, name, rule)
-            if rule < 0:
+            if rule < 0 and self._shared[number]:
+                group.shared, group.at_once = self.limits[number], self._granted.get(member, 0)
+                self.shared[member] = group
+            elif rule < 0:
                 group.at_once = self.limits[number]
             else:
                 group.rate = self.flow.rates[rule]
@@ -258,7 +290,7 @@ class Gate(Generic[T]):
         ticket.state = "in"
         self.running += 1
         for group in ticket.kin.groups:
-            if group.at_once:
+            if group.rule < 0:
                 group.running += 1
             elif group.bucket is not None and now_ms is not None:
                 group.bucket, _ = taken(group.bucket, 1, now_ms)
@@ -270,7 +302,9 @@ class Gate(Generic[T]):
         return None
 
     def _is_open(self, group: Group[T], now_ms: int) -> bool:
-        if group.at_once:
+        if group.rule < 0:
+            if group.running >= group.at_once and group.at_once < group.shared:
+                self.on_short()
             return group.running < group.at_once
         if group.bucket is None:
             if not group.known:
@@ -308,6 +342,10 @@ class Gate(Generic[T]):
                 if group.bucket is not None:
                     self.forgotten.append(group)
         self._sweep_at = max(GROUPS_MIN, 2 * len(self._groups))
+
+
+def nobody() -> None:
+    """Stand in for nobody who shares the limits."""
 
 
 def _popped(place: Kins[T]) -> Kin[T] | None:

@@ -2,13 +2,10 @@
 
 import asyncio
 import os
-import re
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 
 import pytest
+from processes import COUNTING, command, workers_in
 
 from penstock.cli.loading import load
 from penstock.cli.working import divide, run_workers
@@ -17,58 +14,11 @@ from penstock.wiring import Settings
 
 pytestmark = pytest.mark.timeout(120)
 CUSTOMERS = 20
-APP = """
-from penstock import App, Context, Event
-
-
-class Order(Event, key="customer"):
-    customer: str
-    number: int
-
-
-app = App("counting")
-
-
-@app.agent
-async def take(order: Order, ctx: Context) -> list[int]:
-    seen = [*await ctx.values.get("seen", [], to=list[int]), order.number]
-    await ctx.values.set("seen", seen)
-    return seen
-"""
 
 
 @pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "counting.py"
-    path.write_text(APP, encoding="utf-8")
-    return path
-
-
-@contextmanager
-def command(*arguments):
-    """Run `penstock` as a person would, and interrupt it at the end."""
-    program = [sys.executable, "-m", "penstock.cli", *arguments]
-    process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
-            process.stderr.close()
-
-
-def workers_in(process, count):
-    """Return the process ids of the next workers that say that they run."""
-    pids = []
-    while len(pids) < count:
-        line = process.stderr.readline()
-        assert line, f"it ended with {process.poll()}"
-        if said := re.search(r"runs on .* as process (\d+)", line):
-            pids.append(int(said[1]))
-    return pids
+def file():
+    return COUNTING
 
 
 async def orders(live, app, numbers):
