@@ -10,6 +10,7 @@ _TIES: Final = frozenset(
     {"_outer_instance", "slot", "seeking_parent", "ancestor", "next_function", "environment", "input", "tuple"}
 )
 STATES: Final = "states"
+_PLACES: Final = frozenset({"_outer_instance", "id", "lbp", "bp", "position"})
 
 
 @dataclass(slots=True)
@@ -30,6 +31,24 @@ def references(tree: Any) -> References:
     found = References()
     _visit(tree, found, top=True)
     return found
+
+
+def plain_names(tree: Any) -> tuple[str, ...] | None:
+    """Return the names of an expression that is a variable and names behind it, `$a.b.c`: it needs no evaluation."""
+    steps: list[Any] = tree.steps if tree.type == "path" else [tree]
+    if tree.type == "path" and _marks(tree) != {"type", "steps"}:
+        return None
+    if not all(_marks(step) == {"type", "value"} for step in steps):
+        return None
+    first, *rest = steps
+    if first.type != "variable" or first.value == "$" or any(step.type != "name" for step in rest):
+        return None
+    return (str(first.value), *(str(step.value) for step in rest))
+
+
+def _marks(node: Any) -> set[str]:
+    attributes = cast("dict[str, Any]", vars(node))
+    return {name for name, value in attributes.items() if value not in (None, False, 0, []) and name not in _PLACES}
 
 
 def _visit(node: Any, found: References, *, top: bool) -> None:

@@ -6,11 +6,11 @@ begins with a bare name has nothing to read, which is why AWS refuses it (`Query
 
 import math
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from penstock.core.asl.failures import QUERY_EVALUATION, EvaluationFailed, PathInvalid
 from penstock.core.asl.jsonata.added import ADDED, FORBIDDEN
-from penstock.core.asl.jsonata.analysis import STATES, references
+from penstock.core.asl.jsonata.analysis import STATES, plain_names, references
 from penstock.core.asl.jsonata.interpreter import Builtin, Frame, Interpreter
 from penstock.core.asl.jsonata.library import NULL, Jsonata
 from penstock.core.asl.jsonata.marks import Kind, unmarked
@@ -23,17 +23,22 @@ from penstock.core.asl.values import Json, json_text
 QUERIES_KEPT_MAX = 4096
 
 
+_ELSE: Final = object()
+_STATES_PARTS: Final = {"input": "input", "context": "context", "result": "result", "errorOutput": "error_output"}
+
+
 class Query:
     """A parsed expression. `variables` are the workflow variables that it reads, `states` the names that follow `$states.`.
 
     `refused` holds AWS's texts for what parses but is not accepted in a state.
     """
 
-    __slots__ = ("_interpreter", "refused", "states", "text", "variables")
+    __slots__ = ("_interpreter", "_names", "refused", "states", "text", "variables")
 
     def __init__(self, text: str, interpreter: Interpreter) -> None:
         self.text = text
         self._interpreter = interpreter
+        self._names = plain_names(interpreter.ast)
         found = references(interpreter.ast)
         known = functions().bindings.keys() | Jsonata.static_frame.bindings.keys()
         self.variables = frozenset(found.variables - found.bound - known - {STATES})
@@ -46,7 +51,9 @@ class Query:
     def evaluate(self, scope: Scope, *, field: str, expected: Kind | None = None) -> Json:
         """Return the value. Fail as AWS does when there is none, when it is a function, or when it is of another kind."""
         try:
-            value = plain(self._interpreter.run(_bindings(scope), scope.chance, scope.now_ms))
+            value: Any = _ELSE if self._names is None else _direct(self._names, scope)
+            if value is _ELSE:
+                value = plain(self._interpreter.run(_bindings(scope), scope.chance, scope.now_ms))
         except _Undefined:
             raise self._failed(field, "returned nothing (undefined).") from None
         except _Unsupported:
@@ -85,6 +92,31 @@ def functions() -> Any:
     for name in FORBIDDEN:
         frame.bind(name, None)
     return frame
+
+
+def _direct(names: tuple[str, ...], scope: Scope) -> Any:
+    """Return what `$states.input.a` or `$name.a` stands for, which most expressions are, or `_ELSE` for a way through a list.
+
+    An object or a list is handed on as it is, without a look at all that it holds.
+    """
+    first, *rest = names
+    if first != STATES:
+        if first not in scope.variables:
+            return _ELSE  # not there, or a function
+        here: Any = scope.variables[first]
+    elif rest and rest[0] in _STATES_PARTS:
+        here = getattr(scope, _STATES_PARTS[rest.pop(0)])
+        if isinstance(here, Absent):
+            raise _Undefined
+    else:
+        return _ELSE
+    for name in rest:
+        if isinstance(here, list):
+            return _ELSE
+        if not isinstance(here, dict) or name not in here:
+            raise _Undefined
+        here = cast("dict[str, Any]", here)[name]
+    return _plain(here) if isinstance(here, float | int | str) else here
 
 
 def _bindings(scope: Scope) -> dict[str, Any]:
