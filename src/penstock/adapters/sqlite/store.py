@@ -19,6 +19,7 @@ import msgspec
 
 from penstock.adapters.sqlite import blobs, permits, pruning, reading, stream_rows, timers, workers
 from penstock.adapters.sqlite import rows as all_rows
+from penstock.adapters.sqlite.beginning import WITHIN_S, begin
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
 from penstock.adapters.sqlite.waking import Wakes
@@ -59,6 +60,7 @@ async def open_sqlite_store(path: Path, *, shared: bool = False) -> AsyncGenerat
     """
     with nullcontext() if shared else locked(path):
         writer = connect(path)
+        writer.execute("PRAGMA busy_timeout = 0")  # `begin` waits instead
         try:
             reader = connect(path)
             try:
@@ -73,6 +75,7 @@ async def open_sqlite_store(path: Path, *, shared: bool = False) -> AsyncGenerat
         finally:
             # Leaves one file behind where it can; the write-ahead log holds all otherwise.
             with suppress(sqlite3.Error):
+                writer.execute("PRAGMA busy_timeout = 5000")
                 writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             writer.close()
 
@@ -89,6 +92,7 @@ class SqliteStore:
         self._watchers: list[Callable[[], None]] = []
         self.wakes = Wakes(self._wake)
         self._passages: PassageTables | None = None
+        self.patience_s = WITHIN_S  # how long a write waits for those of other processes
 
     def attach(self, passages: PassageTables) -> None:
         """Let commits carry writes to the passages in the same file."""
@@ -327,7 +331,7 @@ class SqliteStore:
             try:
                 if not synced:
                     self._writer.execute("PRAGMA synchronous = NORMAL")
-                self._writer.execute("BEGIN IMMEDIATE")
+                begin(self._writer, self.patience_s)
                 try:
                     result = work(self._writer)
                     self._writer.execute("COMMIT")
