@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli.arguments import Json
+from penstock.cli.asl_cases import try_machines
 
 if TYPE_CHECKING:
     from penstock.core.asl.definition import Machine
 
 asl_app = typer.Typer(help="State machines of the Amazon States Language.", no_args_is_help=True)
+asl_app.command("test")(try_machines)
 COLUMNS = (("severity", "path", "rule"), ("path", "rule"), ("path",))
 
 Definitions = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Definitions, as JSON or YAML.")]
