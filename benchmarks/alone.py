@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import sides
-from sides import HERE, REPOSITORY, NotMeasured, environment, fresh_folder, last_json, started
+from sides import HERE, NotMeasured, environment, fresh_folder, last_json, started
 
 IDLE_WITHIN_S = 60.0
 STORAGE_WITHIN_S = 420.0
 FLAME_WITHIN_S = 120.0
 FLAME_BYTES_MAX = 300_000
-DOCS = REPOSITORY / "docs"
+SAMPLES_A_SECOND = 100
 
 
 def idle() -> dict[str, float]:
@@ -44,18 +44,19 @@ def flame(docs: Path | None, seconds: float) -> str:
     """Draw where the time of turns goes, and return how that was seen."""
     if docs is None:
         return "not drawn"
-    program = environment(HERE / "plots") / "venv" / "bin" / "py-spy"
+    place = environment(HERE / "plots") / "venv" / "bin"
     picture = docs / "flame.svg"
     with fresh_folder() as folder:
-        bench = [sys.executable, "-m", "penstock.bench", "--json", "--seconds", str(seconds), "--warmup", "0"]
+        stacks = folder / "stacks.txt"
+        bench = [sys.executable, "-m", "penstock.bench", "--json", "--seconds", str(2 * seconds), "--warmup", "0"]
         bench += ["--store", f"sqlite:{folder / 'turns.db'}"]
-        record = [str(program), "record", "--rate", "200", "--output", str(picture), "--", *bench]
-        _run(record, FLAME_WITHIN_S)
-    size_bytes = picture.stat().st_size
-    if size_bytes > FLAME_BYTES_MAX:
+        record = [str(place / "py-spy"), "record", "--function", "--format", "raw", "--rate", str(SAMPLES_A_SECOND)]
+        _run([*record, "--output", str(stacks), "--", *bench], FLAME_WITHIN_S)
+        _run([str(place / "python"), str(HERE / "plots" / "flame.py"), str(stacks), str(picture)], IDLE_WITHIN_S)
+    if (size_bytes := picture.stat().st_size) > FLAME_BYTES_MAX:
         picture.unlink()
         raise NotMeasured(f"the flame graph has {size_bytes} bytes, more than {FLAME_BYTES_MAX}")
-    return "py-spy, 200 samples a second"
+    return f"py-spy, {SAMPLES_A_SECOND} samples a second"
 
 
 def _run(command: list[str], within_s: float) -> None:

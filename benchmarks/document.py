@@ -27,8 +27,8 @@ INCLUDES = """\
   of penstock (`penstock serve`) before you compare it with them as servers.
 - **Two workers** are two processes on one store, each with half of the clients. Its sessions are sent to the worker that owns them,
   as a router by key does; "sent to either" is without such a router: half of the turns go over to the other one by the store.
-- **Postgres** is one of its own on this machine, version 15, with fsync on and otherwise as shipped; its processor time is not
-  in the figures of penstock's rows.
+- **Postgres** is one of its own on this machine, with fsync on and otherwise as shipped; its processor time is not in the figures
+  of penstock's rows.
 - **Processor time** is that of all processes of a side, with the client. It suffers least from a busy machine, but it does suffer.
 - **Bytes** are what the files grew by: SQLite's after a checkpoint, but for Temporal, whose server keeps its file open; Restate's
   as its server left them.

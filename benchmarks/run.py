@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -154,7 +155,7 @@ def _compare(comparison: Comparison, load: Load) -> None:
                 continue
             began_s = monotonic()
             try:
-                figures = sides.run(side, load)
+                figures = sides.run(side, replace(load, seconds=max(load.seconds, side.least_s)))
             except NotMeasured as reason:
                 where = load.workload.heading(load.in_flight)
                 comparison.missing[side.name] = f"{where}: {reason}"

@@ -5,6 +5,7 @@ import sys
 
 import comparison
 import document
+import flame
 import loop as yardstick
 import numpy as np
 import pytest
@@ -148,3 +149,16 @@ def test_a_workload_that_there_is_not_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         bench._arguments()
     assert "w9: give some of w1,w2" in capsys.readouterr().err
+
+
+def test_a_flame_graph_shows_what_was_seen_often(tmp_path):
+    stacks, picture = tmp_path / "stacks.txt", tmp_path / "flame.svg"
+    stacks.write_text(
+        "run (penstock/a.py);step (b.py) 900\nrun (penstock/a.py);rare (c.py) 1\nrun;_find_and_load 500\n 7\n"
+    )
+    flame.main(stacks, picture)
+    drawn = picture.read_text()
+    assert "<title>901 samples</title>" in drawn
+    assert "step (b.py): 99.9%" in drawn
+    assert "rare" not in drawn
+    assert "_find_and_load" not in drawn
