@@ -1,6 +1,6 @@
 """An app: agents, knowledge and models under one name. Declaring it opens nothing; `running` does."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -82,6 +82,7 @@ class App:
         batch: int = 0,
         flow: Flow | None = None,
         retention: Retention | None = None,
+        pattern: Mapping[str, object] | None = None,
     ) -> Callable[[H], H]: ...
     def agent(self, handler: H | None = None, /, *, name: str = "", **options: Any) -> H | Callable[[H], H]:
         """Declare an async function as an agent: its annotations say which events it takes and emits.
@@ -89,7 +90,7 @@ class App:
         `key`: the field whose value orders its events; `retry`: what follows a failure; `timeout_s`: of one attempt;
         `batch`: take up to so many events at once, as a list; `flow`: how many handlings go on at once, how fast they
         begin, who is first, and what becomes of an event whose key is busy; `retention`: how long its runs and
-        their journals are kept. Raises `Invalid` with all findings.
+        their journals are kept; `pattern`: take only events whose fields match it. Raises `Invalid` with all findings.
         """
 
         def added(function: H) -> H:
@@ -109,7 +110,8 @@ class App:
         A run begins with the event and may wait for days: for agents that it calls, timers, signals. It survives restarts.
         `version`: declare several under one name, and runs go on with the one that they began with; new ones begin with the
         newest. `timeout_s`: how long a run may take in all, from its event on; then it fails. `flow`: how many runs go on at
-        once, how fast they begin, who is first; `retention`: how long ended runs and their journals are kept.
+        once, how fast they begin, who is first; `retention`: how long ended runs and their journals are kept; `pattern`:
+        begin a run only for events whose fields match it.
         """
 
         def added(function: H) -> H:

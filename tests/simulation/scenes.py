@@ -1,5 +1,6 @@
 """The scenes that are simulated, all in one app."""
 
+from choices import Choices
 from orders import Orders
 from payments import Payments
 from refunds import Refunds
@@ -10,7 +11,7 @@ from trips import Trips
 from world import World
 
 # Payments first: they are healed by people, and the others wait until nobody is asked any more.
-SCENES: tuple[type[Scene], ...] = (Payments, Orders, Trips, Reminders, Routine, Refunds)
+SCENES: tuple[type[Scene], ...] = (Payments, Orders, Trips, Reminders, Routine, Refunds, Choices)
 
 
 def scenes_of(world: World) -> list[Scene]:

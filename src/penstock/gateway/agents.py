@@ -109,6 +109,7 @@ def _add(router: APIRouter, agent: Agent) -> None:
         if agent.options.batch:
             raise Refused(f"{agent.name!r} takes batches, which have no run of their own", "send it to /v1/events")
         event = taken(_chosen(types, asked.type), await json_body(request))
+        running.engine.parts.topology.require_taker(agent.name, event)
         sent = await running.send(event, id=asked.event_id, tenant=asked.tenant)
         if asked.event_id is not None:
             await _require_same(running, event, sent, asked.tenant)

@@ -26,6 +26,7 @@ class AgentShown(BaseModel):
     takes: list[EventShown]
     returns: Schema | None = Field(description="The JSON schema of its results; null when it has none.")
     emits: list[str] = Field(description="The types of the events that it returns.")
+    pattern: Schema | None = Field(description="The event pattern that the fields of its events match; null: any do.")
     batch: int = Field(description="How many events it takes at once; 0: one at a time. Batches have no runs to call.")
 
 
@@ -53,6 +54,7 @@ def _shown(agent: Agent) -> AgentShown:
         takes=[EventShown(type=event.type_, json_schema=event.model_json_schema()) for event in agent.accepts],
         returns=_schema_of(agent.returns),
         emits=[event.type_ for event in agent.emits],
+        pattern=None if agent.options.pattern is None else dict(agent.options.pattern.document),
         batch=agent.options.batch,
     )
 

@@ -38,6 +38,7 @@ from penstock.runtime.queues import Queue, queue_of
 from penstock.runtime.receiving import Receiver
 from penstock.runtime.releases import Releases
 from penstock.runtime.schedules import Schedules
+from penstock.runtime.selecting import require_selected
 from penstock.runtime.services import Services, unobserved
 from penstock.runtime.shared_limits import SharedLimits
 from penstock.runtime.streams import Streams
@@ -290,8 +291,11 @@ class Engine(Front):
         stored = await self.parts.store.run(id)
         if stored is None:
             raise Missing(f"the run {id!r}", "see `penstock runs list`")
-        if stored.change.status == "queued" and self._handlings.is_under_way(id):
-            stored.change.status = "running"
+        if stored.change.status == "queued":
+            if self._handlings.is_under_way(id):
+                stored.change.status = "running"
+            else:
+                await require_selected(self.parts.topology, self.parts.store, id)
         return stored
 
     async def _until(self, holds: Callable[[], bool], within_s: float) -> bool:

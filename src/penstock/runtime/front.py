@@ -19,6 +19,7 @@ from penstock.ports.store import Store
 from penstock.runtime.appending import Appended, Appender, check_id
 from penstock.runtime.asking_again import Asked
 from penstock.runtime.elsewhere import Elsewhere
+from penstock.runtime.selecting import require_selected
 from penstock.runtime.services import Services
 from penstock.runtime.timers import no_timer
 from penstock.runtime.topology import Topology
@@ -148,6 +149,8 @@ class Front:
                 raise Missing(f"the run {id!r}", "see `penstock runs list`")
             if stored.change.status == "halted":
                 raise Diverged(stored.change.reason)
+            if stored.change.status == "queued":
+                await require_selected(self._topology, self._store, id)
             result = await self._result_of(id)
             if result is None:
                 event_id, look = event_of(id)[0], partial(self._result_of, id)
@@ -182,8 +185,7 @@ class Front:
             raise Refused(
                 f"the reply {reply!r} is no event class", "for what an agent returns otherwise, use call(agent, event)"
             )
-        if not self._topology.takers(type(event)):
-            raise Refused(f"no agent of this app takes {event.type_}", "declare one, or send the event without asking")
+        self._topology.require_answerable(event)
 
     def require_taker(self, agent: str, event: Event) -> None:
         """Raise `Missing` unless the agent exists and takes this event."""

@@ -44,6 +44,7 @@ class Subscription:
         self.lane_of: dict[str, LaneOf] = {}
         self.app_types: Container[str] = ()  # all that the app knows
         self._passed_over: set[str] = set()
+        self._is_choosy = agent.options.pattern is not None
         self.turned = asyncio.Event()  # something changed for one who is behind
 
     def takes(self, kind: Kind, partitions: int = 1) -> None:
@@ -77,8 +78,8 @@ class Subscription:
         offset = recorded.position.offset
         self.read_to = offset
         lane_of = self.lane_of.get(recorded.event.type) or self._unread(recorded.event.type)
-        if lane_of is None:
-            self.progress.mark(offset)  # a topic may carry types that this agent does not take
+        if lane_of is None or (self._is_choosy and not self.agent.selects(recorded.event)):
+            self.progress.mark(offset)  # a topic may carry types, and events, that this agent does not take
             self.on_skipped(self)
             return
         lane = f"{recorded.event.tenant}/{lane_of(recorded)}"

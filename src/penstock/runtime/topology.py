@@ -108,6 +108,23 @@ class Topology:
             raise Missing(f"the agent {agent!r}", f"this app has {', '.join(self.agents) or 'none'}")
         if type(event) not in found.accepts:
             raise Refused(f"{agent!r} does not take {event.type_}", "send it as an event instead")
+        selection = found.options.pattern
+        if selection is not None and not selection.takes(type(event), event.type_, event.encoded()):
+            raise Refused(
+                f"{agent!r} takes only events that match its pattern", "send it as an event, for who takes it"
+            )
+
+    def require_answerable(self, event: Event) -> None:
+        """Raise `Refused` where no agent takes this event."""
+        takers = self.takers(type(event))
+        if not takers:
+            raise Refused(f"no agent of this app takes {event.type_}", "declare one, or send the event without asking")
+        selections = [each.options.pattern for each in takers]
+        if None not in selections:
+            data = event.encoded()
+            if not any(each.takes(type(event), event.type_, data) for each in selections if each is not None):
+                hint = "send the event without asking"
+                raise Refused(f"no agent that takes {event.type_} has a pattern that this one matches", hint)
 
     def takers(self, event: type[Event]) -> list[Agent]:
         """Return the agents that take events of a type."""

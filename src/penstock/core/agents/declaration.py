@@ -13,12 +13,14 @@ from typing import Any, TypedDict
 from penstock.core.agents.flow import Flow, flow_findings
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.agents.retention import Retention
+from penstock.core.agents.selection import Selection, selection_of
+from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
 
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 BATCH_MAX = 4096
-OPTIONS = ("key", "retry", "timeout_s", "batch", "flow", "retention")  # those that `@app.agent` takes
+OPTIONS = ("key", "retry", "timeout_s", "batch", "flow", "retention", "pattern")  # those that `@app.agent` takes
 
 
 class WorkflowOptions(TypedDict, total=False):
@@ -29,6 +31,7 @@ class WorkflowOptions(TypedDict, total=False):
     timeout_s: float | None
     flow: Flow | None
     retention: Retention | None
+    pattern: Mapping[str, object] | None
 
 
 WORKFLOW_OPTIONS = tuple(WorkflowOptions.__annotations__)
@@ -50,6 +53,7 @@ class Options:
     retention: Retention | None = None
     version: int = 1
     lifetime_s: float | None = None
+    pattern: Selection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,14 @@ class Agent:
         newest, *older = sorted((*known, other), key=lambda each: -each.options.version)
         return replace(newest, older=tuple(replace(each, older=()) for each in older))
 
+    def selects(self, event: Envelope) -> bool:
+        """Whether an event of a type that the agent takes is one that it takes: a workflow that calls it has chosen it."""
+        selection = self.options.pattern
+        if selection is None or event.reply_step.partition(" ")[0] == self.name:
+            return True
+        taken = next((each for each in self.accepts if event.type in each.reads_()), None)
+        return taken is None or selection.takes(taken, event.type, event.data)
+
     def key_field(self, event: type[Event]) -> str | None:
         """The field whose value orders events of this type for this agent; None: no order is asked for."""
         return self.options.key if self.options.key is not None else event.key_
@@ -85,32 +97,36 @@ class Agent:
 
 def declared(handler: Handler, name: str, given: Mapping[str, Any]) -> Agent:
     """Read an agent from a function, and options by their names; `Invalid` with all findings."""
-    options = Options(**{each: value for each, value in given.items() if each in OPTIONS})
-    return _declared(handler, name, options, given, OPTIONS)
-
-
-def _declared(handler: Handler, name: str, options: Options, given: Mapping[str, Any], names: tuple[str, ...]) -> Agent:
-    kind = "a workflow" if options.workflow else "an agent"
-    unknown = [
-        Finding(each, f"is not an option of {kind}", f"the options are name, {', '.join(names)}")
-        for each in given
-        if each not in names
-    ]
-    try:
-        agent = declare(handler, name, options)
-    except Invalid as error:
-        raise Invalid(error.what, (*unknown, *error.findings)) from error
-    if unknown:
-        raise Invalid(f"agent {name!r}", tuple(unknown))
-    return agent
+    known, findings = _known(given, OPTIONS, "an agent")
+    return _declared(handler, name, Options(**known), findings)
 
 
 def declared_workflow(handler: Handler, name: str, given: Mapping[str, Any]) -> Agent:
     """Read a workflow from a function, and options by their names; `Invalid` with all findings."""
-    known = {each: value for each, value in given.items() if each in WORKFLOW_OPTIONS}
+    known, findings = _known(given, WORKFLOW_OPTIONS, "a workflow")
     lifetime_s = known.pop("timeout_s", None)
-    options = Options(**known, retry=NO_RETRY, workflow=True, lifetime_s=lifetime_s)
-    return _declared(handler, name, options, given, WORKFLOW_OPTIONS)
+    return _declared(handler, name, Options(**known, retry=NO_RETRY, workflow=True, lifetime_s=lifetime_s), findings)
+
+
+def _known(given: Mapping[str, Any], names: tuple[str, ...], kind: str) -> tuple[dict[str, Any], list[Finding]]:
+    """Return the options that there are, as `Options` has them, and what is wrong with what was given."""
+    findings = [
+        Finding(each, f"is not an option of {kind}", f"the options are name, {', '.join(names)}")
+        for each in given
+        if each not in names
+    ]
+    pattern = selection_of(given.get("pattern"), findings)
+    return {each: value for each, value in given.items() if each in names} | {"pattern": pattern}, findings
+
+
+def _declared(handler: Handler, name: str, options: Options, findings: list[Finding]) -> Agent:
+    try:
+        agent = declare(handler, name, options)
+    except Invalid as error:
+        raise Invalid(error.what, (*findings, *error.findings)) from error
+    if findings:
+        raise Invalid(f"agent {name!r}", tuple(findings))
+    return agent
 
 
 def declare(handler: Handler, name: str, options: Options) -> Agent:
@@ -142,6 +158,7 @@ def declare(handler: Handler, name: str, options: Options) -> Agent:
     if options.workflow and isinstance(options.flow, Flow) and options.flow.when_busy is not None:
         problem = f"is {options.flow.when_busy!r}, and the runs of a workflow go on beside each other"
         findings.append(Finding("flow.when_busy", problem, "let those of a field wait: Concurrency(1, by=FIELD)"))
+    findings += [] if options.pattern is None else options.pattern.unknown_fields(accepts)
     if findings:
         raise Invalid(f"agent {name!r}", tuple(findings))
     returned = hints.get("return", Any)
