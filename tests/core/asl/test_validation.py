@@ -171,6 +171,8 @@ def test_a_rule_is_used_by_a_table_or_named_here():
         ("a: &x [1]\nb: *x", "document-syntax"),
         ('{"Comment": "' + "x" * 1_100_000 + '"}', "document-size"),
         ("[" * 100_000, "too-deep"),
+        ('{"Result": ' + "[" * 400 + "]" * 400 + "}", "too-deep"),
+        ("x: " + "{a: " * 400 + "1" + "}" * 400, "too-deep"),
     ],
 )
 def test_what_is_no_document_is_said(document, rule):
@@ -207,6 +209,24 @@ def test_yaml_is_read_as_it_is_written():
         "Empty": None,
         "Deep": {"Rate": 1500.0, "Count": "010"},
     }
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        ({"Ref": "Function"}, "${Function}"),
+        ({"Fn::GetAtt": ["Function", "Arn"]}, "${Function.Arn}"),
+        ({"Fn::Sub": "arn:aws:lambda:${AWS::Region}:1:function:f"}, "arn:aws:lambda:${AWS::Region}:1:function:f"),
+        ({"Fn::ImportValue": {"Fn::Sub": "x"}}, "${Fn::ImportValue}"),
+    ],
+)
+def test_a_function_of_a_template_stands_for_a_resource(function, text):
+    document = machine({**MAP, "ItemProcessor": {"StartAt": "I", "States": {"I": {**TASK, "Resource": function}}}})
+    before = copy.deepcopy(document)
+    assert found(document) == []
+    assert parse(document).states["A"].processor.states["I"].resource == text
+    assert document == before
+    assert found(machine({**TASK, "Resource": {"Other": "x"}})) == [("value-type", "/States/A/Resource")]
 
 
 def test_parse_gives_the_machine_or_all_errors():

@@ -1,14 +1,16 @@
 """From the text of a definition to its document: JSON or YAML, with what CloudFormation templates put into YAML."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from penstock.core.asl.findings import Finding, finding
+from penstock.core.asl.substitutions import substituted
 from penstock.core.asl.values import Json
 from penstock.errors import Missing
 
 DOCUMENT_BYTES_MAX: Final = 1024 * 1024
+DEPTH_MAX: Final = 300
 
 
 class _KeysTwice(list[str]):
@@ -18,7 +20,7 @@ class _KeysTwice(list[str]):
 def read_document(document: "bytes | str | Mapping[str, Json]") -> tuple[dict[str, Json] | None, list[Finding]]:
     """Return the object that a text stands for, and what is wrong with the text; None when it is no object at all."""
     if not isinstance(document, bytes | str):
-        return _sized(dict(document), json.dumps(document))
+        return _bounded(dict(document))
     try:
         text = document if isinstance(document, str) else document.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -29,9 +31,23 @@ def read_document(document: "bytes | str | Mapping[str, Json]") -> tuple[dict[st
         return _sized({}, text)
     value, found = _from_json(text) if text.lstrip().startswith(("{", "[")) else _from_yaml(text)
     if isinstance(value, dict):
-        _, large = _sized(value, json.dumps(value))
-        return (None if large else value), [*found, *large]
+        bounded, refused = _bounded(value)
+        return bounded, [*found, *refused]
     return None, found or [finding("document-syntax", "", "must be an object", "it begins with { in JSON")]
+
+
+def _bounded(value: dict[str, Json]) -> tuple[dict[str, Json] | None, list[Finding]]:
+    """Return a document that is neither too deep nor too large, with its functions filled in. Depth first: all else recurs."""
+    level: list[Json] = [value]
+    for _ in range(DEPTH_MAX):
+        level = [each for one in level if isinstance(one, dict | list) for each in _inside(one)]
+        if not level:
+            return _sized(substituted(value), json.dumps(value))
+    return None, [finding("too-deep", "", f"has more than {DEPTH_MAX} levels of objects and lists")]
+
+
+def _inside(value: dict[str, Json] | list[Json]) -> Iterable[Json]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _sized(value: dict[str, Json], text: str) -> tuple[dict[str, Json] | None, list[Finding]]:
@@ -76,6 +92,8 @@ def _from_yaml(text: str) -> tuple[Json, list[Finding]]:
     try:
         value: Any = yaml.load(text, DefinitionLoader)  # noqa: S506 - a safe loader, of JSON's types only
         json.dumps(value)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except RecursionError:
+        return None, [finding("too-deep", "", "is nested too deeply to be read")]
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         return None, [finding("document-syntax", "", f"is not YAML: {' '.join(str(error).split())}")]
     return cast("Json", value), []

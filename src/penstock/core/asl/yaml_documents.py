@@ -14,6 +14,8 @@ import yaml
 from yaml.composer import ComposerError
 from yaml.events import AliasEvent
 
+from penstock.core.asl.substitutions import function_text
+
 
 class DefinitionLoader(yaml.SafeLoader):
     """A safe loader without YAML 1.1's many ways to write a boolean, and without dates."""
@@ -27,11 +29,9 @@ class DefinitionLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _substituted(_loader: DefinitionLoader, _tag: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return str(node.value) if "${" in node.value else f"${{{node.value}}}"
-    parts = [str(each.value) for each in node.value if isinstance(each, yaml.ScalarNode)]
-    return parts[0] if parts and "${" in parts[0] else f"${{{'.'.join(parts)}}}"
+def _substituted(_loader: DefinitionLoader, tag: str, node: yaml.Node) -> Any:
+    nodes = [node] if isinstance(node, yaml.ScalarNode) else node.value
+    return function_text(tag, [str(each.value) for each in nodes if isinstance(each, yaml.ScalarNode)])
 
 
 for _tag, _pattern, _first in (
