@@ -15,7 +15,7 @@ from penstock.core.asl.intrinsics.java_sets import unique
 from penstock.core.asl.intrinsics.template import TemplateInvalid, template_parts
 from penstock.core.asl.java_random import JavaRandom
 from penstock.core.asl.scope import Chance
-from penstock.core.asl.values import Json, equal, is_number, java_text, json_text, parsed_json
+from penstock.core.asl.values import Json, is_number, java_text, json_text, parsed_json
 
 ARGUMENTS_MAX = 1000
 TEXT_LENGTH_MAX = 10_000
@@ -90,6 +90,12 @@ def _string_to_json(values: Sequence[Json], _chance: Chance) -> Json:
         return parsed_json(text)
     except ValueError as error:
         raise _Refused from error
+
+
+def _array_contains(values: Sequence[Json], _chance: Chance) -> Json:
+    # AWS compares what Java shows of the values: true is in ["true"], and the order of an object's keys counts.
+    wanted = java_text(values[1])
+    return any(java_text(each) == wanted for each in _list(values[0]))
 
 
 def _array_partition(values: Sequence[Json], _chance: Chance) -> Json:
@@ -172,9 +178,7 @@ def _string_split(values: Sequence[Json], _chance: Chance) -> Json:
 
 FUNCTIONS: Final[dict[str, Function]] = {
     "States.Array": Function((0, ARGUMENTS_MAX), lambda values, _: list(values)),
-    "States.ArrayContains": Function(
-        (2, 2), lambda values, _: any(equal(each, values[1]) for each in _list(values[0]))
-    ),
+    "States.ArrayContains": Function((2, 2), _array_contains),
     "States.ArrayGetItem": Function((2, 2), _array_get_item),
     "States.ArrayLength": Function((1, 1), lambda values, _: len(_list(values[0]))),
     "States.ArrayPartition": Function((2, 2), _array_partition),
