@@ -90,6 +90,21 @@ def test_a_machine_is_drawn_as_its_file_asks(file, tmp_path):
         assert (tmp_path / name).read_bytes().startswith(begins)
 
 
+def test_a_run_is_drawn_from_the_history_that_aws_gives(file):
+    events = [
+        {"id": 1, "type": "ExecutionStarted", "timestamp": "2026-01-01T00:00:00+00:00", "executionStartedEventDetails": {}},
+        {"id": 2, "previousEventId": 1, "type": "PassStateEntered", "timestamp": 1767225600.0, "stateEnteredEventDetails": {"name": "A"}},
+        {"id": 3, "previousEventId": 2, "type": "PassStateExited", "timestamp": 1767225601.5, "stateExitedEventDetails": {"name": "A"}},
+    ]  # fmt: skip
+    history = file({"events": events}, "history.json")
+    drawn = penstock("asl", "draw", file(GOOD), "--history", history).stdout
+    assert '"A<br/>1.5 s"' in drawn
+    assert "class s1 succeeded" in drawn
+    for wrong in ("{", "{}", '[{"id": 1}]'):
+        refused = penstock("asl", "draw", file(GOOD), "--history", file(wrong, "wrong.json"))
+        assert (refused.exit_code, "penstock: cannot accept" in refused.stderr) == (2, True)
+
+
 def test_what_cannot_be_drawn_is_refused_with_all_reasons(file):
     refused = penstock("asl", "draw", file(BAD))
     assert refused.exit_code == 2

@@ -10,7 +10,7 @@ from penstock.cli.arguments import Json
 from penstock.cli.asl_cases import try_machines
 
 if TYPE_CHECKING:
-    from penstock.core.asl.definition import Machine
+    from penstock.core.asl.drawing.graph import Graph
 
 asl_app = typer.Typer(help="State machines of the Amazon States Language.", no_args_is_help=True)
 asl_app.command("test")(try_machines)
@@ -89,29 +89,33 @@ def draw_file(
         Format | None, typer.Option(help="mermaid, svg or png (default: as the end of --out says, or mermaid).")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write (default: print it).")] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="What GetExecutionHistory answered: draw that run, with times and errors.")
+    ] = None,
 ) -> None:
-    """Draw a state machine as Mermaid, SVG or PNG (PNG needs the extra `pictures`)."""
+    """Draw a state machine, or a run of it, as Mermaid, SVG or PNG (PNG needs the extra `pictures`)."""
+    from penstock.core.asl.drawing.graph import graph_of
+    from penstock.core.asl.drawing.visits import history_of, visits_of
     from penstock.core.asl.validation import parse
     from penstock.errors import Refused
 
     chosen = format or _ending(out)
     if chosen is Format.PNG and out is None:
         raise Refused("a PNG is not printed", "name the file to write: --out machine.png")
-    drawn = _drawn(parse(_read(file)), chosen, file.name)
+    graph = graph_of(parse(_read(file)), None if history is None else visits_of(history_of(_json(history))))
+    drawn = _drawn(graph, chosen, file.name)
     if out is None:
         print(drawn.decode(), end="")
     else:
         out.write_bytes(drawn)
 
 
-def _drawn(machine: "Machine", chosen: Format, title: str) -> bytes:
-    from penstock.core.asl.drawing.graph import graph_of
+def _drawn(graph: "Graph", chosen: Format, title: str) -> bytes:
     from penstock.core.asl.drawing.layout import laid_out
     from penstock.core.asl.drawing.mermaid import mermaid_text
     from penstock.core.asl.drawing.png import png_bytes
     from penstock.core.asl.drawing.svg import svg_text
 
-    graph = graph_of(machine)
     match chosen:
         case Format.MERMAID:
             return mermaid_text(graph).encode()
@@ -128,6 +132,17 @@ def _ending(out: Path | None) -> Format:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _json(file: Path) -> object:
+    import json
+
+    from penstock.errors import Finding, Invalid
+
+    try:
+        return json.loads(_read(file))
+    except ValueError as error:
+        raise Invalid(str(file), (Finding("/", f"is not JSON: {error}"),)) from error
 
 
 def _read(file: Path) -> bytes:

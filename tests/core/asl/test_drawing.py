@@ -24,13 +24,16 @@ from penstock.core.asl.definition import (
     Task,
     Wait,
     from_document,
+    to_document,
 )
 from penstock.core.asl.drawing.graph import Edge, Graph, Node, Visit, graph_of, rule_text
 from penstock.core.asl.drawing.layout import laid_out
 from penstock.core.asl.drawing.mermaid import mermaid_text
 from penstock.core.asl.drawing.png import png_bytes
 from penstock.core.asl.drawing.svg import svg_text
+from penstock.core.asl.drawing.visits import visits_of
 from penstock.core.asl.validation import parse
+from penstock.testing.asl_world import carried_out
 
 MACHINE = Machine(
     start_at="Ask",
@@ -100,6 +103,31 @@ def test_a_run_is_marked_in_its_machine():
     assert "  class s1 caught\n" in text
     assert "  class s5 failed\n" in text
     assert "#fbdcdc" in svg_text(laid_out(graph_of(MACHINE, visits)))
+
+
+def visited(machine, input=None, **functions):
+    case = {"definition": to_document(machine), "input": input or {}, "functions": functions}
+    return visits_of(carried_out(case).history.events)
+
+
+def test_a_run_is_marked_by_what_its_history_says():
+    function = "arn:aws:lambda:r:1:function:f"
+    raising = {"f": {"behaviour": "raise", "error": "Boom", "message": "no"}}
+    caught = Task(resource=function, catch=(Catcher(error_equals=("States.ALL",), next="Later"),), next="Later")
+    states = {"Call": caught, "Later": Wait(seconds=90, next="End"), "End": Fail(error="Gone")}
+    visits = visited(Machine(start_at="Call", states=states), **raising)
+    assert visits["Call"] == Visit("caught", "1 ms, Boom")
+    assert visits["Later"] == Visit("succeeded", "1.5 min")
+    assert visits["End"] == Visit("failed", "Gone")
+    uncaught = visited(Machine(start_at="Call", states={"Call": Task(resource=function, end=True)}), **raising)
+    assert uncaught["Call"] == Visit("failed", "Boom")
+
+
+def test_states_inside_of_others_are_counted():
+    each = Map(items_path="$.items", item_processor=Processor(start_at="I", states={"I": Pass(end=True)}), end=True)
+    visits = visited(Machine(start_at="Each", states={"Each": each}), {"items": [1, 2, 3]})
+    assert visits["I"] == Visit("succeeded", "3 times, 0 ms")
+    assert visits["Each"].status == "succeeded"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ _CLASSES = {
     "caught": "fill:#fdf0d5,stroke:#b7791f",
     "failed": "fill:#fbdcdc,stroke:#b03a3a",
     "running": "fill:#dbe9fb,stroke:#2f6db3",
+    "stopped": "fill:#e2e8f0,stroke:#718096",
 }
 
 

@@ -13,6 +13,7 @@ FILLS = {
     "caught": "#fdf0d5",
     "failed": "#fbdcdc",
     "running": "#dbe9fb",
+    "stopped": "#e2e8f0",
 }
 STROKE, TEXT, SOFT, GROUP, CAUGHT = "#4a5568", "#1a202c", "#718096", "#f7fafc", "#b03a3a"
 ROUND = ("Start", "End", "Succeed", "Fail")
