@@ -69,6 +69,7 @@ def test_approvals_are_listed_and_what_the_run_exposes_is_shown(asking):
     assert json.loads(said("runs", "query", "c1:handle", "asked", "app.py", "--json"))["value"] == "ada"
     assert [each["name"] for each in json.loads(said("runs", "query", "c1:handle", "--json"))] == ["asked"]
     assert "ada" in said("runs", "query", "c1:handle")
+    assert "the approval 'Refund?' since 20" in said("runs", "show", "c1:handle")
     assert "it exposes asked" in said("runs", "query", "c1:handle", "other", code=2)
     assert "is missing" in said("runs", "query", "c2:handle", code=2)
 

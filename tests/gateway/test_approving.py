@@ -107,3 +107,12 @@ async def test_what_a_run_exposes_is_read(desk):
     assert "it exposes progress" in missing.json()["detail"]
     assert (await desk.get("/v1/runs/none:handle/queries")).status_code == 404
     assert (await desk.get("/v1/runs/c1:handle/queries", headers={"X-Tenant": "other"})).status_code == 404
+
+
+async def test_what_a_run_waits_for_is_shown(desk):
+    run = (await desk.get("/v1/runs/c1:handle")).json()
+    assert [(each["step"], each["what"]) for each in run["waiting"]] == [
+        ("gather#0[0]/approval#0", "the approval 'Refund?'"),
+        ("gather#0[1]/approval#0", "the approval 'Gift?'"),
+    ]
+    assert run["waiting"][0]["due_ms"] == run["waiting"][0]["since_ms"] + 3_600_000

@@ -1,6 +1,7 @@
 """The scenes that are simulated, all in one app."""
 
 from choices import Choices
+from claims import Claims
 from orders import Orders
 from payments import Payments
 from refunds import Refunds
@@ -11,7 +12,7 @@ from trips import Trips
 from world import World
 
 # Payments first: they are healed by people, and the others wait until nobody is asked any more.
-SCENES: tuple[type[Scene], ...] = (Payments, Orders, Trips, Reminders, Routine, Refunds, Choices)
+SCENES: tuple[type[Scene], ...] = (Payments, Orders, Trips, Reminders, Routine, Refunds, Choices, Claims)
 
 
 def scenes_of(world: World) -> list[Scene]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from pydantic import BaseModel
 
+from penstock.adapters.clock.system import SystemClock
 from penstock.cli.loading import loaded_app
 from penstock.cli.pictures import step_lines
 from penstock.cli.tables import field_lines, screen_width, table_lines
@@ -116,7 +117,7 @@ def show_run(place: Place, id: str, *, as_json: bool) -> None:
         stored = await catalog.run(id)
         if stored is None:
             raise Missing(f"the run {id!r}", "see `penstock runs list`")
-        return run_with_steps(stored, await catalog.event(first_event_id(id)))
+        return run_with_steps(stored, await catalog.event(first_event_id(id)), SystemClock().now_ms())
 
     run = ask_catalog(place.url, found).model_dump()
     if as_json:
@@ -125,9 +126,15 @@ def show_run(place: Place, id: str, *, as_json: bool) -> None:
     recorded = [(step["name"], step["at_ms"]) for step in run.pop("steps")]
     begun_ms: int = run["accepted_ms"] or (recorded[0][1] if recorded else 0)
     steps = "\n".join(step_lines(begun_ms, recorded))
+    waiting = "\n".join(_told_waiting(each) for each in run.pop("waiting"))
     times = {name: when(run[name]) for name in ("accepted_ms", "at_ms", "due_ms") if run[name] is not None}
     result = {} if run["status"] != "succeeded" else {"result": msgspec.json.encode(run["result"]).decode()}
-    print_fields({**run, **times, "result": None, **result, "steps": steps or None})
+    print_fields({**run, **times, "result": None, **result, "waits for": waiting or None, "steps": steps or None})
+
+
+def _told_waiting(each: Mapping[str, Any]) -> str:
+    until = "" if each["due_ms"] is None else f", until {when(each['due_ms'])}"
+    return f"{each['what']} since {when(each['since_ms'])}{until} ({each['step']})"
 
 
 def show_event(place: Place, id: str, *, as_json: bool) -> None:

@@ -57,7 +57,8 @@ async def list_runs(
 async def show_run(id: str, running: RunningApp, tenant: Tenant) -> RunWithSteps:
     """Return a run with its result and its steps, from the moment its event was accepted."""
     stored = await run_of(running, id, tenant)
-    return run_with_steps(stored, await running.engine.parts.store.event(first_event_id(id)))
+    engine = running.engine
+    return run_with_steps(stored, await engine.parts.store.event(first_event_id(id)), engine.services.clock.now_ms())
 
 
 @routes.post("/runs/{id}/signals/{name}", status_code=202, responses=documented(404, 409, 422, 503))

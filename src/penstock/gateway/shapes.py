@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from penstock.core.agents.again import lineage_of, unwrapped
 from penstock.core.agents.journal import decode_value, standing
+from penstock.core.agents.pending import pending
 from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.cloudevents import to_cloudevent
 from penstock.core.events.envelope import Envelope, Recorded, event_of
@@ -44,6 +45,15 @@ class Run(BaseModel):
     reason: str | None = Field(default=None, description="Why it failed, or is tried again.")
 
 
+class Waiting(BaseModel):
+    """Something that a workflow run waits for."""
+
+    step: str
+    what: str
+    since_ms: int
+    due_ms: int | None = Field(default=None, description="When it ends, or goes on, by itself; null: never.")
+
+
 class RunWithSteps(Run):
     """A run with its result and its steps."""
 
@@ -52,6 +62,7 @@ class RunWithSteps(Run):
     forked_from: str | None = Field(default=None, description="The run that it has its first steps from.")
     forked_at: str | None = Field(default=None, description="The first step that it executed by itself.")
     steps: list[Step] = []
+    waiting: list[Waiting] = Field(default=[], description="What it waits for, the oldest first.")
 
 
 class Runs(BaseModel):
@@ -108,8 +119,9 @@ def run_shape(change: RunChange) -> Run:
     return Run(**_fields(change))
 
 
-def run_with_steps(stored: StoredRun, event: Recorded | None) -> RunWithSteps:
+def run_with_steps(stored: StoredRun, event: Recorded | None, now_ms: int) -> RunWithSteps:
     """Return a run with all that is known of it; `event` is the one that it handles."""
+    waiting = [] if is_over(stored.change) else pending(stored.records, now_ms)
     fork = None if event is None else lineage_of(event)
     return RunWithSteps(
         **_fields(stored.change),
@@ -118,6 +130,7 @@ def run_with_steps(stored: StoredRun, event: Recorded | None) -> RunWithSteps:
         accepted_ms=None if event is None else event.event.time_ms,
         result=result_of(stored.change),
         steps=[Step(name=record.step, at_ms=record.at_ms) for record in standing(stored.records)],
+        waiting=[Waiting(**msgspec.structs.asdict(each)) for each in waiting],
     )
 
 

@@ -137,6 +137,7 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
     workflows.arrivals.on_appended = workflows.calling.on_appended = delivering.appended
     handlings.on_appended = services.timers.on_appended = delivering.appended
     services.listeners.on_appended = delivering.appended
+    services.questions.goes_on = workflows.goes_on
     for name, index in parts.indexes.items():
         assert parts.embedder is not None
         services.collections[name] = Collection(name, index, parts.embedder, tasks)

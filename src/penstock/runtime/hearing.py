@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from msgspec.structs import replace
 
 from penstock.core.agents.journal import decode_value
-from penstock.core.agents.listening import CHANNEL, CLOSED, LISTEN, Listening, listening_to
+from penstock.core.agents.listening import CHANNEL, CLOSED, LISTEN, Listening, listening_to, told_listening
 from penstock.core.events.event import Event
 from penstock.errors import Invalid, LimitReached, Refused
 from penstock.runtime.operations import Operations
@@ -35,7 +35,7 @@ class Listener(Generic[E]):
     async def next(self, *, timeout_s: float | None = None) -> E:
         """Take the oldest event that came and was not taken, or wait for it; `TimedOut` when none came in time."""
         operations = self._operations
-        sent = await next_sent(operations, self._known.channel, f"waiting for {_told(self._known)}", timeout_s)
+        sent = await next_sent(operations, self._known.channel, f"waiting for {told_listening(self._known)}", timeout_s)
         try:
             return self._event.decoded_as(sent["type"], sent["data"])
         except Invalid as error:  # of a version that this code cannot read
@@ -77,7 +77,7 @@ def listening(
     if found is not None:
         known = decode_value(found, Listening)
         if replace(known, run_id=run.run_id, run_key=asked.run_key) != asked:
-            operations.halt(f"{step!r} waits for {_told(known)}, and the code now for {_told(asked)}")
+            operations.halt(f"{step!r} waits for {told_listening(known)}, and the code now for {told_listening(asked)}")
         return Listener(operations, step, event, asked)
     if len(journal.listening) >= LISTENINGS_MAX:
         raise LimitReached(f"what run {run.run_id} listens to", len(journal.listening) + 1, LISTENINGS_MAX)
@@ -85,8 +85,3 @@ def listening(
     journal.listening[asked.channel] = asked
     operations.calls.listen(run, asked)
     return Listener(operations, step, event, asked)
-
-
-def _told(each: Listening) -> str:
-    compared = ({} if each.key is None else {"key": each.key}) | each.match
-    return f"{each.event}({', '.join(f'{name}={value!r}' for name, value in compared.items())})"

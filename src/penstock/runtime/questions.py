@@ -28,6 +28,7 @@ from penstock.runtime.notes import Notes
 
 Outcome = Literal["done", "retry", "fail"]
 _ROUND = re.compile(r"^\d+~")  # of a run that continued, before the step
+RESUMED_WITHIN_S = 2.0
 LOOKED_AT_MAX = 10_000  # runs that ask, in one listing
 
 
@@ -107,6 +108,8 @@ class Questions:
         self._committer = committer
         self._store = store
         self._waiting: dict[str, dict[str, Waiter]] = {}
+        self._coming: dict[str, asyncio.Event] = {}  # runs that an answer came for before they asked
+        self.goes_on: Callable[[str], bool] = _never  # whether a run is executed here
         self.on_asking: Callable[[str, bool], None] = _nobody  # a run began to wait for people, or goes on
 
     async def decision(
@@ -135,6 +138,7 @@ class Questions:
         if step not in self._waiting.get(run_id, {}):
             await self._committer.durable()  # an earlier decision may have been used up, and the store not show it yet
             await self.require_asked(tenant, run_id, step, decision)  # asked by a process before this one
+            await self._resumed(run_id, step, decision)
         notes = await Notes(tenant, run_id, self._memory, self._committer).hold()
         waiting = self._waiting.get(run_id, {}).get(step)
         try:
@@ -150,6 +154,18 @@ class Questions:
             notes.let_go()
         if waiting is not None and not waiting.future.done():
             waiting.future.set_result(None)
+
+    async def _resumed(self, run_id: str, step: str, decision: Decision) -> None:
+        """Wait a little for a run that is being resumed to come to what it asks: it says what an answer must be."""
+        if decision.outcome not in ("approve", "reject") or not self.goes_on(run_id):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RESUMED_WITHIN_S):
+                while step not in self._waiting.get(run_id, {}) and self.goes_on(run_id):
+                    coming = self._coming.setdefault(run_id, asyncio.Event())
+                    coming.clear()
+                    await coming.wait()
+        self._coming.pop(run_id, None)
 
     async def withdraw(self, tenant: str, run_id: str, step: str) -> None:
         """Nobody waits for a decision any more: one that is noted, and was not used up, goes."""
@@ -198,6 +214,8 @@ class Questions:
         waiting = self._waiting.setdefault(run_id, {})
         waiting[step] = waiter
         self.on_asking(run_id, True)
+        if run_id in self._coming:
+            self._coming[run_id].set()
         try:
             await waiter.future
         finally:
@@ -312,3 +330,8 @@ def _nothing_asked(run_id: str, step: str) -> PenstockError:
 
 def _nobody(run_id: str, asking: bool) -> None:  # noqa: FBT001 - the callback's own form
     """Stand in for an engine that is not running yet."""
+
+
+def _never(run_id: str) -> bool:
+    """Stand in for an engine that is not running yet."""
+    return not run_id

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.core.agents.journal import decode_value, shaped
+from penstock.core.agents.pending import UNTIL
 from penstock.errors import TimedOut
 from penstock.runtime.operations import Operations
 from penstock.runtime.workflow_run import WorkflowRun
@@ -64,7 +65,7 @@ def _took(signal: str) -> dict[str, int]:
 async def _next_signal(operations: Operations, name: str, step: str, timeout_s: float | None) -> None:
     """Wait for a signal until its time is up, and record what came of it."""
     run = operations.run
-    left_s = None if timeout_s is None else _left_s(operations, step, timeout_s)
+    left_s = _left_s(operations, step, timeout_s)
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     waiters = run.waiters(name)
     waiters[step] = future
@@ -78,14 +79,15 @@ async def _next_signal(operations: Operations, name: str, step: str, timeout_s: 
         waiters.pop(step, None)
 
 
-def _left_s(operations: Operations, step: str, timeout_s: float) -> float:
-    """Return how long a wait still has, from when it was first asked for."""
+def _left_s(operations: Operations, step: str, timeout_s: float | None) -> float | None:
+    """Return how long a wait still has, from when it was first asked for. That it began is recorded: it can be looked at."""
     now_ms = operations.services.clock.now_ms()
-    known = operations.journal.find(f"{step}/until")
-    due_ms = now_ms + int(timeout_s * 1000) if known is None else decode_value(known, int)
-    if known is None:
-        operations.record(f"{step}/until", due_ms)
-    return min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
+    known = operations.journal.find(f"{step}{UNTIL}")
+    due_ms = 0 if known is None else decode_value(known, int)
+    if known is None or (timeout_s is not None and not due_ms):
+        due_ms = 0 if timeout_s is None else now_ms + int(timeout_s * 1000)
+        operations.record(f"{step}{UNTIL}", due_ms)
+    return None if timeout_s is None else min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
 
 
 def took_now(run: WorkflowRun, name: str, record: Callable[[str, Any], None]) -> None:

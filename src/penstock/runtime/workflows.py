@@ -154,6 +154,11 @@ class Workflows:
             run.bound.cancel()
         return self._places.pop(run.run_id)
 
+    def goes_on(self, run_id: str) -> bool:
+        """Whether the code of a run is executed here, and not about to end."""
+        run = self.arrivals.runs.get(run_id)
+        return run is not None and run.lives and not run.halted and run.ending is None
+
     def waits_for_people(self, run_id: str, *, asking: bool) -> None:
         """A run waits for a person, or for nobody any more."""
         run = self.arrivals.runs.get(run_id)

@@ -150,6 +150,12 @@ def open_listenings(records: Iterable[StepRecord]) -> dict[str, Listening]:
     return found
 
 
+def told_listening(each: Listening) -> str:
+    """Return what is listened to, for people."""
+    compared = ({} if each.key is None else {"key": each.key}) | each.match
+    return f"{each.event}({', '.join(f'{name}={value!r}' for name, value in compared.items())})"
+
+
 @lru_cache(maxsize=1024)
 def _adapter(event: type[Event], name: str) -> TypeAdapter[Any]:
     field = event.model_fields[name]
