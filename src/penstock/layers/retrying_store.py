@@ -11,6 +11,7 @@ from penstock.core.agents.policy import Retry
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
+from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
@@ -19,7 +20,7 @@ from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
 from penstock.ports.permits import Holding, Wish
-from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.retention import NOW, EndedRun, How, OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.store import Store
@@ -135,17 +136,28 @@ class RetryingStore:
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return await self._patiently(lambda: self._inner.blobs(digests))
 
-    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
-        return await self._patiently(lambda: self._inner.prune_events(old, after=after, limit=limit))
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int, how: How = NOW) -> Pruned:
+        return await self._patiently(lambda: self._inner.prune_events(old, after=after, limit=limit, how=how))
 
-    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
-        return await self._patiently(lambda: self._inner.prune_runs(rules, after=after, limit=limit))
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int, how: How = NOW) -> Pruned:
+        return await self._patiently(lambda: self._inner.prune_runs(rules, after=after, limit=limit, how=how))
 
-    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
-        return await self._patiently(lambda: self._inner.prune_sessions(now_ms, after=after, limit=limit))
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self._patiently(lambda: self._inner.prune_sessions(now_ms, after=after, limit=limit, dry=dry))
 
-    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
-        return await self._patiently(lambda: self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit))
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self._patiently(
+            lambda: self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit, dry=dry)
+        )
+
+    async def prune_values(self, before_ms: Mapping[str, int], *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self._patiently(lambda: self._inner.prune_values(before_ms, after=after, limit=limit, dry=dry))
+
+    async def ended_runs(self, *, before: int, limit: int) -> Sequence[EndedRun]:
+        return await self._patiently(lambda: self._inner.ended_runs(before=before, limit=limit))
+
+    async def usage(self) -> Usage:
+        return await self._patiently(self._inner.usage)
 
     async def partitions(self) -> int:
         return await self._patiently(self._inner.partitions)

@@ -32,6 +32,6 @@ class BlobStore(Protocol):
         """Return digest -> value of those that are there."""
         ...
 
-    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
-        """Look at the blobs whose digests follow `after`, and remove those that nobody holds."""
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int, dry: bool = False) -> Swept:
+        """Look at the blobs whose digests follow `after`, and remove those that nobody holds; `dry`: only count them."""
         ...

@@ -1,5 +1,6 @@
 """How a store is rid of what has been dealt with. Its contract, as tests: `penstock.testing.retention_contract`."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -21,12 +22,40 @@ class OldEvents(Struct, frozen=True):
     rules: RunRules
 
 
+class Found(Struct, frozen=True):
+    """An event, or a run, that goes, and its bytes. `followers`: how many events that followed from it are still there."""
+
+    id: str
+    held_bytes: int
+    followers: int = 0
+
+
 class Pruned(Struct, frozen=True):
-    """What one call came to: how many rows went, their bytes, and where to go on (0: that were all)."""
+    """What one call came to: how many rows went, their bytes, where to go on (0: that were all), and which they were of."""
 
     removed: int = 0
     freed_bytes: int = 0
     after: int = 0
+    found: tuple[Found, ...] = ()
+
+
+class How(Struct, frozen=True):
+    """`dry`: remove nothing, say what would go. `among`: of nothing else than these events, or runs."""
+
+    dry: bool = False
+    among: frozenset[str] | None = None
+
+
+NOW: Final = How()
+DRY: Final = How(dry=True)
+
+
+class EndedRun(Struct, frozen=True):
+    """A run that has ended, and its number, which is the higher the later it came."""
+
+    number: int
+    agent: str
+    at_ms: int
 
 
 class PrunableStore(Protocol):
@@ -42,16 +71,28 @@ class PrunableStore(Protocol):
     G3 last      The last event of a partition stays: no offset is given out twice.
     G4 bounded   A call looks at `limit` rows at most, and says where the next one goes on.
     G5 gaps      Reading a partition passes over what was removed; what is left keeps its order and its places.
+    G6 foreseen  A dry call removes nothing and finds what would go; of events also those that would go if what followed from
+                 them were gone, with how many that are. A call among some removes of nothing else, and no more than without.
+    G7 newest    `ended_runs` returns runs that ended, the newest first, each page before the last one's.
+    G8 values    `prune_values` removes values of the agents that are named, if they were written before the agent's moment.
     """
 
-    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int, how: How = NOW) -> Pruned:
         """Look at the events that follow offset `after`, and remove those that may go."""
         ...
 
-    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int, how: How = NOW) -> Pruned:
         """Look at the runs that came after number `after`, and take from them what may go."""
         ...
 
-    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int, dry: bool = False) -> Swept:
         """Look at the messages that follow `after`, and remove those that have expired."""
+        ...
+
+    async def prune_values(self, before_ms: Mapping[str, int], *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        """Look at the values that follow `after`, and remove those that their agent wrote before its moment."""
+        ...
+
+    async def ended_runs(self, *, before: int, limit: int) -> Sequence[EndedRun]:
+        """Return runs that ended and came before a number (0: the newest)."""
         ...

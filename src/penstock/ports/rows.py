@@ -9,6 +9,7 @@ from typing import Final, Literal, Protocol, TypeAlias, get_args
 from msgspec import Struct
 
 from penstock.core.agents.unit import Writes
+from penstock.core.agents.usage import Usage
 
 # The fields of a commit that are rows. Blobs are asked for by their digests: `ports/blobs.py`.
 Kind: TypeAlias = Literal[
@@ -38,9 +39,14 @@ class RowSource(Protocol):
                 number within a run, a name.
     X5 bounded  One call of `rows` returns `limit` rows at most.
     X6 divided  `partitions` says into how many the keys are divided.
+    X7 counted  `usage` says how many rows of each kind there are.
     """
 
     async def partitions(self) -> int: ...
+
+    async def usage(self) -> Usage:
+        """Return what takes space."""
+        ...
 
     async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
         """Return the rows that follow `after`."""

@@ -364,8 +364,9 @@ def _write_session(writes: Writes, session: Session, entry: Entry[History], serv
 
 
 def _write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]], services: Services) -> None:
+    now_ms = services.clock.now_ms()
     for name, body in values.changed.items():
-        writes.values.append(ValueWrite(*values.key, name, body))
+        writes.values.append(ValueWrite(*values.key, name, body, now_ms))
         if body is None:
             entry.content.pop(name, None)
         else:

@@ -11,7 +11,7 @@ from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.retention import Ended, RunRules
 from penstock.core.agents.unit import DeadLetter, ProgressWrite, RunChange, ValueWrite, Writes
 from penstock.core.events.envelope import Recorded, emitted_id
-from penstock.ports.retention import OldEvents, PrunableStore, Pruned
+from penstock.ports.retention import DRY, How, OldEvents, PrunableStore, Pruned
 from penstock.ports.state import Claim
 from penstock.ports.store import Store
 from penstock.testing.commits import NOW_MS, change, chunk, delta, found, ids_in_log, record, recorded
@@ -206,6 +206,77 @@ class PrunableStoreContract:
         assert removed == 5
         assert [(await store.history("t", f"k{each}", now_ms=NOW_MS)).number for each in range(5)] == [1] * 5
         assert [(await store.history("t", f"s{each}", now_ms=0)).number for each in range(5)] == [0] * 5
+
+    async def test_g6_a_dry_call_says_what_would_go_and_removes_nothing(self, store: Store, claim: Claim) -> None:
+        child = recorded(emitted_id("e1:a", "e1", 0), offset=4)
+        runs = [change("e1:a", records=encode_chunk([record("s#1")])), change("e2:a")]
+        letter = DeadLetter("e3:a", "a", recorded("e3", offset=3), "no", 5, NOW_MS)
+        told = StreamChunk("e1:a", 0, "t", "", 0, 1, b"xy")
+        writes = Writes(
+            events=[*events("e1", "e2", "e3"), child, recorded("last", offset=5)],
+            runs=runs,
+            dead=[letter],
+            journal=[chunk("e1:a", 0, "s#0")],
+            streams=[told],
+            progress=all_done(5),
+            sessions=[delta(0, 1, expires_ms=NOW_MS)],
+        )
+        await store.commit(claim, 1, writes)
+        pruned = await store.prune_events(old("a"), after=0, limit=ALL, how=DRY)
+        assert [(each.id, each.followers) for each in pruned.found] == [("e1", 1), ("e2", 0), (child.event.id, 0)]
+        assert (pruned.removed, pruned.freed_bytes) == (0, sum(each.held_bytes for each in pruned.found))
+        journals = await store.prune_runs(JOURNALS, after=0, limit=ALL, how=DRY)
+        size = len(chunk("e1:a", 0, "s#0").body) + len(runs[0].records) + 2
+        assert [(each.id, each.held_bytes) for each in journals.found] == [("e1:a", size)]
+        assert (await store.prune_sessions(NOW_MS, after=b"", limit=ALL, dry=True)).removed == 1
+        assert await ids_in_log(store) == ["e1", "e2", "e3", child.event.id, "last"]
+        assert [each.step for each in (await found(store, "e1:a")).records] == ["s#0", "s#1"]
+        assert (await store.history("t", "s", now_ms=0)).number == 1
+        done = await store.prune_events(old("a"), after=0, limit=ALL)
+        assert sorted(each.id for each in done.found) == sorted(["e2", child.event.id])
+        assert done.removed == 2
+
+    async def test_g6_a_call_among_some_removes_of_nothing_else(self, store: Store, claim: Claim) -> None:
+        runs = [change(f"e{each}:a", records=encode_chunk([record("s#1")])) for each in (1, 2, 3)]
+        writes = Writes(events=events("e1", "e2", "e3", "last"), runs=runs, progress=all_done(2))
+        await store.commit(claim, 1, writes)
+        some = How(among=frozenset({"e2", "e3", "no"}))
+        pruned = await store.prune_events(old("a"), after=0, limit=ALL, how=some)
+        assert [each.id for each in pruned.found] == ["e2"]
+        assert await ids_in_log(store) == ["e1", "e3", "last"]
+        journals = await store.prune_runs(JOURNALS, after=0, limit=ALL, how=How(among=frozenset({"e3:a", "e2:a"})))
+        assert (journals.removed, [each.id for each in journals.found]) == (1, ["e3:a"])
+        assert len((await found(store, "e1:a")).records) == 1
+
+    async def test_g7_runs_that_ended_come_newest_first_and_page_by_page(self, store: Store, claim: Claim) -> None:
+        runs = [replace(change(f"e{each}:a"), at_ms=each, agent=f"a{each % 2}") for each in range(1, 8)]
+        runs[4].status = "running"
+        await store.commit(claim, 1, Writes(runs=runs))
+        first = await store.ended_runs(before=0, limit=4)
+        assert [(each.agent, each.at_ms) for each in first] == [("a1", 7), ("a0", 6), ("a0", 4), ("a1", 3)]
+        rest = await store.ended_runs(before=first[-1].number, limit=4)
+        assert [each.at_ms for each in rest] == [2, 1]
+        assert list(await store.ended_runs(before=rest[-1].number, limit=4)) == []
+
+    @pytest.mark.parametrize("limit", [1, 2, ALL])
+    async def test_g8_values_go_by_when_they_were_written(self, store: Store, claim: Claim, limit: int) -> None:
+        old, new, kept = (ValueWrite("t", "a", "k", name, b"12", at) for name, at in (("x", 5), ("y", 9), ("z", 0)))
+        other = ValueWrite("t", "b", "k", "x", b"12", 5)
+        again = ValueWrite("t", "a", "k2", "x", b"12", 5)
+        await store.commit(claim, 1, Writes(values=[old, new, kept, other, again]))
+        await store.commit(claim, 2, Writes(values=[replace(again, at_ms=9)]))
+        for dry in (True, False, False):
+            removed, freed, after = 0, 0, b""
+            while True:
+                swept = await store.prune_values({"a": 9}, after=after, limit=limit, dry=dry)
+                removed, freed, after = removed + swept.removed, freed + swept.freed_bytes, swept.after
+                if not after:
+                    break
+            left = await store.values("t", "a", "k")
+            assert (removed, freed, sorted(left)) in (
+                [(1, 2, ["x", "y", "z"])] if dry else [(1, 2, ["y", "z"]), (0, 0, ["y", "z"])]
+            )
+        assert sorted(await store.values("t", "b", "k")) == sorted(await store.values("t", "a", "k2")) == ["x"]
 
     async def test_g5_reading_passes_over_what_is_gone(self, store: Store, claim: Claim) -> None:
         child = recorded(emitted_id("e2:a", "e2", 0), offset=1, topic="u")

@@ -176,6 +176,16 @@ class RowSourceContract:
         await store.divide(claim, 3)
         assert await store.partitions() == 3
 
+    async def test_x7_rows_are_counted_by_kind(self, store: Store, claim: Claim) -> None:
+        assert (await store.usage()).parts == []
+        await store.commit(claim, 1, many())
+        parts = {(each.kind, each.name): each for each in (await store.usage()).parts}
+        assert (parts["events", "t"].rows, parts["runs", "a"].rows, parts["blobs", ""].rows) == (5, 6, 1)
+        assert parts["blobs", ""].bytes_used == len(LARGE)
+        assert {kind for kind, _ in parts} == {
+            "events", "runs", "journals", "streams", "sessions", "values", "blobs", "timers", "dead letters"
+        }  # fmt: skip
+
 
 async def all_rows(store: RowSource, kind: Kind, *, limit: int = 1000) -> Sequence[Any]:
     """Return the rows of a kind, read page by page."""

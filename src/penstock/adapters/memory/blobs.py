@@ -14,16 +14,18 @@ def write_blobs(disk: Disk, writes: Writes) -> None:
         disk.blob_uses.setdefault(use.digest, {})[use.owner] = use.at_ms
 
 
-def sweep_blobs(disk: Disk, before_ms: int, after: bytes, limit: int) -> Swept:
-    """Remove what nobody holds."""
+def sweep_blobs(disk: Disk, before_ms: int, after: bytes, limit: int, *, dry: bool = False) -> Swept:
+    """Remove what nobody holds; `dry`: only count it."""
     looked_at = sorted(digest for digest in disk.blobs if digest > after)[:limit]
     removed, size = 0, 0
     for digest in looked_at:
         uses = disk.blob_uses.get(digest, {})
         if any(at_ms >= before_ms or _holds(disk, owner, digest) for owner, at_ms in uses.items()):
             continue
-        disk.blob_uses.pop(digest, None)
-        removed, size = removed + 1, size + len(disk.blobs.pop(digest))
+        removed, size = removed + 1, size + len(disk.blobs[digest])
+        if not dry:
+            disk.blob_uses.pop(digest, None)
+            del disk.blobs[digest]
     return Swept(removed, size, looked_at[-1] if len(looked_at) == limit else b"")
 
 

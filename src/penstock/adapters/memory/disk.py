@@ -61,6 +61,9 @@ class Disk:
     values: dict[tuple[str, str, str], dict[str, bytes]] = field(
         default_factory=dict[tuple[str, str, str], dict[str, bytes]]
     )
+    values_at: dict[tuple[str, str, str], dict[str, int]] = field(
+        default_factory=dict[tuple[str, str, str], dict[str, int]]
+    )
     progress: dict[tuple[str, str, int], Progress] = field(default_factory=dict[tuple[str, str, int], Progress])
     dead: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
     timers: dict[str, Timer] = field(default_factory=dict[str, Timer])

@@ -7,6 +7,7 @@ import msgspec
 
 from penstock.adapters.memory.disk import Disk
 from penstock.core.agents.unit import JournalChunk, ProgressWrite, SessionDelta, ValueWrite, Writes
+from penstock.core.agents.usage import Usage, Used
 from penstock.core.exports.keys import KEYS
 from penstock.core.timing.timers import TimerWrite
 from penstock.ports.rows import KINDS, Kind, Page
@@ -45,6 +46,37 @@ def known(disk: Disk, rows: Writes) -> Writes:
     return found
 
 
+def usage(disk: Disk) -> Usage:
+    """Return the bytes of what is stored, as a database would count them."""
+    topics = sorted({topic for topic, _ in disk.logs})
+    parts = [
+        _used("events", topic, [(each.event.time_ms, len(each.event.data)) for each in disk.log(topic)])
+        for topic in topics
+    ]
+    for agent in sorted({run.agent for run in disk.runs.values()}):
+        mine = [(run.at_ms, len(run.result) + len(run.records)) for run in disk.runs.values() if run.agent == agent]
+        parts.append(_used("runs", agent, mine))
+    for kind, found in {
+        "journals": [each.body for each in _journal(disk)],
+        "streams": [each.body for each in _streams(disk)],
+        "sessions": [each.body for each in _sessions(disk)],
+        "values": [each.body or b"" for each in _values(disk)],
+        "blobs": list(disk.blobs.values()),
+        "timers": [each.event.data for each in disk.timers.values()],
+        "dead letters": [each.reason.encode() for each in disk.dead.values()],
+    }.items():
+        parts.append(Used(kind, "", len(found), sum(map(len, found))))
+    used = sorted((each for each in parts if each.rows), key=lambda each: -each.bytes_used)
+    return Usage(used, sum(each.bytes_used for each in used))
+
+
+def _used(kind: str, name: str, rows: list[tuple[int, int]]) -> Used:
+    if not rows:
+        return Used(kind, name, 0, 0)
+    times = [at_ms for at_ms, _ in rows]
+    return Used(kind, name, len(rows), sum(size for _, size in rows), min(times), max(times))
+
+
 def _journal(disk: Disk) -> list[JournalChunk]:
     return [
         JournalChunk(run, number, body)
@@ -66,7 +98,11 @@ def _sessions(disk: Disk) -> list[SessionDelta]:
 
 
 def _values(disk: Disk) -> list[ValueWrite]:
-    return [ValueWrite(*which, name, body) for which, values in disk.values.items() for name, body in values.items()]
+    return [
+        ValueWrite(*which, name, body, disk.values_at[which][name])
+        for which, values in disk.values.items()
+        for name, body in values.items()
+    ]
 
 
 def _progress(disk: Disk) -> list[ProgressWrite]:

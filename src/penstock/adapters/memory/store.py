@@ -18,6 +18,7 @@ from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
+from penstock.core.agents.usage import Usage
 from penstock.core.events.blobs import whole
 from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
@@ -26,7 +27,7 @@ from penstock.errors import Fenced, Refused
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.permits import Holding, Wish
-from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.retention import NOW, EndedRun, How, OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
@@ -270,21 +271,30 @@ class MemoryStore:
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return {digest: self.disk.blobs[digest] for digest in digests if digest in self.disk.blobs}
 
-    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
-        return sweep_blobs(self.disk, before_ms, after, limit)
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return sweep_blobs(self.disk, before_ms, after, limit, dry=dry)
 
     # what is not needed any more
 
-    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
-        return pruning.prune_events(self.disk, old, after, limit)
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int, how: How = NOW) -> Pruned:
+        return pruning.prune_events(self.disk, old, after, limit, how)
 
-    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
-        return pruning.prune_runs(self.disk, rules, after, limit)
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int, how: How = NOW) -> Pruned:
+        return pruning.prune_runs(self.disk, rules, after, limit, how)
 
-    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
-        return pruning.prune_sessions(self.disk, now_ms, after, limit)
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return pruning.prune_sessions(self.disk, now_ms, after, limit, dry=dry)
+
+    async def prune_values(self, before_ms: Mapping[str, int], *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return pruning.prune_values(self.disk, before_ms, after, limit, dry=dry)
+
+    async def ended_runs(self, *, before: int, limit: int) -> Sequence[EndedRun]:
+        return pruning.ended_runs(self.disk, before, limit)
 
     # the rows as they are
+
+    async def usage(self) -> Usage:
+        return all_rows.usage(self.disk)
 
     async def partitions(self) -> int:
         return len(self.disk.owners)
@@ -373,11 +383,11 @@ class MemoryStore:
             deltas.append((delta.number, delta.count, delta.expires_ms, delta.body))
             del deltas[:-MESSAGES_MAX]
         for value in writes.values:
-            values = self.disk.values.setdefault((value.tenant, value.agent, value.key), {})
-            if value.body is None:
-                values.pop(value.name, None)
-            else:
-                values[value.name] = value.body
+            which = (value.tenant, value.agent, value.key)
+            values, times = self.disk.values.setdefault(which, {}), self.disk.values_at.setdefault(which, {})
+            values.pop(value.name, None)
+            if value.body is not None:
+                values[value.name], times[value.name] = value.body, value.at_ms
 
 
 def _monotonic_ms() -> int:

@@ -37,15 +37,16 @@ async def blobs(connection: Connection, digests: Sequence[bytes]) -> Mapping[byt
     return {digest: body for digest, body in rows}  # noqa: C416 - rows are no pairs to a type checker
 
 
-async def sweep(connection: Connection, before_ms: int, after: bytes, limit: int) -> Swept:
+async def sweep(connection: Connection, before_ms: int, after: bytes, limit: int, *, dry: bool) -> Swept:
     """Remove what nobody holds, within the caller's transaction."""
     query = "SELECT digest, size FROM blob WHERE digest > $1 ORDER BY digest LIMIT $2"
     rows = await connection.fetch(query, after, limit)
     removed, size = 0, 0
     for digest, length in rows:
         if not await _is_held(connection, digest, before_ms):
-            await connection.execute("DELETE FROM blob_use WHERE digest = $1", digest)
-            await connection.execute("DELETE FROM blob WHERE digest = $1", digest)
+            if not dry:
+                await connection.execute("DELETE FROM blob_use WHERE digest = $1", digest)
+                await connection.execute("DELETE FROM blob WHERE digest = $1", digest)
             removed, size = removed + 1, size + length
     return Swept(removed, size, rows[-1][0] if len(rows) == limit else b"")
 

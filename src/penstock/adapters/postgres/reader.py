@@ -60,6 +60,9 @@ class PostgresMoment:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def usage(self) -> Usage:
+        return await usage.usage(self._connection)
+
     async def partitions(self) -> int:
         return await all_rows.partitions(self._connection)
 

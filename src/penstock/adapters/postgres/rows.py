@@ -182,11 +182,11 @@ _TABLES: Mapping[Kind, _Table] = {
         lambda each: (digest(each.tenant, each.session), each.number),
     ),
     "values": _Table(
-        "tenant, agent, key, name, body",
+        "tenant, agent, key, name, body, at_ms",
         "value",
         (("place", "bytea"), ("named", "bytea")),
         (("place", "bytea"), ("named", "bytea")),
-        lambda row: ValueWrite(told(row[0]), told(row[1]), told(row[2]), told(row[3]), row[4]),
+        lambda row: ValueWrite(told(row[0]), told(row[1]), told(row[2]), told(row[3]), row[4], row[5]),
         lambda each: (digest(each.tenant, each.agent, each.key), digest(each.name)),
     ),
     "progress": _Table(

@@ -62,7 +62,14 @@ CREATE INDEX dead_newest ON dead (arrival);
 """
 
 # What format 2 adds to format 1. Each statement can run again on a schema that has some of it.
-ADDED_IN_2: tuple[str, ...] = (*timers.TABLES, *stream_rows.TABLES, *workers.TABLES, *permits.TABLES, *blobs.TABLES)
+ADDED_IN_2: tuple[str, ...] = (
+    *timers.TABLES,
+    *stream_rows.TABLES,
+    *workers.TABLES,
+    *permits.TABLES,
+    *blobs.TABLES,
+    "ALTER TABLE value ADD COLUMN IF NOT EXISTS at_ms bigint NOT NULL DEFAULT 0",
+)
 
 
 async def make_tables(connection: Connection, schema: str) -> None:

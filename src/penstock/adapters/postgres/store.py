@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Map
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from penstock.adapters.postgres import blobs, permits, pruning, reading, stream_rows, timers, workers
+from penstock.adapters.postgres import blobs, permits, pruning, reading, stream_rows, timers, usage, workers
 from penstock.adapters.postgres import rows as all_rows
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
@@ -23,6 +23,7 @@ from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
+from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
@@ -30,7 +31,7 @@ from penstock.errors import Fenced, LimitReached
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.permits import Holding, Wish
-from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.retention import NOW, EndedRun, How, OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
@@ -223,21 +224,36 @@ class PostgresStore:
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return await self._database.ask("blobs", lambda each: blobs.blobs(each, digests))
 
-    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
-        return await self._database.transact("sweeping", lambda each: blobs.sweep(each, before_ms, after, limit))
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self._database.transact(
+            "sweeping", lambda each: blobs.sweep(each, before_ms, after, limit, dry=dry)
+        )
 
     # what is not needed any more
 
-    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
-        return await self._database.transact("pruning", lambda each: pruning.prune_events(each, old, after, limit))
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int, how: How = NOW) -> Pruned:
+        return await self._database.transact("pruning", lambda each: pruning.prune_events(each, old, after, limit, how))
 
-    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
-        return await self._database.transact("pruning", lambda each: pruning.prune_runs(each, rules, after, limit))
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int, how: How = NOW) -> Pruned:
+        return await self._database.transact("pruning", lambda each: pruning.prune_runs(each, rules, after, limit, how))
 
-    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
-        return await self._database.transact("pruning", lambda each: pruning.prune_sessions(each, now_ms, after, limit))
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self._database.transact(
+            "pruning", lambda each: pruning.prune_sessions(each, now_ms, after, limit, dry=dry)
+        )
+
+    async def prune_values(self, before_ms: Mapping[str, int], *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self._database.transact(
+            "pruning", lambda each: pruning.prune_values(each, before_ms, after, limit, dry=dry)
+        )
+
+    async def ended_runs(self, *, before: int, limit: int) -> Sequence[EndedRun]:
+        return await self._database.ask("ended runs", lambda each: pruning.ended_runs(each, before, limit))
 
     # the rows as they are
+
+    async def usage(self) -> Usage:
+        return await self._database.ask("usage", usage.usage)
 
     async def partitions(self) -> int:
         return await self._database.ask("partitions", all_rows.partitions)

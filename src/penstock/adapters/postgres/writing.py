@@ -66,8 +66,8 @@ _PARTS = {
     ),
     "values": _Part(
         """INSERT INTO value SELECT u.* FROM {rows} u
-        ON CONFLICT (place, named) DO UPDATE SET body = excluded.body""",
-        ("bytea", "bytea", "text", "text", "text", "text", "bytea"),
+        ON CONFLICT (place, named) DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms""",
+        ("bytea", "bytea", "text", "text", "text", "text", "bytea", "bigint"),
     ),
     "old_values": _Part(
         "DELETE FROM value USING {rows} u (place, named) WHERE value.place = u.place AND value.named = u.named",
@@ -235,13 +235,13 @@ def _session_rows(deltas: Sequence[SessionDelta]) -> tuple[Rows, Rows]:
 
 
 def _value_rows(writes: Sequence[ValueWrite]) -> tuple[Rows, Rows]:
-    last = {(each.tenant, each.agent, each.key, each.name): each.body for each in writes}
+    last = {(each.tenant, each.agent, each.key, each.name): (each.body, each.at_ms) for each in writes}
     kept: list[tuple[Any, ...]] = []
     gone: list[tuple[Any, ...]] = []
-    for (tenant, agent, key, name), body in last.items():
+    for (tenant, agent, key, name), (body, at_ms) in last.items():
         place = (digest(tenant, agent, key), digest(name))
         if body is None:
             gone.append(place)
         else:
-            kept.append((*place, stored(tenant), stored(agent), stored(key), stored(name), body))
+            kept.append((*place, stored(tenant), stored(agent), stored(key), stored(name), body, at_ms))
     return kept, gone

@@ -47,15 +47,16 @@ def blobs(connection: sqlite3.Connection, digests: Sequence[bytes]) -> Mapping[b
     return found
 
 
-def sweep_blobs(connection: sqlite3.Connection, before_ms: int, after: bytes, limit: int) -> Swept:
+def sweep_blobs(connection: sqlite3.Connection, before_ms: int, after: bytes, limit: int, *, dry: bool) -> Swept:
     """Remove what nobody holds, within the caller's transaction: no commit can come between."""
     query = "SELECT digest, length(body) FROM blob WHERE digest > ? ORDER BY digest LIMIT ?"
     rows = connection.execute(query, (after, limit)).fetchall()
     removed, size = 0, 0
     for digest, length in rows:
         if not _is_held(connection, digest, before_ms):
-            connection.execute("DELETE FROM blob_use WHERE digest = ?", (digest,))
-            connection.execute("DELETE FROM blob WHERE digest = ?", (digest,))
+            if not dry:
+                connection.execute("DELETE FROM blob_use WHERE digest = ?", (digest,))
+                connection.execute("DELETE FROM blob WHERE digest = ?", (digest,))
             removed, size = removed + 1, size + length
     return Swept(removed, size, rows[-1][0] if len(rows) == limit else b"")
 

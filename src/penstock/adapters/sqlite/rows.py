@@ -172,7 +172,7 @@ _TABLES: Mapping[Kind, _Table] = {
         lambda _, row: SessionDelta(*row),
     ),
     "values": _Table(
-        "tenant, agent, key, name, body",
+        "tenant, agent, key, name, body, at_ms",
         "value",
         ("tenant", "agent", "key", "name"),
         ("tenant", "agent", "key", "name"),

@@ -57,7 +57,9 @@ CREATE TABLE IF NOT EXISTS dead (
 
 # What format 2 adds to format 1. Each statement can run again on a file that has some of it.
 ADDED_IN_2: tuple[str, ...] = (*timers.TABLES, *stream_rows.TABLES, *workers.TABLES, *permits.TABLES, *blobs.TABLES)
-COLUMNS_IN_2: tuple[tuple[str, str, str], ...] = ()  # (table, column, declaration with a default)
+COLUMNS_IN_2: tuple[tuple[str, str, str], ...] = (
+    ("value", "at_ms", "INTEGER NOT NULL DEFAULT 0"),
+)  # (table, column, declaration with a default)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -22,12 +22,14 @@ from penstock.adapters.sqlite import rows as all_rows
 from penstock.adapters.sqlite.beginning import WITHIN_S, begin
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
+from penstock.adapters.sqlite.usage import usage_beside
 from penstock.adapters.sqlite.waking import Wakes
 from penstock.adapters.sqlite.writing import Topics, write
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
+from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.sessions.history import History
@@ -36,7 +38,7 @@ from penstock.errors import Fenced
 from penstock.ports.blobs import Swept
 from penstock.ports.inbox import Waiting
 from penstock.ports.permits import Holding, Wish
-from penstock.ports.retention import OldEvents, Pruned
+from penstock.ports.retention import NOW, EndedRun, How, OldEvents, Pruned
 from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunFilter, StoredRun
 from penstock.ports.workers import Membership
@@ -283,19 +285,25 @@ class SqliteStore:
     async def blobs(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return self._ask(lambda: blobs.blobs(self._reader, digests), "blobs")
 
-    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int) -> Swept:
-        return await self.transact(lambda each: blobs.sweep_blobs(each, before_ms, after, limit), "sweeping")
+    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self.transact(lambda each: blobs.sweep_blobs(each, before_ms, after, limit, dry=dry), "sweeping")
 
     # what is not needed any more
 
-    async def prune_events(self, old: OldEvents, *, after: int, limit: int) -> Pruned:
-        return await self._pruned(lambda each: pruning.prune_events(each, old, after, limit))
+    async def prune_events(self, old: OldEvents, *, after: int, limit: int, how: How = NOW) -> Pruned:
+        return await self._pruned(lambda each: pruning.prune_events(each, old, after, limit, how))
 
-    async def prune_runs(self, rules: RunRules, *, after: int, limit: int) -> Pruned:
-        return await self._pruned(lambda each: pruning.prune_runs(each, rules, after, limit))
+    async def prune_runs(self, rules: RunRules, *, after: int, limit: int, how: How = NOW) -> Pruned:
+        return await self._pruned(lambda each: pruning.prune_runs(each, rules, after, limit, how))
 
-    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int) -> Swept:
-        return await self._pruned(lambda each: pruning.prune_sessions(each, now_ms, after, limit))
+    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self._pruned(lambda each: pruning.prune_sessions(each, now_ms, after, limit, dry=dry))
+
+    async def prune_values(self, before_ms: Mapping[str, int], *, after: bytes, limit: int, dry: bool = False) -> Swept:
+        return await self._pruned(lambda each: pruning.prune_values(each, before_ms, after, limit, dry=dry))
+
+    async def ended_runs(self, *, before: int, limit: int) -> Sequence[EndedRun]:
+        return self._ask(lambda: pruning.ended_runs(self._reader, before, limit), "ended runs")
 
     async def _pruned(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def pruned(connection: sqlite3.Connection) -> T:
@@ -306,6 +314,10 @@ class SqliteStore:
         return await self.transact(pruned, "pruning")
 
     # the rows as they are
+
+    async def usage(self) -> Usage:
+        path = self._ask(lambda: self._reader.execute("PRAGMA database_list").fetchone()[2], "usage")
+        return await asyncio.to_thread(usage_beside, Path(path))  # each table is read once
 
     async def partitions(self) -> int:
         return self._ask(lambda: all_rows.partitions(self._reader), "partitions")

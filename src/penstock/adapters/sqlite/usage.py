@@ -1,9 +1,10 @@
 """What takes space in the file."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from penstock.adapters.sqlite.schema import place_of
+from penstock.adapters.sqlite.schema import place_of, translated
 from penstock.core.agents.usage import Usage, Used
 from penstock.core.events.codec import decode
 
@@ -20,6 +21,15 @@ _OTHERS = {
     "timers": "SELECT count(*), sum(length(body)) FROM timer",
     "dead letters": "SELECT count(*), sum(length(reason)) FROM dead",
 }
+
+
+def usage_beside(path: Path) -> Usage:
+    """Return what takes space in a file, by a connection of one's own."""
+    try:
+        with closing(sqlite3.connect(path, timeout=5.0)) as connection:
+            return usage(connection, path)
+    except sqlite3.Error as error:
+        raise translated(error, "usage") from error
 
 
 def usage(connection: sqlite3.Connection, path: Path) -> Usage:

@@ -135,7 +135,9 @@ def _write_values(connection: sqlite3.Connection, _: Topics, values: list[ValueW
         if value.body is None:
             connection.execute("DELETE FROM value WHERE tenant = ? AND agent = ? AND key = ? AND name = ?", where)
         else:
-            connection.execute("INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?)", (*where, value.body))
+            connection.execute(
+                "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?, ?)", (*where, value.body, value.at_ms)
+            )
 
 
 # In the order in which they are written; those without a function here are written by the module of their table.

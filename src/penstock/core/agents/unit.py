@@ -70,6 +70,7 @@ class ValueWrite(Struct):
     key: str
     name: str
     body: bytes | None
+    at_ms: int = 0  # when it was written; 0: not known, and then it has no age
 
 
 class ProgressWrite(Struct):

@@ -108,7 +108,7 @@ _LINES: Mapping[str, Callable[[Any], Line]] = {
     "streams": lambda each: _like(StreamLine, each, pieces=told_packed(each.body)),
     "runs": _run_line,
     "sessions": lambda each: _like(SessionLine, each, messages=told_packed(each.body)),
-    "values": lambda each: ValueLine(each.tenant, each.agent, each.key, each.name, told_packed(each.body)),
+    "values": lambda each: _like(ValueLine, each, value=told_packed(each.body)),
     "progress": lambda each: _like(ProgressLine, each),
     "timers": _timer_line,
     "dead": _letter_line,
@@ -129,7 +129,7 @@ def _row(line: Line) -> tuple[str, Any]:  # noqa: C901, PLR0911, PLR0912 - one a
         case SessionLine():
             return "sessions", _like(SessionDelta, line, body=line.messages.body())
         case ValueLine():
-            return "values", ValueWrite(line.tenant, line.agent, line.key, line.name, line.value.body())
+            return "values", _like(ValueWrite, line, body=line.value.body())
         case ProgressLine():
             return "progress", _like(ProgressWrite, line)
         case TimerLine():

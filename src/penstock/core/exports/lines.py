@@ -183,6 +183,7 @@ class ValueLine(Line, frozen=True, tag="value"):
     key: str
     name: str
     value: Told
+    at_ms: int = 0
 
 
 class ProgressLine(Line, frozen=True, tag="progress"):
