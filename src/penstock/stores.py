@@ -89,6 +89,24 @@ def held(url: str) -> Generator[None]:
         raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be shared by workers", hint),))
 
 
+@asynccontextmanager
+async def opened_beside(url: str) -> AsyncGenerator[Store]:
+    """Open a store that is there, beside the app that may be running on it, with no layer around it; it is not claimed."""
+    scheme, _, rest = url.partition(":")
+    async with opened_source(url):  # says what is wrong with the address, or the file
+        pass
+    if scheme in POSTGRES:
+        from penstock.adapters.postgres.store import open_postgres_store
+
+        async with open_postgres_store(url) as postgres:
+            yield postgres
+        return
+    from penstock.adapters.sqlite.store import open_sqlite_store
+
+    async with open_sqlite_store(_file(scheme, rest, url), shared=True) as sqlite:
+        yield sqlite
+
+
 def opened_writer(place: Path, form: str) -> AbstractContextManager[LineWriter]:
     """Open what writes an export; `Invalid` for a form that there is none of."""
     if form not in FORMATS:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
+import penstock
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
@@ -23,6 +24,7 @@ from penstock.core.timing.timers import Timer
 from penstock.errors import Finding, Invalid, Missing
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
+from penstock.ports.archive import Archive
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
@@ -41,6 +43,7 @@ from penstock.runtime.janitor import household
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
+from penstock.runtime.tidying import Household
 from penstock.runtime.topology import Topology
 
 FILE = "penstock.toml"
@@ -151,7 +154,27 @@ async def opened(
         if schedules is not None:
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
-        yield replace(parts, schedules=schedules, household=household(declared.retention, topology))
+        yield replace(parts, schedules=schedules, household=household_of(declared, topology, clock))
+
+
+def household_of(declared: Declared, topology: Topology, clock: Clock) -> Household:
+    """Return what must be known of an app to tidy its store."""
+    return household(
+        declared.retention,
+        topology,
+        archive=archive_of(declared.retention, clock),
+        app=declared.name,
+        version=penstock.__version__,
+    )
+
+
+def archive_of(retention: Retention, clock: Clock) -> Archive | None:
+    """Return where what is pruned goes first, if anywhere."""
+    if not retention.archive:
+        return None
+    from penstock.adapters.exports.archive import FolderArchive
+
+    return FolderArchive(Path(retention.archive).expanduser(), clock)
 
 
 def topology_of(declared: Declared) -> Topology:

@@ -67,3 +67,58 @@ def test_a_store_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path):
 )
 def test_bytes_are_told_as_people_read_them(count, text):
     assert told_bytes(count) == text
+
+
+# pruning by hand
+
+TALK = """
+from penstock import App, Event, Keep, Retention
+
+class Said(Event, key="who"):
+    who: str
+    text: str
+
+talk = App("talk", retention=Retention(events=Keep(count=10), runs_days=0, journals_days=0, archive="{archive}"))
+
+@talk.agent
+async def hear(said: Said) -> int:
+    return len(said.text)
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "talk.py"
+    path.write_text(TALK.replace("{archive}", str(tmp_path / "kept")))
+    return path
+
+
+def pruned(*arguments):
+    shown = CliRunner().invoke(commands, ["storage", "prune", *map(str, arguments)])
+    assert shown.exit_code == 0, shown.output
+    return shown.stdout
+
+
+def test_what_would_go_is_said_first_and_then_goes_into_the_archive(store, file, tmp_path):
+    foreseen = json.loads(pruned(file, "--store", store, "--dry-run", "--json"))
+    assert [(each["kind"], each["name"], each["rows"]) for each in foreseen["parts"]] == [("events", "said", 21)]
+    assert foreseen["dry_run"]
+    assert foreseen["bytes"] > 60_000
+    assert "nothing was removed" in pruned(file, "--store", store, "--dry-run")
+    assert not (tmp_path / "kept").exists()
+    done = json.loads(pruned(file, "--store", store, "--json"))
+    assert done == {**foreseen, "dry_run": False}
+    (kept,) = (tmp_path / "kept").glob("*/*.jsonl.gz")
+    shown = CliRunner().invoke(commands, ["import", str(kept), f"sqlite:{tmp_path / 'other.db'}", "--json"])
+    assert json.loads(shown.stdout)["rows"] == {"event": 21, "run": 21}
+    assert json.loads(pruned(file, "--store", store, "--json"))["parts"] == []
+
+
+def test_it_works_beside_the_app_that_runs(store, file):
+    async def life():
+        async with talk.running(store=store) as live:
+            shown = await asyncio.to_thread(pruned, file, "--store", store, "--json")
+            await live.call("hear", Said(who="a", text="after"))
+            return json.loads(shown)
+
+    assert asyncio.run(life())["parts"][0]["rows"] == 21

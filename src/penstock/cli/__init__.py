@@ -32,6 +32,7 @@ from penstock.cli.queues import queues
 from penstock.cli.reporting import Reporting
 from penstock.cli.schedules import schedules_app, timers_app
 from penstock.cli.state_machines import asl_app
+from penstock.cli.storing import storage_app
 
 app = typer.Typer(
     cls=Reporting,
@@ -59,6 +60,7 @@ app.command("import")(import_store)
 app.add_typer(schedules_app, name="schedules")
 app.add_typer(timers_app, name="timers")
 app.add_typer(asl_app, name="asl")
+app.add_typer(storage_app, name="storage")
 app.add_typer(bench_app, name="bench")
 
 
@@ -287,15 +289,6 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
 
     stretch = Stretch(topic, first, last, partition, agent, fresh_reads)
     raise typer.Exit(replay_app(file, stretch, {"store": store, "model": model}, as_json=as_json))
-
-
-@app.command()
-def storage(file: MaybeAppFile = None, store: Store = None, as_json: Json = False) -> None:
-    """Show what takes space in a store, also beside the app that is running, and what would bound it."""
-    from penstock.cli import looking
-    from penstock.cli import storage as showing
-
-    showing.show_usage(looking.place(file, store, "storage"), as_json=as_json)
 
 
 @app.command()

@@ -3,8 +3,12 @@
 import asyncio
 
 from penstock.cli.looking import Place, print_json, print_table
-from penstock.core.agents.usage import Usage, Used
-from penstock.stores import usage_of
+from penstock.gateway.storage_shapes import pruned_shape, usage_shape
+from penstock.layers.retrying_store import RetryingStore
+from penstock.runtime.janitor import Everything
+from penstock.runtime.tidying import Places, Round, Tidied
+from penstock.stores import opened_beside, system_clock, usage_of
+from penstock.wiring import household_of, topology_of
 
 BAR_CELLS = 20
 COLUMNS = (("part", "rows", "bytes", "a day", "share"), ("part", "rows", "bytes", "share"), ("part", "bytes"))
@@ -14,7 +18,7 @@ _HINTS = {
     "runs": "@app.agent(retention=Retention(journals_days=..., runs_days=...))",
     "journals": "App(retention=Retention(journals_days=...))",
     "streams": "App(retention=Retention(journals_days=...))",
-    "values": "set what is not needed any more to None: values are never pruned",
+    "values": "@app.agent(retention=Retention(values_days=...)), or set what is not needed any more to None",
     "dead letters": "penstock dead redrive, or penstock dead drop: they are never pruned",
 }
 
@@ -23,7 +27,7 @@ def show_usage(place: Place, *, as_json: bool) -> None:
     """Print what takes space, most first, and what would bound it."""
     usage = asyncio.run(usage_of(place.url))
     if as_json:
-        print_json(_shape(usage))
+        print_json(usage_shape(usage).model_dump())
         return
     largest = max((each.bytes_used for each in usage.parts), default=1) or 1
     rows = [
@@ -44,6 +48,36 @@ def show_usage(place: Place, *, as_json: bool) -> None:
         print(f"to bound {usage.parts[0].kind}: {_HINTS[usage.parts[0].kind]}")
 
 
+def prune(place: Place, *, dry: bool, as_json: bool) -> None:
+    """Remove what may go, or only say what that is; print it by kind."""
+    done = asyncio.run(_prune(place, dry=dry))
+    if as_json:
+        print_json(pruned_shape(done, dry=dry).model_dump())
+        return
+    rows = [
+        {
+            "goes" if dry else "went": f"{kind} {name}".strip(),
+            "rows": f"{gone.rows:,}",
+            "bytes": told_bytes(gone.freed_bytes),
+            "reason": "",
+        }
+        for (kind, name), gone in sorted(done.parts.items(), key=lambda each: -each[1].freed_bytes)
+    ]
+    print_table((("goes" if dry else "went", "rows", "bytes"),), rows)
+    print(f"in all {told_bytes(done.freed_bytes)}", end="")
+    print("; nothing was removed" if dry else "; the file becomes smaller little by little, the space is used again")
+
+
+async def _prune(place: Place, *, dry: bool) -> Tidied:
+    assert place.app is not None, "the command takes an app"
+    declared, clock = place.app.declared, system_clock()
+    topology = topology_of(declared)
+    async with opened_beside(place.url) as store:
+        home = household_of(declared, topology, clock)
+        everything = Everything(topology, await store.partitions())
+        return await Round(RetryingStore(store, clock), clock, home, everything, dry=dry).run(Places(), rest=1.0)
+
+
 def told_bytes(count: int) -> str:
     """Return a number of bytes as people read it."""
     size, unit = float(count), _UNITS[0]
@@ -52,17 +86,3 @@ def told_bytes(count: int) -> str:
             break
         size /= 1024
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-
-
-def _shape(usage: Usage) -> dict[str, object]:
-    return {
-        "total_bytes": usage.total_bytes,
-        "free_bytes": usage.free_bytes,
-        "log_bytes": usage.log_bytes,
-        "parts": [_part(each) for each in usage.parts],
-    }
-
-
-def _part(used: Used) -> dict[str, object]:
-    numbers = {"rows": used.rows, "bytes": used.bytes_used, "bytes_a_day": used.bytes_a_day}
-    return {"kind": used.kind, "name": used.name, **numbers, "first_ms": used.first_ms, "last_ms": used.last_ms}

@@ -20,6 +20,7 @@ from penstock.gateway import (
     queues,
     runs,
     search,
+    storage,
     streaming,
     timing,
 )
@@ -122,6 +123,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         dead_letters.routes,
         timing.routes,
         search.routes,
+        storage.routes,
     ):
         api.include_router(router)
     api.add_api_route(

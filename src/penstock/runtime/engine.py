@@ -28,7 +28,7 @@ from penstock.runtime.front import Front
 from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
 from penstock.runtime.indexer import NAME as INDEXER
-from penstock.runtime.janitor import Household, Janitor
+from penstock.runtime.janitor import Janitor
 from penstock.runtime.listeners import Listeners
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
@@ -43,6 +43,7 @@ from penstock.runtime.services import Services, unobserved
 from penstock.runtime.shared_limits import SharedLimits
 from penstock.runtime.streams import Streams
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.tidying import Household
 from penstock.runtime.timers import Timers
 from penstock.runtime.topology import Topology, require_one_order
 from penstock.runtime.workflows import Workflows
@@ -147,6 +148,7 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
         delivering.on_owned = lambda partitions: tasks.start(schedules.begin(engine, partitions))
     if parts.household is not None:
         janitor = Janitor(parts.store, parts.clock, parts.household, engine)
+        engine.janitor = janitor
         tasks.start(janitor.run())
     tasks.start(engine.commit())
     return engine
@@ -231,6 +233,7 @@ class Engine(Front):
         self._handlings = handlings
         self.places = handlings.places
         self.delivering = delivering
+        self.janitor: Janitor | None = None
 
     @property
     def partitions(self) -> frozenset[int]:

@@ -29,7 +29,10 @@ class Retention:
 
     `events`: what is kept of each topic, unless `topics` says otherwise; the log of knowledge is kept whole unless it is named.
     `journals_days`: the steps and streams of a run that ended. `runs_days`: its status and result, which go with its event.
-    `every_s`: how often is looked for what may go. `@app.agent(retention=...)` says another number of days for its runs.
+    `journals_count`, `runs_count`: at most those of the newest runs of an agent that ended, however young. `values_days`: the
+    values of an agent, from when they were last written. `archive`: a folder that gets what goes before it goes: events with
+    their runs, journals and streams, but no messages, which have their own time to live, and no values.
+    `every_s`: how often is looked for what may go. `@app.agent(retention=...)` says other numbers for its runs and values.
     """
 
     events: Keep = field(default_factory=Keep)
@@ -37,6 +40,10 @@ class Retention:
     journals_days: float | None = 7.0
     runs_days: float | None = 30.0
     every_s: float = 3600.0
+    journals_count: int | None = None
+    runs_count: int | None = None
+    values_days: float | None = None
+    archive: str = ""
 
     def of_topic(self, topic: str, kept_whole: frozenset[str]) -> Keep:
         """Return what is kept of a topic."""
@@ -51,10 +58,12 @@ class Retention:
                 *((f"topics[{topic!r}].days", keep.days) for topic, keep in self.topics.items()),
                 ("journals_days", self.journals_days),
                 ("runs_days", self.runs_days),
+                ("values_days", self.values_days),
             )
             if days is not None and not 0 <= days <= DAYS_MAX
         ]
         counts = [("events.count", self.events.count)]
+        counts += [("journals_count", self.journals_count), ("runs_count", self.runs_count)]
         counts += [(f"topics[{topic!r}].count", keep.count) for topic, keep in self.topics.items()]
         found += [
             Finding(f"{path}.{name}", f"is {count!r}", "1 or more, or None")
@@ -110,9 +119,50 @@ def before_ms(now_ms: int, days: float | None) -> int:
     return 0 if days is None else max(0, now_ms - int(days * DAY_MS))
 
 
-def run_rules(retention: Retention, agents: Mapping[str, Retention], now_ms: int) -> RunRules:
-    """Return which runs may go at a time."""
-    return RunRules(_ended(retention, now_ms), {name: _ended(each, now_ms) for name, each in agents.items()})
+def run_rules(
+    retention: Retention, agents: Mapping[str, Retention], now_ms: int, newest: Mapping[str, Ended] | None = None
+) -> RunRules:
+    """Return which runs may go at a time. `newest`: the moments before which there are more than enough runs of an agent."""
+    default = _ended(retention, now_ms)
+    rules = {name: _ended(each, now_ms) for name, each in agents.items()}
+    for agent, counted in (newest or {}).items():
+        rule = rules.get(agent, default)
+        runs_ms = max(rule.runs_before_ms, counted.runs_before_ms)
+        rules[agent] = Ended(runs_ms, max(rule.journals_before_ms, counted.journals_before_ms))
+    return RunRules(default, rules)
+
+
+class Counting:
+    """Finds the moments before which runs are too many: it is told the runs of each agent, the newest first."""
+
+    def __init__(self, limits: Mapping[str, Retention]) -> None:
+        self._limits = {
+            agent: (each.runs_count, each.journals_count)
+            for agent, each in limits.items()
+            if each.runs_count is not None or each.journals_count is not None
+        }
+        self._seen: dict[str, list[int]] = {}
+        self.newest: dict[str, Ended] = {}
+
+    @property
+    def is_done(self) -> bool:
+        return self._limits.keys() == self.newest.keys()
+
+    def add(self, agent: str, at_ms: int) -> None:
+        """Count a run that ended."""
+        if agent not in self._limits or agent in self.newest:
+            return
+        seen = self._seen.setdefault(
+            agent, [0, at_ms, at_ms]
+        )  # how many; the oldest among those for runs, for journals
+        runs, journals = self._limits[agent]
+        seen[0] += 1
+        if runs is None or seen[0] <= runs:
+            seen[1] = min(seen[1], at_ms)
+        if journals is None or seen[0] <= journals:
+            seen[2] = min(seen[2], at_ms)
+        if seen[0] >= max(runs or 0, journals or 0):
+            self.newest[agent] = Ended(0 if runs is None else seen[1], 0 if journals is None else seen[2])
 
 
 def _ended(retention: Retention, now_ms: int) -> Ended:
