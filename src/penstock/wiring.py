@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
-import penstock
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
@@ -159,13 +158,12 @@ async def opened(
 
 def household_of(declared: Declared, topology: Topology, clock: Clock) -> Household:
     """Return what must be known of an app to tidy its store."""
-    return household(
-        declared.retention,
-        topology,
-        archive=archive_of(declared.retention, clock),
-        app=declared.name,
-        version=penstock.__version__,
-    )
+    archive = archive_of(declared.retention, clock)
+    if archive is None:
+        return household(declared.retention, topology)
+    from importlib.metadata import version
+
+    return household(declared.retention, topology, archive=archive, app=declared.name, version=version("penstock"))
 
 
 def archive_of(retention: Retention, clock: Clock) -> Archive | None:
