@@ -47,7 +47,7 @@ _QUESTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What became of a state in a run: `succeeded`, `failed`, `caught`, `running` or `stopped`. The note stands below its name."""
+    """What became of a state in a run: `succeeded`, `failed`, `caught`, `running` or `stopped`. The note is below its name."""
 
     status: str
     note: str = ""
