@@ -1,5 +1,6 @@
 """What EventBridge answered, and what its matcher event-ruler did: every case, alone and among all others."""
 
+import json
 import os
 from pathlib import Path
 
@@ -44,3 +45,9 @@ def test_all_patterns_together_answer_as_each_alone():
             wanted.append((event, str(text), case["matches"]))
     assert len(rules) > 250
     assert [case for case in wanted if (case[1] in rules.matching(case[0])) != case[2]] == []
+
+
+@needs_corpus
+def test_a_big_event_matches_its_rule():
+    rule, event = (json.loads((CORPUS / name).read_text("utf-8")) for name in ("bigEventRule.json", "bigEvent.json"))
+    assert RuleSet({"big": parse_pattern(rule)}).matching(event) == ["big"]

@@ -41,7 +41,7 @@ class Equal(Struct, frozen=True):
     key: Key
 
     def accepts(self, value: Value) -> bool:
-        return is_number(value) and number_key(value) == self.key
+        return not isinstance(value, str) and is_number(value) and number_key(value) == self.key
 
 
 class Between(Struct, frozen=True):
@@ -170,7 +170,11 @@ class Field(Struct, frozen=True):
         """Whether one of the values is accepted, or there are none and none are asked for."""
         if not values:
             return self.may_be_absent
-        return any(condition.accepts(value) for condition in self.conditions for value in values)
+        for condition in self.conditions:
+            for value in values:  # two loops: a generator would cost as much as what it asks
+                if condition.accepts(value):
+                    return True
+        return False
 
     @property
     def may_be_absent(self) -> bool:

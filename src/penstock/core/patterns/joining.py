@@ -18,6 +18,7 @@ STATES_MAX = 100_000
 
 State = dict[int, int]
 """List to element: in which elements the fields so far were found."""
+_Kept = frozenset[tuple[int, int]]
 
 
 class _Tree:
@@ -111,19 +112,21 @@ def _apart(parts: list[_Part]) -> list[list[_Part]]:
 
 
 def _possible(parts: list[_Part]) -> bool:
-    states: set[frozenset[tuple[int, int]]] = {frozenset()}
-    for number, part in enumerate(parts):
+    states: set[_Kept] = {frozenset()}
+    for number, part in enumerate(parts[:-1]):
         later = {each for part_after in parts[number + 1 :] for each in part_after.lists}
-        after: set[frozenset[tuple[int, int]]] = set()
+        after: set[_Kept] = set()
         for state in states:
-            elements = dict(state)
-            if part.present is not None and next(part.present.within(elements), None) is None:
-                after.add(frozenset(pair for pair in state if pair[0] in later))
-            for place in part.accepted.within(elements):
+            for place in _places(part, dict(state)):
                 after.add(frozenset(pair for pair in {*state, *place} if pair[0] in later))
             if len(after) > STATES_MAX:
                 raise LimitReached("combinations of list elements in an event", len(after), STATES_MAX)
-        if not after:
-            return False
         states = after
-    return True
+    return not parts or any(True for state in states for _ in _places(parts[-1], dict(state)))
+
+
+def _places(part: _Part, elements: State) -> Iterator[Place]:
+    """Give where the field can be found from where the ones before it were; nowhere in particular, if it is absent there."""
+    if part.present is not None and next(part.present.within(elements), None) is None:
+        yield ()
+    yield from part.accepted.within(elements)

@@ -26,6 +26,7 @@ from penstock.core.patterns.conditions import (
     SuffixAnyCase,
     Text,
     Unless,
+    Value,
     Wildcard,
 )
 from penstock.core.patterns.fields import Fields, Steps
@@ -34,10 +35,12 @@ from penstock.core.patterns.joining import hold_together
 from penstock.errors import Finding, Invalid, LimitReached
 
 RULES_MAX = 1_000_000
-UNDIVIDED_MAX = 8
+UNDIVIDED_MAX = 4
 NARROW_MAX = 1
+FEW = 32  # so many branches that share a condition are as good as one
 
 Name = TypeVar("Name", bound=Hashable)
+_NONE: list[Value] = []
 
 
 class _Entry(Generic[Name]):
@@ -57,7 +60,10 @@ class _Entry(Generic[Name]):
         if fields.places:
             return hold_together(self.branch, fields)
         values = fields.values
-        return all(field.accepts(values.get(field.path, [])) for field in self.rest)
+        for field in self.rest:  # noqa: SIM110 - a generator costs more than what it asks
+            if not field.accepts(values.get(field.path, _NONE)):
+                return False
+        return True
 
 
 class _Node(Generic[Name]):
@@ -216,7 +222,8 @@ class RuleSet(Generic[Name]):
         """
         width = max(_WIDTHS[type(each)] for each in field.conditions)
         sharing = max(self._sharing[field.path, each] for each in field.conditions)
-        return width > NARROW_MAX, sharing.bit_length(), field.path not in node.indexes, width, field.path
+        about = max(sharing, FEW).bit_length()
+        return width > NARROW_MAX, about, field.path not in node.indexes, width, field.path
 
 
 _WIDTHS: dict[type[Condition], int] = {
