@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from penstock.core.agents.journal import decode_value
-from penstock.errors import LimitReached
+from penstock.errors import LimitReached, Refused
 from penstock.runtime.operations import Operations, owner
 from penstock.runtime.steps import scope
 
@@ -26,16 +26,18 @@ async def mapped(
     """Call for each item, at most `limit` at once."""
     if len(items) > BRANCHES_MAX:
         raise LimitReached("the number of branches", len(items), BRANCHES_MAX)
+    if limit < 1:
+        raise Refused(f"limit={limit} lets no branch begin", "give 1 or more")
     name = _branching(operations, "map")
-    places = asyncio.Semaphore(limit)
+    found: list[Any] = [None] * len(items)
+    numbers = iter(range(len(items)))
 
-    async def one(item: Any) -> T:
-        async with places:
-            return await call(item)
+    async def some() -> None:  # a task goes on with one item after the other: 100,000 items need no 100,000 tasks
+        for number in numbers:
+            found[number] = await _branch(f"{name}[{number}]/", call(items[number]))
 
-    branches = [one(item) for item in items]
-    with _all_begun(branches):
-        return await _side_by_side(operations, name, branches)
+    await _together(operations, name, [some() for _ in range(min(limit, len(items)))])
+    return found
 
 
 async def first_of(operations: Operations, branches: Sequence[Awaitable[T]]) -> tuple[int, T]:
@@ -103,9 +105,16 @@ async def _ended(operations: Operations, task: "asyncio.Task[Any]") -> None:
 
 
 async def _side_by_side(operations: Operations, name: str, branches: Iterable[Awaitable[T]]) -> list[T]:
+    return await _together(
+        operations, name, [_branch(f"{name}[{number}]/", each) for number, each in enumerate(branches)]
+    )
+
+
+async def _together(operations: Operations, name: str, work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all of it side by side; the first error ends all."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_branch(f"{name}[{number}]/", each)) for number, each in enumerate(branches)]
+            tasks = [group.create_task(each) for each in work]
     except BaseExceptionGroup as failures:
         operations.journal.forgive(f"{name}[")
         raise failures.exceptions[0] from None
