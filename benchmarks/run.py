@@ -149,17 +149,19 @@ def _on_postgres(stack: ExitStack) -> list[Side]:
 
 def _compare(comparison: Comparison, load: Load) -> None:
     found = comparison.found.setdefault(key_of(load), {})
+    failed: set[str] = set()
     for number in range(1, comparison.rounds + 1):
         for side in comparison.takers(load):
-            if side.name in comparison.missing or number > side.rounds(comparison.rounds):
+            if side.name in failed or number > side.rounds(comparison.rounds):
                 continue
             began_s = monotonic()
             try:
                 figures = sides.run(side, replace(load, seconds=max(load.seconds, side.least_s)))
             except NotMeasured as reason:
-                where = load.workload.heading(load.in_flight)
-                comparison.missing[side.name] = f"{where}: {reason}"
-                _say(f"NOT MEASURED: {side.name}: {where}: {reason}")
+                what = f"{side.title}, {load.workload.heading(load.in_flight)}"
+                comparison.missing[what] = str(reason)
+                failed.add(side.name)
+                _say(f"NOT MEASURED: {what}: {reason}")
                 continue
             found.setdefault(side.name, []).append(figures)
             wrong = f", {figures['errors']} ERRORS: {figures['first_error']}" if figures["errors"] else ""

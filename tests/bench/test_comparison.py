@@ -162,3 +162,16 @@ def test_a_flame_graph_shows_what_was_seen_often(tmp_path):
     assert "step (b.py): 99.9%" in drawn
     assert "rare" not in drawn
     assert "_find_and_load" not in drawn
+
+
+def test_a_side_that_fails_at_one_load_is_measured_at_the_others(tmp_path):
+    said = "import json; print(json.dumps({'turns_per_s': 5, 'errors': 0, 'us_per_step': 1}))"
+
+    def command(load, _folder):
+        return [sys.executable, "-c", said if load.workload is STEPS.workload else "raise SystemExit('too slow')"]
+
+    of = comparison.Comparison(2, [TURNS, STEPS], [sides.Side("slow", "Slow", "", ("w1", "w3"), command)])
+    for load in of.loads:
+        bench._compare(of, load)
+    assert list(of.missing) == ["Slow, W1, durable turns: 64 in flight"]
+    assert (len(of.runs(TURNS, "slow")), len(of.runs(STEPS, "slow"))) == (0, 2)
