@@ -13,7 +13,11 @@ from pathlib import Path
 WIDTH, ROW, MARGIN = 1200, 17, 10
 LEAST_SHARE = 0.003
 CHARS_A_PIXEL = 1 / 6.6
-STARTING_UP = ("_find_and_load", "import_ms", "passages_index")
+STARTING_UP = ("_find_and_load", "import_ms", "passages_index", "open_sqlite_store")
+OUTERMOST = (
+    "Runner.run ",
+    "_worker ",
+)  # of the event loop and of the writer's thread: what is around them says nothing
 COLOURS = {"penstock": "#e8894a", "numpy": "#7fb069", "sqlite": "#6a8fc8"}
 OTHERS = "#e6c36a"
 
@@ -29,7 +33,7 @@ def main(stacks: Path, picture: Path) -> None:
     for line in stacks.read_text(encoding="utf-8").splitlines():
         stack, _, count = line.rpartition(" ")
         if stack and not any(each in stack for each in STARTING_UP):
-            _add(root, stack.split(";"), int(count))
+            _add(root, _inner(stack.split(";")), int(count))
     drawn = list(_drawn(root, root.count, 0, 0.0))
     height = (max((depth for depth, *_ in drawn), default=0) + 1) * ROW + 2 * MARGIN
     lines = [
@@ -44,6 +48,10 @@ def main(stacks: Path, picture: Path) -> None:
             f' fill="{_colour(name)}"/><text x="{x + 2:.1f}" y="{y + ROW - 5}">{text}</text></g>'
         )
     picture.write_text("\n".join([*lines, "</svg>", ""]), encoding="utf-8")
+
+
+def _inner(names: list[str]) -> list[str]:
+    return next((names[number:] for number, name in enumerate(names) if name.startswith(OUTERMOST)), names)
 
 
 def _add(root: Frame, names: list[str], count: int) -> None:
