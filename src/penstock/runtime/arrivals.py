@@ -118,6 +118,10 @@ class Arrivals:
             timers.cancel(timer_id, self._services.committer.add())
         return timer is not None
 
+    def followed(self, run_id: str) -> None:
+        """Have what a run tells come to the store soon, for those who follow it through other workers."""
+        self._services.streams.followed_elsewhere(run_id)
+
     def handled(self, delivery: Delivery, body: bytes, failed: str = "") -> None:
         """Tell the run that waits for this handling how it ended, if one does, together with the commit of that end."""
         recorded = delivery.events[0]

@@ -9,9 +9,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
+from penstock.core.agents.control import Followed
 from penstock.core.agents.journal import decode_value
-from penstock.core.events.envelope import Recorded
+from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.knowledge.passages import DEFAULT_TENANT
 from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
 from penstock.ports.clock import Clock
@@ -186,7 +188,12 @@ async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receive
     tasks.start(ownership.run(engine.parts.clock, tasks, engine.parts.beat_s))
     tasks.start(elsewhere.run())
     tasks.start(limits.run())
-    return store.watch(elsewhere.woken.set)
+
+    def news() -> None:
+        elsewhere.woken.set()
+        engine.services.streams.news()
+
+    return store.watch(news)
 
 
 def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
@@ -255,7 +262,16 @@ class Engine(Front):
     async def follow(self, id: str, *, name: str = "", from_offset: int = 0, tenant: str = DEFAULT_TENANT) -> Follower:
         """Return one who follows a stream of a run, named by its id or by that of its event; `Missing` when there is none."""
         run = await run_to_follow(self.parts, id, tenant)
-        return Follower(self.services.streams, self.parts.store, run, tenant, name=name, from_offset=from_offset)
+        follower = Follower(self.services.streams, self.parts.store, run, tenant, name=name, from_offset=from_offset)
+        origin = None if self.elsewhere is None else await self.parts.store.event(event_of(run)[0])
+        if origin is not None:
+            follower.say_so = partial(self._follows, run, origin.position.partition, tenant)
+        return follower
+
+    def _follows(self, run: str, partition: int, tenant: str) -> None:
+        """Have the owner of a run's partition know that it is followed here."""
+        if partition not in self.appender.owned:
+            self.tell_owner(Followed(run_id=run), partition, tenant, self.services.clock.new_id())
 
     async def settled(self, within_s: float) -> bool:
         """Wait until everything is handled, retries included, and durable; False when that took too long."""

@@ -7,7 +7,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -19,11 +19,12 @@ from penstock.core.events.envelope import event_of, run_id
 from penstock.errors import Missing, PenstockError, Refused
 from penstock.ports.store import Store
 from penstock.runtime.run_streams import RunStreams
-from penstock.runtime.streams import CHUNKS, Streams
+from penstock.runtime.streams import CHUNKS, FOLLOWED_S, Streams
 from penstock.runtime.topology import Topology
 
 LOOK_S, LOOK_MAX_S = 0.1, 2.0
 NOTES_MAX = 16
+SAID_S = FOLLOWED_S / 2
 OVER = ("succeeded", "failed", "cancelled")
 
 
@@ -44,6 +45,8 @@ class Follower:
         self._arrived = asyncio.Event()
         self._failure: PenstockError | None = None
         self._notes: deque[Piece] = deque(maxlen=NOTES_MAX)
+        self._said_s = -SAID_S
+        self.say_so: Callable[[], None] | None = None  # to the worker that handles the run, where that is another one
 
     def wake(self) -> None:
         self._arrived.set()
@@ -76,6 +79,8 @@ class Follower:
                         yield self._notes.popleft()
                     if self._failure is not None:
                         raise self._failure
+                    if run.teller is None:
+                        self._say_so()
                     await self._arrival(run)
                     if run.is_over or run.teller is None:
                         change = await self._change()
@@ -83,6 +88,13 @@ class Follower:
             yield piece
         for piece in await self._end(change):
             yield piece
+
+    def _say_so(self) -> None:
+        """Now and then, have the worker that handles the run know that somebody follows it here."""
+        now_s = asyncio.get_running_loop().time()
+        if self.say_so is not None and now_s >= self._said_s + SAID_S:
+            self._said_s = now_s
+            self.say_so()
 
     async def _news(self, run: RunStreams) -> AsyncGenerator[Piece]:
         """Yield what is durable or in memory, until there is no more for now."""

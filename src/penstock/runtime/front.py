@@ -170,14 +170,17 @@ class Front:
     async def say_to_owner(self, said: Event, partition: int, tenant: str) -> bytes:
         """Say something to the owner of a partition, and return what its control agent returns."""
         event_id = self.services.clock.new_id()
-        topic, envelope = self.appender.waiting(
-            said, id=event_id, tenant=tenant, key=None, now_ms=self.services.clock.now_ms()
-        )
         run = run_id(event_id, CONTROL)
         with self.services.releases.run(run) as waiting:
-            self.services.committer.add().events.append(Recorded(Position(topic, partition, UNPLACED), envelope))
+            self.tell_owner(said, partition, tenant, event_id)
             look = partial(self._result_of, run)
             return await self._followed(event_id, waiting, look, PLACED_WAIT_S, f"run {run}", is_new=True)
+
+    def tell_owner(self, said: Event, partition: int, tenant: str, event_id: str) -> None:
+        """Say something to the owner of a partition, with the next commit."""
+        now_ms = self.services.clock.now_ms()
+        topic, envelope = self.appender.waiting(said, id=event_id, tenant=tenant, key=None, now_ms=now_ms)
+        self.services.committer.add().events.append(Recorded(Position(topic, partition, UNPLACED), envelope))
 
     def _require_answerable(self, event: Event, reply: Any) -> None:
         """Refuse at once what could only end in a time-out."""

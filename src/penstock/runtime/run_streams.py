@@ -114,7 +114,7 @@ class Stream:
 class RunStreams:
     """The streams of one run, and who follows them."""
 
-    __slots__ = ("followers", "is_due", "is_over", "streams", "teller", "waiting", "waiting_bytes")
+    __slots__ = ("followers", "is_due", "is_over", "is_soon", "streams", "teller", "waiting", "waiting_bytes")
 
     def __init__(self, teller: Teller | None = None) -> None:
         self.teller = teller  # None while it has told nothing here
@@ -123,6 +123,7 @@ class RunStreams:
         self.waiting = 0  # pieces that no commit has taken
         self.waiting_bytes = 0
         self.is_due = False
+        self.is_soon = False  # whether it is due in a moment
         self.is_over = False
 
     def wake(self) -> None:

@@ -25,6 +25,9 @@ from penstock.runtime.releases import Releases
 from penstock.runtime.run_streams import RunStreams, Stream, Teller, Waiting, within
 
 FLUSH_S = 0.25
+FOLLOWED_FLUSH_S = 0.02  # of a run that is followed through another worker
+FOLLOWED_S = 30.0  # so long, if nobody says so again
+NEWS_REST_S = 0.01  # what others commit within it is looked at together
 FLUSH_BYTES = 16 * 1024
 FLUSH_PIECES = 256
 STREAM_BYTES_MAX = 8 * 1024 * 1024  # of the pieces that stand
@@ -46,6 +49,8 @@ class Streams:
         self._store = store
         self._timer: asyncio.TimerHandle | None = None
         self._followers = 0
+        self._elsewhere: dict[str, float] = {}  # runs that are followed through other workers, and until when
+        self._looking: asyncio.TimerHandle | None = None
         self._failure: PenstockError | None = None
         releases.streamed, releases.on_over = self.runs, self._over
 
@@ -101,6 +106,8 @@ class Streams:
         self._committer.streaming[teller.run_id] = run
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+        if self._elsewhere and not (run.is_due or run.is_soon):
+            self._soon(run, teller.run_id)
         if not run.is_due and (run.waiting >= FLUSH_PIECES or run.waiting_bytes >= FLUSH_BYTES):
             self._due(run)
         if run.followers:
@@ -214,6 +221,43 @@ class Streams:
 
     # following
 
+    def followed_elsewhere(self, run_id: str) -> None:
+        """Have what a run tells come to the store soon, for a while."""
+        now_s = asyncio.get_running_loop().time()
+        if len(self._elsewhere) >= FOLLOWERS_MAX:
+            self._elsewhere = {each: until_s for each, until_s in self._elsewhere.items() if until_s > now_s}
+        self._elsewhere[run_id] = now_s + FOLLOWED_S
+        run = self.runs.get(run_id)
+        if run is not None and run.waiting:
+            self._due(run)
+
+    def _soon(self, run: RunStreams, run_id: str) -> None:
+        until_s = self._elsewhere.get(run_id)
+        if until_s is None:
+            return
+        loop = asyncio.get_running_loop()
+        if until_s < loop.time():
+            del self._elsewhere[run_id]
+            return
+        run.is_soon = True
+        loop.call_later(FOLLOWED_FLUSH_S, self._due_now, run)
+
+    def _due_now(self, run: RunStreams) -> None:
+        run.is_soon = False
+        if run.waiting:
+            self._due(run)
+
+    def news(self) -> None:
+        """Another worker has committed something: those who follow its runs look again."""
+        if self._followers and self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(NEWS_REST_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = None
+        for run in self.runs.values():
+            if run.teller is None and run.followers:
+                run.wake()
+
     @contextmanager
     def following(self, run_id: str, follower: Waiting) -> Generator[RunStreams]:
         """Wake a follower when something is told, or the run is over."""
@@ -258,8 +302,9 @@ class Streams:
     def broken(self, error: PenstockError) -> None:
         """Nothing more will come."""
         self._failure = error
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._looking):
+            if timer is not None:
+                timer.cancel()
         for run in self.runs.values():
             for follower in run.followers:
                 follower.fail(error)

@@ -181,7 +181,7 @@ class MemoryStore:
                 disk.timers[each.id] = each.timer
         if writes.sent:
             self._send(writes.sent)
-        if writes.events or writes.sent or writes.runs:
+        if writes.is_news:
             self._wake()
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:

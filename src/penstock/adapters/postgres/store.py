@@ -161,7 +161,7 @@ class PostgresStore:
         async def write_and_wake() -> None:
             await self._number(topics_of(writes))
             await self._database.ask("commit", write)
-            if writes.events or writes.sent or writes.runs:
+            if writes.is_news:
                 self._watchers.wake()
 
         await _to_the_end(write_and_wake())

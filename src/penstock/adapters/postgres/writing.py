@@ -123,7 +123,7 @@ def commit_statement(
     """
     rows = {name: each for name, each in _rows(writes, topics).items() if each}
     columns = [list(column) for each in rows.values() for column in zip(*each, strict=True)]
-    told = [*notice] if writes.events or writes.sent or writes.runs else []
+    told = [*notice] if writes.is_news else []
     return _statement(tuple(rows), notify=bool(told)), [stored(claim.owner), claim.epoch, number, *columns, *told]
 
 

@@ -217,7 +217,7 @@ class SqliteStore:
             for each in prepared:
                 assert self._passages is not None
                 self._passages.publish(each)
-            if writes.events or writes.sent or writes.runs:
+            if writes.is_news:
                 self.wakes.wake()
                 self._wake()
 

@@ -40,6 +40,12 @@ class CancelTimer(Event, topic=TOPIC, key="timer_id"):
     timer_id: str
 
 
+class Followed(Event, topic=TOPIC, key="run_id"):
+    """Somebody follows the streams of a run through another worker, which sees them in the store."""
+
+    run_id: str
+
+
 class CallAnswered(Event, topic=TOPIC, key="run_id"):
     """A run that another one waits for has ended: said where they are in partitions of different workers."""
 

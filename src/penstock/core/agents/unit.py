@@ -121,3 +121,8 @@ class Writes(Struct):
     blobs: list[Blob] = field(default_factory=list[Blob])
     blob_uses: list[BlobUse] = field(default_factory=list[BlobUse])
     cuts: list[JournalCut] = field(default_factory=list[JournalCut])  # done before `journal`
+
+    @property
+    def is_news(self) -> bool:
+        """Whether those who watch the store have something to look at."""
+        return bool(self.events or self.sent or self.runs or self.streams)
