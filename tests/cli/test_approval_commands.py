@@ -89,7 +89,7 @@ def test_answers_while_no_app_runs_are_what_the_app_goes_on_from(asking):
 def test_while_an_app_runs_it_is_the_one_to_be_told(asking):
     with served("app.py", cwd=asking) as process:
         url = announced(process)["url"]
-        assert "--url" in said("approvals", "answer", REFUND, "--reject", code=2)
+        assert "is missing" in said("approvals", "answer", "c9:handle/approval#0", "--reject", code=2)
         assert "value" in said("approvals", "answer", REFUND, "--value", '"much"', "--url", url, code=2)
         assert "is missing" in said("approvals", "answer", "c9:handle/approval#0", "--reject", "--url", url, code=2)
         said("approvals", "answer", REFUND, "--reject", "--reason", "no", "--by", "bob", "--url", url)

@@ -77,10 +77,19 @@ def test_an_answer_while_no_app_runs_is_what_the_app_goes_on_from(asking):
     assert json.loads(said("questions", "list", "--json")) == []
 
 
-def test_while_an_app_runs_it_is_the_one_to_be_told(asking):
+def test_while_an_app_runs_it_hears_what_is_left_in_its_store(asking):
     with served("app.py", cwd=asking) as process:
         url = announced(process)["url"]
-        assert "--url" in said("questions", "answer", "b1:buy", "charge#0", "fail", code=2)
+        assert "is missing" in said("questions", "answer", "b2:buy", "charge#0", "fail", code=2)
+        assert "other#0" in said("questions", "answer", "b1:buy", "other#0", "fail", code=2)
+        assert "left in" not in said("questions", "answer", "b1:buy", "charge#0", "done", "--value", "7")
+        answer = call(url, "buy", {"cents": 7}, headers={"Idempotency-Key": "b1"})
+        assert (answer["status"], answer["result"]) == ("succeeded", 7)
+
+
+def test_while_an_app_runs_it_is_told_over_http(asking):
+    with served("app.py", cwd=asking) as process:
+        url = announced(process)["url"]
         assert "is missing" in said("questions", "answer", "b1:buy", "other#0", "fail", "--url", url, code=2)
         said("questions", "answer", "b1:buy", "charge#0", "fail", "--by", "ada", "--url", url)
         answer = call(url, "buy", {"cents": 7}, headers={"Idempotency-Key": "b1"})

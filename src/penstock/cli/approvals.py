@@ -42,14 +42,14 @@ def answer(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     store: Store = None,
     tenant: OneTenant = "default",
 ) -> None:
-    """Approve or reject: with --url while its app runs, else in its store, from where the app goes on at its next start.
+    """Approve or reject: over HTTP with --url, else in the store; its app hears it, now or at its next start.
 
     Without its app the type of a value is checked when the run goes on: it asks again for what does not fit.
     """
     from penstock.cli.looking import told_apart
 
     approval, app_file = told_apart(id, file, what="ID")
-    said = _said(value, by, reason, approve=approve, reject=reject)
+    said, became = _said(value, by, reason, approve=approve, reject=reject), ""
     if url is not None:
         from penstock.cli.remote import posted
 
@@ -58,7 +58,10 @@ def answer(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
         import asyncio
 
         from penstock.app import Running
-        from penstock.cli.owning import owned_store, owning
+        from penstock.cli.looking import place
+        from penstock.cli.owning import say
+        from penstock.core.agents.approvals import parts_of
+        from penstock.core.agents.control import Decide
 
         async def answered(live: Running) -> None:
             if said["approved"]:
@@ -66,8 +69,12 @@ def answer(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
             else:
                 await live.reject(approval, by=by, reason=reason, tenant=tenant)
 
-        asyncio.run(owning(owned_store(app_file, store, "approvals", "answer", approval), answered))
-    typer.echo(f"{'approved' if said['approved'] else 'rejected'}: {approval}")
+        run, step = parts_of(approval)
+        decided = {"outcome": "approve" if said["approved"] else "reject", "by": by, "reason": reason}
+        decision = Decide.checked({"run_id": run, "step": step, "value": said["value"], **decided})
+        where = place(app_file, store, "approvals", "answer", approval).url
+        became = asyncio.run(say(where, decision, tenant, answered))
+    typer.echo(f"{'approved' if said['approved'] else 'rejected'}: {approval}{became}")
 
 
 def _said(value: str | None, by: str, reason: str, *, approve: bool, reject: bool) -> dict[str, Any]:

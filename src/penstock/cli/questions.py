@@ -40,8 +40,8 @@ def answer(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     store: Store = None,
     tenant: OneTenant = "default",
 ) -> None:
-    """Decide about a step: with --url while its app runs, else in its store, from where the app goes on at its next start."""
-    decided = _decided(step, outcome, value, by)
+    """Decide about a step: over HTTP with --url, else in the store; its app hears it, now or at its next start."""
+    decided, became = _decided(step, outcome, value, by), ""
     if url is not None:
         from penstock.cli.remote import posted
 
@@ -51,7 +51,9 @@ def answer(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
         from pathlib import Path
 
         from penstock.app import Running
-        from penstock.cli.owning import owned_store, owning
+        from penstock.cli.looking import place
+        from penstock.cli.owning import say
+        from penstock.core.agents.control import Decide
         from penstock.runtime.control import NAME
 
         async def noted(live: Running) -> None:
@@ -59,9 +61,9 @@ def answer(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
             await live.decide(run, *said, by=decided["by"], tenant=tenant)
             await live.engine.caught_up(NAME)
 
-        app_file = None if file is None else Path(file)
-        asyncio.run(owning(owned_store(app_file, store, "questions", "answer", "..."), noted))
-    typer.echo(f"decided: {step} of {run} is {outcome}")
+        where = place(None if file is None else Path(file), store, "questions", "answer", "...").url
+        became = asyncio.run(say(where, Decide.checked({"run_id": run, **decided}), tenant, noted))
+    typer.echo(f"decided: {step} of {run} is {outcome}{became}")
 
 
 def _decided(step: str, outcome: str, value: str | None, by: str) -> dict[str, Any]:
