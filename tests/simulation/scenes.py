@@ -2,6 +2,7 @@
 
 from choices import Choices
 from claims import Claims
+from errands import Errands
 from orders import Orders
 from payments import Payments
 from refunds import Refunds
@@ -12,7 +13,7 @@ from trips import Trips
 from world import World
 
 # Payments first: they are healed by people, and the others wait until nobody is asked any more.
-SCENES: tuple[type[Scene], ...] = (Payments, Orders, Trips, Reminders, Routine, Refunds, Choices, Claims)
+SCENES: tuple[type[Scene], ...] = (Payments, Orders, Trips, Reminders, Routine, Refunds, Choices, Claims, Errands)
 
 
 def scenes_of(world: World) -> list[Scene]:

@@ -40,12 +40,15 @@ class WatchedStore(MemoryStore):
             self._check_event(recorded)
         for cut in writes.cuts:
             self._world.steps[cut.run_id] = set()  # the run goes on without them
+            self._world.rounds[cut.run_id] += 1
         for chunk in writes.journal:
             ended = ended_with[chunk.run_id]  # a run that is redriven keeps what its end had recorded
             kept = set() if ended is None or not ended.records else {each.step for each in decode_chunk(ended.records)}
             self._check_steps(chunk.run_id, chunk.body, kept)
-        for change in writes.runs:
-            self._check_run(change)
+        for at, change in enumerate(writes.runs):
+            is_told_again = any(later.run_id == change.run_id for later in writes.runs[at + 1 :])
+            if not (change.status == "cancelled" and is_told_again):  # its turn came within the same commit
+                self._check_run(change)
         for progress in writes.progress:
             was = before[_place(progress)]
             if was is not None:
@@ -91,8 +94,8 @@ class WatchedStore(MemoryStore):
         if change.status not in ENDED or change.reason.startswith("taken apart"):
             world.ended.discard(run_id)
             return
-        if is_dropped:
-            return
+        if is_dropped or (change.status == "cancelled" and change.attempt == 0 and not self._is_done(change)):
+            return  # one that waits for its turn is told that it will not get it
         world.expect(run_id not in world.ended, f"{run_id} has ended twice")
         world.ended.add(run_id)
         agent = self._agents.get(change.agent)
@@ -103,8 +106,7 @@ class WatchedStore(MemoryStore):
         if agent is None or recorded is None:
             return
         place = recorded.position
-        done = self.disk.progress.get((change.agent, place.topic, place.partition), Progress())
-        world.expect(place.offset in done, f"{run_id} has ended, and is not done")
+        world.expect(self._is_done(change), f"{run_id} has ended, and is not done")
         if run_id in world.redriven:
             return  # after those that waited for its key
         if recorded.event.key and not agent.options.workflow and not agent.options.batch:
@@ -112,6 +114,14 @@ class WatchedStore(MemoryStore):
             last = world.last_ended.get(lane, 0)
             world.expect(place.offset > last, f"{run_id} has ended after offset {last} of its key")
             world.last_ended[lane] = place.offset
+
+    def _is_done(self, change: RunChange) -> bool:
+        """Whether the agent's progress holds the event of a run."""
+        recorded = self.disk.ids.get(change.run_id.rpartition(":")[0].partition("+")[0])
+        if recorded is None:
+            return False
+        place = recorded.position
+        return place.offset in self.disk.progress.get((change.agent, place.topic, place.partition), Progress())
 
 
 def virtual_ms() -> int:

@@ -29,6 +29,7 @@ class World:
     lives: list["Life"] = field(default_factory=list)  # all processes so far
     # what `WatchedStore` saw being written
     steps: dict[str, set[str]] = field(default_factory=dict)  # run -> its recorded steps
+    rounds: Counter[str] = field(default_factory=Counter)  # run -> how often its journal began anew
     redriven: set[str] = field(default_factory=set)  # runs that began again after their end
     ended: set[str] = field(default_factory=set)  # runs
     attempts: dict[str, int] = field(default_factory=dict)  # run -> its last attempt that failed

@@ -152,6 +152,7 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
         janitor = Janitor(parts.store, parts.clock, parts.household, engine)
         engine.janitor = janitor
         tasks.start(janitor.run())
+    tasks.start(workflows.until_the_end())
     tasks.start(engine.commit())
     return engine
 

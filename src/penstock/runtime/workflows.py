@@ -17,6 +17,7 @@ from penstock.core.agents.unit import DeadLetter, RunChange, Status
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.events.event import Event
+from penstock.errors import Unavailable
 from penstock.ports.state import StoredRun
 from penstock.ports.store import Store
 from penstock.runtime import exposing
@@ -79,6 +80,17 @@ class Workflows:
         """Know a run that does not go on: what comes for it is recorded."""
         self.arrivals.runs[run.run_id] = run
         self._places[run.run_id] = recorded
+
+    async def until_the_end(self) -> None:
+        """Be cancelled with all else when something fails, and let no run clean up then: it would wait for a commit for ever."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._tasks.ending = True
+            self._services.committer.stop(Unavailable("the engine", "commit", "it was stopped"))
+            for run in self.arrivals.runs.values():
+                if run.task is not None:
+                    run.task.cancel()
 
     def drop(self, partition: int) -> None:
         """Leave the runs of a partition to its next owner, who finds them as they are in the store."""
