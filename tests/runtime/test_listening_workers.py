@@ -4,11 +4,14 @@ import asyncio
 from contextlib import asynccontextmanager
 from random import Random
 
+import pytest
+
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.app import Running
 from penstock.core.agents.declaration import Options, declare
 from penstock.core.agents.policy import NO_RETRY
 from penstock.core.events.event import Event
+from penstock.errors import Invalid, Refused
 from penstock.runtime.control import NAME as CONTROL
 from penstock.runtime.control import control
 from penstock.runtime.engine import Parts, running
@@ -45,6 +48,12 @@ async def sell(order: Order, ctx: WorkflowContext) -> list[str]:
     return [str(paid.cents), first.to, (await moves.next()).to]
 
 
+async def ask(order: Order, ctx: WorkflowContext) -> list[int]:
+    ctx.expose("asks", order.number)
+    approvals = await ctx.gather(ctx.approval("one", to=int), ctx.approval("two", to=int))
+    return [each.value for each in approvals]
+
+
 class House:
     """A store in memory that several workers share."""
 
@@ -59,7 +68,9 @@ class House:
     @asynccontextmanager
     async def worker(self, name):
         clock = VirtualClock(self.random, name)
-        agents = {"sell": declare(sell, "sell", Options(retry=NO_RETRY, workflow=True)), CONTROL: control()}
+        options = Options(retry=NO_RETRY, workflow=True)
+        agents = {each.__name__: declare(each, each.__name__, options) for each in (sell, ask)}
+        agents[CONTROL] = control()
         topology = Topology(agents, [Paid, Moved])
         store = MemoryStore(self.disk, now_ms=clock.now_ms)
         parts = Parts("house", topology, store, clock, Models(str, Prompts(None)))
@@ -81,9 +92,9 @@ class House:
         return [(key[2], name) for key, kept in self.disk.values.items() if key[1] == OWNER for name in kept]
 
 
-async def started(live):
+async def started(live, agent="sell"):
     orders = [Order(who=f"customer-{number}", number=number) for number in range(RUNS)]
-    return [await live.start("sell", each) for each in orders]
+    return [await live.start(agent, each) for each in orders]
 
 
 async def until_listening(house):
@@ -157,5 +168,29 @@ def test_a_lone_worker_on_a_divided_store_hears_too():
                 assert await b.result(run) == ["1", "A", "B"]
             await asyncio.sleep(5)
             assert house.rows() == []
+
+    run_virtually(scenario())
+
+
+def test_approvals_are_listed_and_answered_at_any_worker_and_what_runs_expose_is_read_there():
+    async def scenario():
+        house = House()
+        await house.divide()
+        async with house.worker("a") as a, house.worker("b") as b:
+            await asyncio.sleep(5)
+            runs = await started(a, "ask")
+            while len(await b.approvals(limit=1000)) < 2 * RUNS:  # noqa: ASYNC110 - seen from outside
+                await asyncio.sleep(0.1)
+            for number, run in enumerate(runs):
+                assert await b.query(run, "asks", int) == number
+            for each in await b.approvals(limit=1000):
+                with pytest.raises(Invalid, match=r"value: "):
+                    await b.approve(each.id, "many")
+                await b.approve(each.id, 1 if each.title == "one" else 2, by="bob")
+                with pytest.raises(Refused, match="by bob"):
+                    await a.reject(each.id)
+            for run in runs:
+                assert await a.result(run) == [1, 2]
+            assert await a.dead_letters() == []
 
     run_virtually(scenario())

@@ -7,8 +7,9 @@ import pytest
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.core.events.envelope import emitted_id
 from penstock.errors import Invalid, LimitReached, Refused, RunFailed
-from penstock.runtime.context import VALUE_BYTES_MAX, Context
+from penstock.runtime.context import Context
 from penstock.runtime.outcomes import RESULT_BYTES_MAX
+from penstock.runtime.remembering import VALUE_BYTES_MAX
 from penstock.testing.engine_trial import Order, Receipt, engine_of
 
 HALF = "half \ud800"

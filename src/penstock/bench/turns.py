@@ -30,8 +30,8 @@ from penstock.core.sessions.history import SessionMessage
 from penstock.errors import Finding, Invalid
 from penstock.ports.vectors import VectorIndex
 from penstock.runtime.collection import VectorBatch
-from penstock.runtime.context import Session
 from penstock.runtime.process import run_tuned
+from penstock.runtime.remembering import Session
 from penstock.runtime.tasks import Tasks
 from penstock.wiring import Settings
 

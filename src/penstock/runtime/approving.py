@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from penstock.core.agents.approvals import Answered, Approval, Wanted, asking
+from penstock.core.agents.approvals import NAME, Answered, Approval, Wanted, asking
 from penstock.core.agents.attempts import OPEN, Asking, OpenStep
-from penstock.core.agents.journal import decode_value
+from penstock.core.agents.journal import Journal, decode_value
 from penstock.errors import Finding, Invalid, Refused, TimedOut
 from penstock.runtime.operations import Operations
 from penstock.runtime.questions import Decision
+from penstock.runtime.steps import scope
 from penstock.runtime.tool_calls import Recorder
 
 OPTIONS = ("to", "options", "timeout_s", "on_timeout")
@@ -46,7 +47,7 @@ def requested(title: str, payload: Any, asked: Mapping[str, Any]) -> Request:
 
 async def approved(operations: Operations, request: Request) -> Approval[Any]:
     """Return what was answered to a workflow."""
-    step = operations.ask("approval")
+    step = operations.ask(NAME)
     if await operations.found(step) is None:
         try:
             await operations.under_way(step, ask(operations.steps, step, request))
@@ -63,6 +64,21 @@ async def approved(operations: Operations, request: Request) -> Approval[Any]:
         return outcome_of(decode_value(found, Answered), request)
     except Invalid as error:
         operations.misfit(step, error)
+
+
+async def approved_once(steps: Recorder, request: Request, outside: Journal | None) -> Approval[Any]:
+    """Return what was answered to a handling of an agent; `outside`: it changes nothing outside, and nobody is asked."""
+    step = steps.journal.next_step(scope.get() + NAME)
+    found = steps.journal.find(step)
+    if found is None and outside is not None:
+        found = outside.find(step)
+        if found is None:
+            raise Refused(f"nobody answered {step!r}, and the run is dry", "do not run it dry")
+    if found is None:
+        await ask(steps, step, request)
+        found = steps.journal.find(step)
+    assert found is not None
+    return outcome_of(decode_value(found, Answered), request)
 
 
 async def ask(steps: Recorder, step: str, request: Request) -> None:

@@ -9,34 +9,23 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, overload
 
-import msgspec
-
-from penstock.core.agents.journal import STEP_BYTES_MAX, encode_value, shaped
-from penstock.core.agents.unit import SessionDelta, ValueWrite, Writes
+from penstock.core.agents.approvals import Approval
+from penstock.core.agents.unit import Writes
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
 from penstock.core.events.partitions import partition_of
-from penstock.core.events.texts import storable
 from penstock.core.knowledge.passages import IndexWrite
-from penstock.core.sessions.history import (
-    MESSAGE_BYTES_MAX,
-    ROLES,
-    TTL_MS,
-    History,
-    Role,
-    SessionMessage,
-    encode_messages,
-)
 from penstock.errors import LimitReached, Missing, Refused
+from penstock.runtime import approving
 from penstock.runtime.appending import Outgoing
 from penstock.runtime.calling import is_awaitable
 from penstock.runtime.collection import Collection
 from penstock.runtime.delays import Delays
 from penstock.runtime.lanes import Delivery
-from penstock.runtime.memory import Entry
 from penstock.runtime.models import BoundModel
 from penstock.runtime.questions import Questions
 from penstock.runtime.releases import Piece
+from penstock.runtime.remembering import Session, Values, write_session, write_values
 from penstock.runtime.run_streams import Teller
 from penstock.runtime.services import RunControl, Services
 from penstock.runtime.steps import Steps, scope
@@ -45,8 +34,6 @@ from penstock.runtime.streams import StreamWriter
 P = ParamSpec("P")
 R = TypeVar("R")
 EMITTED_MAX = 10_000
-NAME_BYTES_MAX = 4096  # of a value
-VALUE_BYTES_MAX = STEP_BYTES_MAX
 _current: "ContextVar[Context | None]" = ContextVar("penstock_context", default=None)
 
 
@@ -133,6 +120,15 @@ class Context:
         """A step whose call changes nothing outside (a search, a model, a computation): it need not wait for durability."""
         return await self._step(name, call, args, options, effects=False)
 
+    async def approval(self, title: str, *, payload: Any = None, **asked: Any) -> Approval[Any]:
+        """Have a person approve something, as `WorkflowContext.approval` does. The key waits with it: a workflow's does not."""
+        if self._delivery.agent.options.batch or self.over:
+            raise Refused(
+                f"{title!r} cannot be asked here", "ask in a handler that takes one event, before it has ended"
+            )
+        request = approving.requested(title, payload, asked)
+        return await approving.approved_once(self._steps, request, self._delivery.outside)
+
     def idempotency_key(self, name: str) -> str:
         """Return the key of the *next* call of step `name`: the same each time the run is resumed."""
         return f"{self.run_id}/{self._delivery.journal.upcoming_step(scope.get() + name)}"
@@ -204,9 +200,9 @@ class Context:
     def write_memory(self, writes: Writes) -> None:
         """Add what this handling changed in its session and values, which other handlings see from now on."""
         if self._session is not None and self._session.added and self._session.entry is not None:
-            _write_session(writes, self._session, self._session.entry, self._services)
+            write_session(writes, self._session, self._session.entry, self._services)
         if self._values is not None and self._values.changed and self._values.entry is not None:
-            _write_values(writes, self._values, self._values.entry, self._services)
+            write_values(writes, self._values, self._values.entry, self._services)
 
     def let_go(self) -> None:
         """The handling is over: what it held may be dropped from memory."""
@@ -285,93 +281,6 @@ class Context:
             raise Refused(f"step {name!r} has effects, and {self._delivery.agent.name!r} takes batches", hint)
         result = call(*args, **options)
         return await result if is_awaitable(result) else result
-
-
-class Session:
-    """The newest messages of one conversation, and those that this handling adds."""
-
-    __slots__ = ("_services", "added", "entry", "id", "tenant")
-
-    def __init__(self, tenant: str, session: str, services: Services) -> None:
-        self.tenant = tenant
-        self.id = session
-        self._services = services
-        self.entry: Entry[History] | None = None
-        self.added: list[SessionMessage] = []
-
-    async def history(self, last: int = 20) -> list[SessionMessage]:
-        """Return the last messages (20 at most), oldest first, with those that this handling added."""
-        entry = self.entry or await self._hold()
-        return [*entry.content.messages, *self.added][-last:] if last > 0 else []
-
-    async def add(self, role: Role, content: str) -> None:
-        """Add a message when this handling is committed; `Refused` and `LimitReached` for what cannot be stored."""
-        if role not in ROLES:
-            raise Refused(f"the role of a message is {role!r}", f"one of {', '.join(ROLES)}")
-        storable("a message", content, MESSAGE_BYTES_MAX)
-        if self.entry is None:
-            await self._hold()
-        self.added.append(SessionMessage(role, content, self._services.clock.now_ms()))
-
-    async def _hold(self) -> Entry[History]:
-        self.entry = await self._services.memory.sessions.hold((self.tenant, self.id))
-        return self.entry
-
-
-class Values:
-    """Named values of one agent for one key. Since a key is handled one event at a time, no update is lost."""
-
-    __slots__ = ("_services", "changed", "entry", "key")
-
-    def __init__(self, key: tuple[str, str, str], services: Services) -> None:
-        self.key = key
-        self._services = services
-        self.entry: Entry[dict[str, bytes]] | None = None
-        self.changed: dict[str, bytes | None] = {}
-
-    async def get(self, name: str, default: Any = None, *, to: Any = Any) -> Any:
-        """Return a value as type `to`, or the default."""
-        entry = self.entry or await self._hold()
-        body = self.changed[name] if name in self.changed else entry.content.get(name)
-        if body is None:
-            return default
-        plain = msgspec.msgpack.decode(body)
-        return plain if to is Any else shaped(plain, to)
-
-    async def set(self, name: str, value: Any) -> None:
-        """Set a value when this handling is committed; None removes it. `LimitReached` beyond 64 MiB."""
-        if not storable("the name of a value", name, NAME_BYTES_MAX):
-            raise Refused("the name of a value is empty", "name it")
-        body = None if value is None else encode_value(value, name)
-        if body is not None and len(body) > VALUE_BYTES_MAX:
-            raise LimitReached(f"the value {name!r}, in bytes,", len(body), VALUE_BYTES_MAX)
-        if self.entry is None:
-            await self._hold()
-        self.changed[name] = body
-
-    async def _hold(self) -> Entry[dict[str, bytes]]:
-        self.entry = await self._services.memory.values.hold(self.key)
-        return self.entry
-
-
-def _write_session(writes: Writes, session: Session, entry: Entry[History], services: Services) -> None:
-    history, added = entry.content, session.added
-    expires_ms = services.clock.now_ms() + TTL_MS
-    delta = SessionDelta(session.tenant, session.id, history.number, len(added), encode_messages(added), expires_ms)
-    writes.sessions.append(delta)
-    history.add(added)
-    services.memory.sessions.changed(entry)
-
-
-def _write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]], services: Services) -> None:
-    now_ms = services.clock.now_ms()
-    for name, body in values.changed.items():
-        writes.values.append(ValueWrite(*values.key, name, body, now_ms))
-        if body is None:
-            entry.content.pop(name, None)
-        else:
-            entry.content[name] = body
-    services.memory.values.changed(entry)
 
 
 def teller_of(delivery: Delivery) -> Teller:
