@@ -40,6 +40,17 @@ REFUSED = {
         }
     },
 }
+CALLED = {
+    "name": "called",
+    "group": "calls",
+    "request": {"definition": FAIL["States"]["A"], "input": {"a": 1}, "inspectionLevel": "DEBUG"},
+    "expect": {
+        "status": "FAILED",
+        "error": "E",
+        "cause": "c",
+        "inspectionData": {"input": {"a": 1}, "afterInputPath": {"a": 1}},
+    },
+}
 JUDGED = {"name": "tool/valid", "definition": PASS, "valid": True, "statelint_problems": {"count": 0}}
 
 
@@ -50,15 +61,16 @@ def tried(tmp_path, cases, *options):
 
 
 def test_cases_of_all_kinds_are_counted_by_group(tmp_path):
-    result = tried(tmp_path, [RAN, FAILED, REFUSED, JUDGED])
+    result = tried(tmp_path, [RAN, FAILED, REFUSED, JUDGED, CALLED])
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "group        passed  failed  cause   events  io",
+        "group        passed  failed  cause   events  io      inspection",
+        "calls        1       0       1 of 1                  1 of 1",
         "definitions  1       0",
         "runs         2       0       0 of 1  1 of 1  1 of 1",
         "tool         1       0",
-        "average over 3 groups: 100.00%",
-        "4 passed, 0 failed",
+        "average over 4 groups: 100.00%",
+        "5 passed, 0 failed",
     ]
 
 

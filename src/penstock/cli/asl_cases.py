@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from penstock.testing.asl_cases import Verdict
 
 CaseFiles = Annotated[list[Path], typer.Argument(metavar="FILE.jsonl...", help="Cases, one JSON object a line.")]
-COLUMNS = (("group", "passed", "failed", "cause", "events", "io"), ("group", "passed", "failed"))
+COLUMNS = (
+    ("group", "passed", "failed", "cause", "events", "io", "inspection"),
+    ("group", "passed", "failed", "cause", "events", "io"),
+    ("group", "passed", "failed"),
+)
 FAILURES_SHOWN_MAX, SHOWN_CHARS_MAX = 20, 400
 
 

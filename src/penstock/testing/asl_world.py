@@ -151,7 +151,7 @@ class _World:
             case _:
                 return False
         if kind.events == "Task":
-            output = {"ExecutedVersion": "$LATEST", "Payload": output, "StatusCode": 200, **_METADATA}
+            output = _lambda_answer(output)
         self._ends(task.id, output, after_ms=after_ms)
         return True
 
@@ -171,6 +171,18 @@ class _World:
         folder = writing.map_run.rpartition(":")[2]
         written = {"Bucket": payload["Bucket"], "Key": f"{payload['Prefix']}/{folder}/manifest.json"}
         self._ends(writing.id, {"MapRunArn": writing.map_run, "ResultWriterDetails": cast("Json", written)})
+
+
+def echoed(task: ScheduleTask) -> Json:
+    """Return what a Lambda function answers that returns its event; the event of a Payload of null is an empty object."""
+    kind = task_kind(task.resource)
+    found = _function_of(kind, task.payload)
+    event: Json = task.payload if found is None else {} if found[1] is None else found[1]
+    return _lambda_answer(event) if kind.events == "Task" else event
+
+
+def _lambda_answer(event: Json) -> Json:
+    return {"ExecutedVersion": "$LATEST", "Payload": event, "StatusCode": 200, **_METADATA}
 
 
 def _function_of(kind: TaskKind, payload: Json) -> tuple[str, Json] | None:

@@ -149,10 +149,12 @@ def test_a_field_whose_path_names_nothing_fails_as_aws_does(text, cause):
 
 
 def test_items_are_a_list_or_an_object():
-    assert read_items(parse_data_path("$.a"), scope({"a": [1]})) == [1]
-    assert read_items(parse_data_path("$.a"), scope({"a": {"k": 1}})) == {"k": 1}
+    assert read_items(parse_data_path("$.a"), scope({"a": [1]}), members=False) == [1]
+    assert read_items(parse_data_path("$.a"), scope({"a": {"k": 1}}), members=True) == {"k": 1}
+    with pytest.raises(EvaluationFailed, match="must point to array"):
+        read_items(parse_data_path("$.a"), scope({"a": {"k": 1}}), members=False)
     with pytest.raises(EvaluationFailed) as caught:
-        read_items(parse_data_path("$$.Execution.Input"), scope({}, Execution={"Input": "x"}))
+        read_items(parse_data_path("$$.Execution.Input"), scope({}, Execution={"Input": "x"}), members=True)
     assert caught.value.cause == 'Reference path "$.Execution.Input" must point to array.'
 
 

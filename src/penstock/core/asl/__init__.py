@@ -11,6 +11,7 @@ Running one:
 - `program.compiled` makes a machine ready; `reducer.advance` gives its `run.Run` what has happened, and returns what it wants
   done (`happenings`: both, and all of its dealings with the world). The same happenings give the same run.
 - `history.aws_shaped` shows the events of a run as AWS does; `reading.read_items_from` the items in an object.
+- `trying.try_state` tries one state alone and shows its data stage by stage, as AWS's TestState does.
 - `penstock.testing.asl_world` is a world to run machines in, without any of the outside.
 
 Its data languages, by what a reader wants:

@@ -5,6 +5,7 @@ from typing import Final
 from penstock.core.asl import definition as asl
 from penstock.core.asl.events import tell
 from penstock.core.asl.failures import QUERY_EVALUATION, RUNTIME, EvaluationFailed, state_cause
+from penstock.core.asl.program import Step
 from penstock.core.asl.run import Failure, Run, Thread
 from penstock.core.asl.threads import begin_work, give_up, leave, scope_of, start_timer
 from penstock.core.asl.values import Json
@@ -34,11 +35,12 @@ def fail(run: Run, thread: Thread, failure: Failure) -> None:
         return
     if isinstance(step.state, asl.Map | asl.Parallel):
         tell(run, thread, f"{step.state.type}StateFailed", _told(failure))
-    for catcher in step.catch:
-        if matches(failure, catcher.errors):
-            output: Json = {"Error": failure.error, "Cause": failure.cause}
-            leave(run, thread, catcher.exit, output, catcher.next)
-            return
+    caught_by = catcher_of(step, failure)
+    if caught_by is not None:
+        catcher = step.catch[caught_by]
+        output: Json = {"Error": failure.error, "Cause": failure.cause}
+        leave(run, thread, catcher.exit, output, catcher.next)
+        return
     owner = thread.owner
     if isinstance(step.state, asl.Task) and owner is not None and isinstance(owner.thread.step.state, asl.Parallel):
         tell(run, thread, "TaskStateAborted")
@@ -62,20 +64,30 @@ def matches(failure: Failure, names: "frozenset[str] | tuple[str, ...]") -> bool
     return TASK_FAILED in names and failure.error not in (TIMEOUT, HEARTBEAT_TIMEOUT)
 
 
+def retrier_of(step: Step, failure: Failure) -> int | None:
+    """Return which retrier of a state is meant for a failure, whether or not it has attempts left."""
+    return next((at for at, each in enumerate(step.retry) if matches(failure, each.error_equals)), None)
+
+
+def catcher_of(step: Step, failure: Failure) -> int | None:
+    """Return which catcher of a state takes a failure that no retrier has tried again."""
+    return next((at for at, each in enumerate(step.catch) if matches(failure, each.errors)), None)
+
+
 def _tries_again(run: Run, thread: Thread, failure: Failure) -> bool:
-    for at, retrier in enumerate(thread.step.retry):
-        if not matches(failure, retrier.error_equals):
-            continue
-        if thread.retries[at] >= retrier.attempts_max:
-            return False
-        delay_s = retrier.delay_s(thread.retries[at])
-        if retrier.full_jitter:
-            delay_s *= scope_of(run, thread).chance.fraction()
-        thread.retries[at] += 1
-        work = begin_work(run, thread, "retry")
-        start_timer(run, run.now_ms + round(delay_s * 1000), work, "retry")
-        return True
-    return False
+    at = retrier_of(thread.step, failure)
+    if at is None:
+        return False
+    retrier = thread.step.retry[at]
+    if thread.retries[at] >= retrier.attempts_max:
+        return False
+    delay_s = retrier.delay_s(thread.retries[at])
+    if retrier.full_jitter:
+        delay_s *= scope_of(run, thread).chance.fraction()
+    thread.retries[at] += 1
+    work = begin_work(run, thread, "retry")
+    start_timer(run, run.now_ms + round(delay_s * 1000), work, "retry")
+    return True
 
 
 def _told(failure: Failure) -> dict[str, str | None]:

@@ -1,7 +1,7 @@
 """Parallel and Map: threads side by side, and what becomes of their outputs."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -12,7 +12,6 @@ from penstock.core.asl.failing import fail
 from penstock.core.asl.happenings import ReadItems, WriteResults
 from penstock.core.asl.history import History
 from penstock.core.asl.items import Item, Member, items_in, items_of
-from penstock.core.asl.program import Step
 from penstock.core.asl.run import Failure, Fan, Run, Thread, Work
 from penstock.core.asl.scope import Scope, SeededChance
 from penstock.core.asl.threads import begin_work, end_work, give_up_children, iteration, leave, scope_of
@@ -143,32 +142,49 @@ def _read(run: Run, thread: Thread, reader: asl.ItemReader) -> None:
     )
 
 
-def _start(run: Run, thread: Thread, items: list[Item]) -> None:
-    state, step = _map(thread), thread.step
-    scope = scope_of(run, thread)
+class Plan(NamedTuple):
+    """How a Map is about to go through its items: what its fields say at this moment."""
+
+    max_concurrency: int  # 0: as many as may be
+    tolerated_count: int | None
+    tolerated_percentage: float | None
+    inputs: Iterator[_Input]  # of each item, before they are put into batches
+
+    def failures_max(self, total: int) -> int:
+        """Return how many children of so many may fail."""
+        return max(self.tolerated_count or 0, int(total * (self.tolerated_percentage or 0) / PERCENT_MAX))
+
+
+def planned(run: Run, thread: Thread, items: list[Item]) -> Plan:
+    """Evaluate the fields of a Map that say how its items are gone through."""
+    step, scope = thread.step, scope_of(run, thread)
     seen = scope.over(thread.effective)
-    limit = INLINE_AT_ONCE if not state.distributed else DISTRIBUTED_AT_ONCE
-    at_once = int(number(step.amounts.get("max_concurrency"), seen) or 0) or limit
+    at_once = int(number(step.amounts.get("max_concurrency"), seen) or 0)
     inputs = _selected(thread, scope, items)
+    if not _map(thread).distributed:
+        return Plan(at_once, None, None, inputs)
+    count = number(step.amounts.get("tolerated_failure_count"), seen)
+    percent = number(step.amounts.get("tolerated_failure_percentage"), seen, whole=False)
+    within("ToleratedFailurePercentage", percent or 0, 0, PERCENT_MAX)
+    return Plan(at_once, None if count is None else int(count), percent, inputs)
+
+
+def _start(run: Run, thread: Thread, items: list[Item]) -> None:
+    state = _map(thread)
+    plan = planned(run, thread, items)
+    limit = DISTRIBUTED_AT_ONCE if state.distributed else INLINE_AT_ONCE
+    at_once = min(plan.max_concurrency or limit, limit)
     if state.distributed:
-        failures_max = _tolerated(step, seen)
-        ready = list(inputs) if state.item_batcher is None else _batches(thread, seen, list(inputs))
-        fan = thread.work = Fan(thread, len(ready), min(at_once, limit))
-        fan.inputs, fan.failures_max = iter(ready), failures_max(len(ready))
+        inputs = list(plan.inputs)
+        ready = inputs if state.item_batcher is None else batches(run, thread, inputs)
+        fan = thread.work = Fan(thread, len(ready), at_once)
+        fan.inputs, fan.failures_max = iter(ready), plan.failures_max(len(ready))
         fan.map_run = _map_run(run, thread)
         tell(run, thread, "MapRunStarted", {"mapRunArn": fan.map_run})
     else:
-        fan = thread.work = Fan(thread, len(items), min(at_once, limit))
-        fan.inputs = inputs
+        fan = thread.work = Fan(thread, len(items), at_once)
+        fan.inputs = plan.inputs
     _fill(run, fan)
-
-
-def _tolerated(step: Step, scope: Scope) -> Callable[[int], int]:
-    """Return how many children of so many may fail."""
-    count = number(step.amounts.get("tolerated_failure_count"), scope) or 0
-    percent = number(step.amounts.get("tolerated_failure_percentage"), scope, whole=False) or 0
-    within("ToleratedFailurePercentage", percent, 0, PERCENT_MAX)
-    return lambda total: max(int(count), int(total * percent / PERCENT_MAX))
 
 
 def _map_run(run: Run, thread: Thread) -> str:
@@ -190,24 +206,24 @@ def _selected(thread: Thread, scope: Scope, items: list[Item]) -> Iterator[_Inpu
         yield given, context
 
 
-def _batches(thread: Thread, scope: Scope, inputs: list[_Input]) -> list[_Input]:
+def batches(run: Run, thread: Thread, inputs: list[_Input]) -> list[_Input]:
     """Put several items into the input of one child, up to a number and a size."""
-    step = thread.step
+    step, scope = thread.step, scope_of(run, thread).over(thread.effective)
     most = number(step.amounts.get("max_items_per_batch"), scope) or len(inputs)
     bytes_max = number(step.amounts.get("max_input_bytes_per_batch"), scope) or float("inf")
     fixed: dict[str, Json] = {}
     if "ItemBatcher.BatchInput" in step.templates:
         fixed["BatchInput"] = step.templates["ItemBatcher.BatchInput"].evaluate(scope)
-    batches: list[list[Json]] = []
+    filled: list[list[Json]] = []
     size = 0
     for given, _ in inputs:
         item_bytes = len(msgspec.json.encode(given))
-        if not batches or len(batches[-1]) >= most or size + item_bytes > bytes_max:
-            batches.append([])
+        if not filled or len(filled[-1]) >= most or size + item_bytes > bytes_max:
+            filled.append([])
             size = 0
-        batches[-1].append(given)
+        filled[-1].append(given)
         size += item_bytes
-    return [({**fixed, "Items": batch}, {}) for batch in batches]
+    return [({**fixed, "Items": batch}, {}) for batch in filled]
 
 
 def _fill(run: Run, fan: Fan) -> None:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, TypeAlias
 
+from penstock.core.asl import definition as asl
 from penstock.core.asl.jsonata.templates import QueryTemplate
 from penstock.core.asl.program import Step
 from penstock.core.asl.references import parse_data_path, read_items
@@ -29,7 +30,8 @@ def items_of(step: Step, scope: Scope, effective: Json) -> list[Item]:
     if step.uses_jsonata:
         found: Json = effective
     else:
-        found = read_items(step.items_path or parse_data_path("$"), scope.over(effective))
+        members = isinstance(step.state, asl.Map) and step.state.distributed
+        found = read_items(step.items_path or parse_data_path("$"), scope.over(effective), members=members)
     assert isinstance(found, list | dict), "read_items lets nothing else pass"
     return items_in(found)
 

@@ -71,10 +71,16 @@ class PathFlow(NamedTuple):
         return effective if self.parameters is None else payload(self.parameters, scope.over(effective))
 
     def left(self, scope: Scope, effective: Json, result: Json) -> Left:  # noqa: ARG002 - only the other language needs it
-        if self.result_selector is not None:
-            result = payload(self.result_selector, scope.over(result))
-        output = combined(self.result_path, scope.input, result)
-        variables = {} if self.assign is None else assigned(self.assign, scope.over(result))
+        result = self.selected(scope, result)
+        return self.put_out(scope, result, combined(self.result_path, scope.input, result))
+
+    def selected(self, scope: Scope, result: Json) -> Json:
+        """Return the result after ResultSelector."""
+        return result if self.result_selector is None else payload(self.result_selector, scope.over(result))
+
+    def put_out(self, scope: Scope, selected: Json, output: Json) -> Left:
+        """Return what is left, once ResultPath has put the selected result into `output`."""
+        variables = {} if self.assign is None else assigned(self.assign, scope.over(selected))
         if self.output_path is not None:
             output = effective_output(self.output_path, scope.over(output))
         return Left(output, variables)

@@ -179,7 +179,7 @@ def _do(run: Run, what: str, thread: Thread, value: object) -> None:
         case "enter":
             _enter(run, thread)
         case "work":
-            _work(run, thread)
+            work_on(run, thread)
         case "waited":
             leave(run, thread, thread.step.flow, thread.effective, thread.step.next)
         case "ended":
@@ -193,10 +193,11 @@ def _enter(run: Run, thread: Thread) -> None:
     step = thread.step
     thread.entered = tell(run, thread, f"{step.state.type}StateEntered", {"name": step.name, "input": thread.raw})
     thread.retries = [0] * len(step.retry)
-    _work(run, thread)
+    work_on(run, thread)
 
 
-def _work(run: Run, thread: Thread) -> None:
+def work_on(run: Run, thread: Thread) -> None:
+    """Do what the present state does, as far as that goes without an answer from outside."""
     step, state = thread.step, thread.step.state
     scope = scope_of(run, thread)
     thread.effective = step.flow.effective(scope)

@@ -95,10 +95,10 @@ def read(path: DataPath, scope: Scope, *, field: str = "") -> Json:
         raise EvaluationFailed(RUNTIME, f"Invalid path '{path.text}' : {error}", field) from error
 
 
-def read_items(path: DataPath, scope: Scope) -> Json:
-    """Return what ItemsPath names: a list, or an object whose members are the items."""
+def read_items(path: DataPath, scope: Scope, *, members: bool) -> Json:
+    """Return what ItemsPath names: a list or, where `members` may be items, an object."""
     items = read(path, scope, field="ItemsPath")
-    if not isinstance(items, list | dict):
+    if not isinstance(items, list) and not (members and isinstance(items, dict)):
         raise EvaluationFailed(RUNTIME, f'Reference path "{path.shown}" must point to array.', "ItemsPath")
     return items
 

@@ -20,10 +20,10 @@ def kind_of(thread: Thread) -> TaskKind:
     return task_kind(thread.step.state.resource)
 
 
-def begin_task(run: Run, thread: Thread) -> None:
-    """Schedule the work of the present state."""
+def begin_task(run: Run, thread: Thread, token: str = "") -> None:
+    """Schedule the work of the present state, under a token of its own where none is given."""
     step, kind = thread.step, kind_of(thread)
-    token = f"{run.name}/{run.number + 1}"
+    token = token or f"{run.name}/{run.number + 1}"
     if kind.takes_token:
         thread.context["Task"] = {"Token": token}
     scope = scope_of(run, thread)
