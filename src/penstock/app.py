@@ -323,9 +323,11 @@ class Running(ForPeople):
         """Send a signal to a workflow run, and return its event's id once it is durable. The same `id` twice is one signal."""
         return await self.engine.send(Signal(run_id=run_id, name=name, payload=payload), id=id, tenant=tenant)
 
-    async def cancel(self, run_id: str, reason: str = "cancelled", *, tenant: str = "default") -> str:
+    async def cancel(
+        self, run_id: str, reason: str = "cancelled", *, id: str | None = None, tenant: str = "default"
+    ) -> str:
         """Have a run end where it is, with those that it waits for; return the event's id. A workflow may still clean up."""
-        return await self.engine.send(Cancel(run_id=run_id, reason=reason), tenant=tenant)
+        return await self.engine.send(Cancel(run_id=run_id, reason=reason), id=id, tenant=tenant)
 
     async def dead_letters(self, which: DeadFilter = ALL_DEAD) -> Sequence[DeadLetter]:
         """Return the newest dead letters: events that agents gave up on, and why."""

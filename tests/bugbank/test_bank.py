@@ -81,6 +81,7 @@ HELD = {
     ],
     "pydantic-ai #6620": [
         "tests/bugbank/test_wrong_places.py: test_a_step_after_its_handling_has_ended_is_refused",
+        "tests/bugbank/test_wrong_places.py: test_the_context_of_another_run_is_refused",
         "tests/bugbank/test_wrong_places.py: test_a_step_of_a_batch_is_refused",
         "tests/bugbank/test_wrong_places.py: test_a_handler_called_as_a_function_has_no_step_that_would_not_be_recorded",
     ],
@@ -116,7 +117,7 @@ HELD = {
     ],
     "dbos-py #453": [
         "tests/adapters/postgres/test_postgres_workers.py: test_a_killed_workers_keys_go_on_with_the_other_once_and_in_order",
-        "tests/cli/test_working.py: test_workers_share_a_file_and_one_that_is_killed_is_replaced",
+        "tests/workers/test_working.py: test_workers_share_a_file_and_one_that_is_killed_is_replaced",
         f"{WORKERS}: test_a_killed_workers_partitions_are_taken_over_and_its_events_handled_once",
     ],
     "llama-agents-dbos": [

@@ -29,7 +29,37 @@ async def test_a_step_after_its_handling_has_ended_is_refused():
         await live.settled()
         with pytest.raises(Refused, match="comes after its handling has ended"):
             await left[0].step("charge", charge)
+        with pytest.raises(Refused, match="comes after its handling has ended"):
+            left[0].emit(Order(customer="b"))
     del serve
+
+
+async def test_the_context_of_another_run_is_refused():
+    """pydantic-ai #6620: a context that one run kept and another one used would record its steps in the wrong journal."""
+    app, kept, used = App("borrowing"), asyncio.Queue[Context](), asyncio.Event()
+
+    @app.agent
+    async def lend(order: Order, ctx: Context) -> None:
+        await kept.put(ctx)
+        await used.wait()
+
+    @app.agent
+    async def borrow(order: Order) -> None:
+        ctx = await kept.get()
+        try:
+            with pytest.raises(Refused, match=f"context of another run, {ctx.run_id}"):
+                await ctx.step("charge", charge)
+            with pytest.raises(Refused, match="context of another run"):
+                ctx.emit(Order(customer="b"))
+        finally:
+            used.set()
+
+    async with testing.app(app) as live:
+        event_id = await live.send(Order(customer="a"))
+        await live.settled()
+        runs = [(await live.engine.run(f"{event_id}:{name}")).change.status for name in ("lend", "borrow")]
+        assert runs == ["succeeded", "succeeded"]
+    del lend, borrow
 
 
 async def test_a_step_of_a_batch_is_refused():

@@ -22,6 +22,7 @@ from penstock.runtime.calling import is_awaitable
 from penstock.runtime.collection import Collection
 from penstock.runtime.delays import Delays
 from penstock.runtime.lanes import Delivery
+from penstock.runtime.misuse import misused
 from penstock.runtime.models import BoundModel
 from penstock.runtime.questions import Questions
 from penstock.runtime.releases import Piece
@@ -150,6 +151,8 @@ class Context:
         if after_s is not None or at is not None or timer:
             self.later.emit(event, key, after_s, at, timer)
             return
+        if self.over or (_current.get() or self) is not self:
+            raise misused("an event", self.run_id, over=self.over)
         if len(self.emitted) >= EMITTED_MAX:
             raise LimitReached("the number of events emitted by one handling", len(self.emitted) + 1, EMITTED_MAX)
         self.emitted.append((event, key))
@@ -207,11 +210,10 @@ class Context:
     def let_go(self) -> None:
         """The handling is over: what it held may be dropped from memory."""
         self.over = True
-        memory = self._services.memory
         if self._session is not None and self._session.entry is not None:
-            memory.sessions.let_go(self._session.entry)
+            self._services.memory.sessions.let_go(self._session.entry)
         if self._values is not None and self._values.entry is not None:
-            memory.values.let_go(self._values.entry)
+            self._services.memory.values.let_go(self._values.entry)
 
     @property
     def runs(self) -> RunControl:
@@ -264,8 +266,8 @@ class Context:
     ) -> Any:
         if self._delivery.agent.options.batch:
             return await self._step_of_batch(name, call, args, options, effects=effects)
-        if self.over:
-            raise Refused(f"step {name!r} comes after its handling has ended", "await in the handler what it starts")
+        if self.over or (_current.get() or self) is not self:
+            raise misused(f"step {name!r}", self.run_id, over=self.over)
         if effects and self._delivery.outside is not None:
             return self._steps.simulate(name, call, self._delivery.outside)
         return await self._steps.execute(name, call, args, options, effects=effects)
