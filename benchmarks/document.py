@@ -151,6 +151,7 @@ def _machine_lines(on: Mapping[str, Any]) -> list[str]:
     return [
         f"- {on['processor']}, {on['cores']} cores, {on['memory_gib']} GiB; {on['system']}; {on['filesystem']}",
         f"- penstock at commit {on['commit']}; Python {on['python']}",
+        *([f"- Postgres {on['postgres']}"] if "postgres" in on else []),
     ]
 
 
@@ -161,9 +162,16 @@ def _window_lines(comparison: Comparison) -> list[str]:
 
 def _version_lines(comparison: Comparison) -> list[str]:
     lines: list[str] = []
+    mine: list[dict[str, str]] = []
     for side in comparison.sides:
         runs = [run for load in comparison.loads for run in comparison.runs(load, side.name)]
-        of = next((run["versions"] | run.get("settings", {}) for run in runs if "versions" in run), None)
-        if of is not None:
-            lines.append(f"- {side.title}: {', '.join(f'{name} {value}' for name, value in of.items())}")
+        told = next((run for run in runs if "versions" in run), None)
+        if told is None:
+            continue
+        of = told["versions"] | told.get("settings", {})
+        if side.is_ours:
+            if of in mine:
+                continue  # as one before
+            mine.append(of)
+        lines.append(f"- {side.title}: {', '.join(f'{name} {value}' for name, value in of.items())}")
     return lines

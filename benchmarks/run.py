@@ -6,6 +6,7 @@
 """
 
 import argparse
+import asyncio
 import json
 import signal
 import sys
@@ -44,7 +45,7 @@ def main() -> int:
     began_s = monotonic()
     comparison = Comparison(given.rounds, _loads(given), [], machine=machine())
     with ExitStack() as stack:
-        comparison.sides = _sides(given, comparison.missing, stack)
+        comparison.sides = _sides(given, comparison, stack)
         for load in comparison.loads:
             _compare(comparison, load)
     _alone(given, comparison)
@@ -117,12 +118,14 @@ def _loads(given: argparse.Namespace) -> list[Load]:
     ]
 
 
-def _sides(given: argparse.Namespace, missing: dict[str, str], stack: ExitStack) -> list[Side]:
+def _sides(given: argparse.Namespace, comparison: Comparison, stack: ExitStack) -> list[Side]:
     """Return who takes part; who cannot is in `missing`."""
-    found = sides.ours()
+    found, missing = sides.ours(), comparison.missing
     if "w1" in given.workloads and not given.no_postgres:
         try:
-            found += _on_postgres(stack)
+            server = _postgres(stack)
+            comparison.machine["postgres"] = asyncio.run(_about(server.dsn))
+            found += sides.ours_on_postgres(partial(sides.new_schema, server.dsn))
         except NotMeasured as reason:
             missing["penstock on Postgres"] = str(reason)
     for name in given.peers:
@@ -136,15 +139,23 @@ def _sides(given: argparse.Namespace, missing: dict[str, str], stack: ExitStack)
     return [*found, *sides.yardsticks()]
 
 
-def _on_postgres(stack: ExitStack) -> list[Side]:
+def _postgres(stack: ExitStack) -> Any:
     """Start a Postgres that lives as long as the stack, or use the one that PENSTOCK_POSTGRES_DSN names."""
     from postgres_server import NoServerError, postgres_server
 
     try:
-        server = stack.enter_context(postgres_server(fsync=True))
+        return stack.enter_context(postgres_server(fsync=True))
     except NoServerError as error:
         raise NotMeasured(str(error)) from error
-    return sides.ours_on_postgres(partial(sides.new_schema, server.dsn))
+
+
+async def _about(dsn: str) -> str:
+    from postgres_server import ask
+
+    names = ("server_version", "fsync", "synchronous_commit")
+    wanted = ", ".join(f"current_setting('{name}')" for name in names)
+    (values,) = await ask(dsn, f"SELECT {wanted}")
+    return ", ".join((values[0], *(f"{name} {value}" for name, value in zip(names[1:], values[1:], strict=True))))
 
 
 def _compare(comparison: Comparison, load: Load) -> None:

@@ -20,7 +20,7 @@ def _tokenizer() -> Tokenizer:
 
 
 TOKENIZER = _tokenizer()
-PIECES = WordPieces(TOKENIZER)
+PIECES = WordPieces(lambda: TOKENIZER)
 
 # Characters at which BERT's normalizer and pre-tokenizer take a decision, beside any others.
 EDGES = st.sampled_from(
@@ -59,7 +59,7 @@ def test_half_a_character_counts_as_a_question_mark():
 
 
 def test_words_beyond_the_bound_push_out_older_ones_and_stay_right():
-    pieces = WordPieces(TOKENIZER)
+    pieces = WordPieces(lambda: TOKENIZER)
     for start in range(0, 120_000, 20_000):
         pieces.tokens([" ".join(f"w{n}" for n in range(start, start + 20_000))])
     assert len(pieces._known) <= 50_000

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.adapters.embedders.any_text import to_unit_length
 from penstock.adapters.embedders.word_pieces import WordPieces
@@ -30,14 +30,11 @@ _SLICE_TEXTS_MAX = 256
 
 
 def open_static_embedder(table: Path = TABLE, *, chars_max: int = CHARS_MAX) -> "StaticEmbedder":
-    """Load a table that `scripts/embedder finalize` wrote, which describes the format. Takes some 50 ms.
+    """Load a table that `scripts/embedder finalize` wrote, which describes the format.
 
-    Raises `Missing` when there is no such file.
+    Takes some 50 ms, half of them when the first text comes. Raises `Missing` when there is no such file.
     """
-    import zlib
-
     import numpy as np
-    from tokenizers import Tokenizer
 
     try:
         with np.load(table, allow_pickle=False) as stored:
@@ -47,7 +44,15 @@ def open_static_embedder(table: Path = TABLE, *, chars_max: int = CHARS_MAX) -> 
         raise Missing(
             f"the embedder's table {table.name!r}", "install penstock again, or make it: scripts/embedder/README.md"
         ) from error
-    tokenizer = Tokenizer.from_str(zlib.decompress(packed.tobytes()).decode())
+    tokenizer_text = packed.tobytes()
+
+    def tokenizer() -> Any:
+        import zlib
+
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_str(zlib.decompress(tokenizer_text).decode())
+
     table_of_tokens = TokenTable(rows, scales.astype(np.float32), first)
     return StaticEmbedder(table_of_tokens, WordPieces(tokenizer), version=digest[:12], chars_max=chars_max)
 

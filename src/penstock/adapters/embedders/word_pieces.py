@@ -8,6 +8,7 @@ the tokenizer's: tests/adapters/embedders/test_word_pieces.py compares them.
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -26,10 +27,17 @@ _FEW = 32
 class WordPieces:
     """Keeps the tokens of the runs it has seen, up to a bound. Not for use by several threads at once."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        """`tokenizer` is a `tokenizers.Tokenizer` with BERT's normalizer and pre-tokenizer that neither cuts nor pads."""
-        self._tokenizer = tokenizer
+    def __init__(self, make_tokenizer: Callable[[], Any]) -> None:
+        """`make_tokenizer` returns a `tokenizers.Tokenizer` with BERT's normalizer and pre-tokenizer that neither cuts nor pads.
+
+        It is called when the first text comes: a tokenizer takes 10 MB, which an app that waits need not hold.
+        """
+        self._make_tokenizer = make_tokenizer
         self._known: dict[str, Sequence[int]] = {}
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._make_tokenizer()
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text's tokens, without [CLS] and [SEP]."""
