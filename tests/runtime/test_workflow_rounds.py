@@ -319,3 +319,22 @@ async def test_a_questions_key_is_that_of_its_round(disk):
         assert question.idempotency_key == "w1:watch/1~charge#0"
         await live.decide("w1:watch", "charge#0", "retry")
         assert await live.result("w1:watch") == "w1:watch/1~charge#0"
+
+
+async def test_an_agent_whose_name_has_blanks_answers_too(disk):
+    app = App("watches")
+
+    @app.agent(name="look twice")
+    async def twice(at: Look, ctx: Context) -> int:
+        return at.number * 2
+
+    @app.agent(name="look")
+    async def once(at: Look, ctx: Context) -> int:
+        return at.number
+
+    @app.workflow
+    async def watch(at: Watch, ctx: WorkflowContext) -> list[int]:
+        return [await ctx.call(name, Look(who=at.who, number=3)) for name in ("look twice", "look")]
+
+    async with testing.app(app, disk=disk) as live:
+        assert await live.call("watch", Watch(who="ada")) == [6, 3]

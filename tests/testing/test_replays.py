@@ -315,3 +315,32 @@ async def test_c8_a_topic_that_starts_workflows_is_replayed_and_compared(disk):
 
     assert await verdicts(other) == {**skipped, "cyd:travel": ("differs", ("steps",))}
     assert executed == []
+
+
+async def test_runs_that_wait_for_events_and_people_fit_too(disk):
+    app = App("trips")
+
+    class Ping(Event):
+        number: int
+
+    @app.agent(key="number")  # what orders the events is said by those who take them
+    async def count(ping: Ping) -> None:
+        return None
+
+    @app.workflow
+    async def travel(trip: Trip, ctx: WorkflowContext) -> str:
+        first = await ctx.wait_for(Ping, match={"number": 1})
+        listener = ctx.listen(Ping, key="2")
+        ctx.expose("at", first.number)
+        second = await listener.next()
+        approval = await ctx.approval("May it?")
+        return f"{second.number} {approval.approved}"
+
+    async with testing.app(app, disk=disk) as live:
+        await live.start("travel", Trip(who="ada"))
+        for number in (1, 2):
+            await asyncio.sleep(1)
+            await live.send(Ping(number=number))
+        await asyncio.sleep(1)
+    found = await testing.replays(app, disk, workflow="travel")
+    assert [(each.outcome, each.step) for each in found] == [("fits", "approval#0")]

@@ -131,11 +131,13 @@ class Arrivals:
 
     def answer(self, agent: str, cause: Envelope, run_id: str, body: bytes, failed: str = "", *, end: str) -> None:
         """Tell the run that waits for another one how that ended, together with the commit of that end, which `end` names."""
-        wanted, _, step = cause.reply_step.partition(" ")
-        run = self.runs.get(cause.reply_run)
-        if wanted == agent and run is None:
+        wanted = f"{agent} "  # names may have blanks too
+        if not cause.reply_step.startswith(wanted):
+            return
+        step, run = cause.reply_step.removeprefix(wanted), self.runs.get(cause.reply_run)
+        if run is None:
             self.passing_on.answer(cause, step, run_id, end, self.on_appended)
-        elif wanted == agent and run is not None:
+        else:
             self._answered(run, step, run_id, {"failed": failed, "run_id": run_id} if failed else {"result": body})
 
     async def answered(self, run_id: str, step: str, by: str) -> None:

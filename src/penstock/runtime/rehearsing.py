@@ -9,6 +9,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -23,6 +24,7 @@ from penstock.core.events.event import Event
 from penstock.runtime.appending import Appender
 from penstock.runtime.arrivals import takes
 from penstock.runtime.decoding import decoded_by, decoders_of
+from penstock.runtime.listeners import Listeners
 from penstock.runtime.operations import Operations, owner
 from penstock.runtime.outcomes import body_of, is_users, reason_of, require_annotated
 from penstock.runtime.run_calls import RunCalls
@@ -42,8 +44,8 @@ ENDED = ("succeeded", "failed", "cancelled")
 class _NoCalls(RunCalls):
     """Reaches nobody."""
 
-    def __init__(self, topology: Topology, services: Services) -> None:
-        super().__init__(topology, services, Appender("rehearsal", topology), Tasks(asyncio.TaskGroup()))
+    def __init__(self, topology: Topology, services: Services, appender: Appender) -> None:
+        super().__init__(topology, services, appender, Tasks(asyncio.TaskGroup()))
 
     def send(self, run: WorkflowRun, step: str, agent: str, event: Event) -> None: ...
     def start(self, run: WorkflowRun, step: str, agent: str, event: Event, on_end: str) -> None: ...
@@ -129,7 +131,12 @@ async def rehearsed(history: History, topology: Topology, services: Services) ->
         what = f"version {version} of {agent.name!r}" if run is None else f"type {run.cause.type} for {agent.name!r}"
         advice = f"declare it beside the new one: the app does not start without it ({what})"
         return verdict(gone, reason=f"the app has {what} no more", advice=advice)
-    operations = _Rehearsal(run, _NoCalls(topology, services), services)
+    appender = Appender(
+        "rehearsal", topology
+    )  # what orders events is said by the agents of the app, not of the scratch engine
+    listeners = Listeners(topology, services.committer, services.clock, appender)
+    services = replace(services, listeners=listeners)
+    operations = _Rehearsal(run, _NoCalls(topology, services, appender), services)
     outcome, more = await _led(run, operations, change)
     if outcome in ("breaks", "fails"):
         more["advice"] = advice_for(agent.name, version, agent.options.version)
