@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from processes import TOGETHER, command, workers_in
+from worker_processes import TOGETHER, command, workers_in
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.cli.loading import load

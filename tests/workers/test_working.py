@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from processes import COUNTING, command, workers_in
+from worker_processes import COUNTING, command, workers_in
 
 from penstock.cli.loading import load
 from penstock.cli.working import divide, run_workers
