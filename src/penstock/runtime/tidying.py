@@ -23,6 +23,9 @@ SEGMENT_RUNS = 500
 PAUSE_S = 0.02  # between two batches, and at least `REST` times as long as a batch took
 REST = 4.0
 BATCHES_MAX = 50_000  # in one round; the next one goes on
+PASSES_MAX = (
+    4  # over the events: what went may have been the last that another was kept for. Beside steady work it never ends
+)
 READ_MS = 3_600_000  # blobs used within it stay: somebody may be reading what referred to them
 COUNTED = 500
 FORESEEN_MAX = 1_000_000  # events of a dry round: it holds their ids
@@ -132,13 +135,12 @@ class Round:
         """Go through everything once, from where the last round stopped, as far as `BATCHES_MAX` allows."""
         self._rest = rest
         self._newest = await self._counted()
-        removed = -1
-        while removed < self.done.events and self._left:  # what went may have been the last that another was kept for
+        for _ in range(1 if self._dry else PASSES_MAX):
             removed = self.done.events
             for (topic, partition), end in (await self._store.ends()).items():
                 if partition in self._owned.partitions:
                     await self._topic(topic, partition, end)
-            if self._dry:
+            if removed == self.done.events or not self._left:
                 break
         self._follow()
         await self._runs(places)
