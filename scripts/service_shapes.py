@@ -2,7 +2,7 @@
 
 Run it with a Python that has botocore, and say in docs/decisions/0033-trying-a-state.md which version it was:
 
-    python -m venv /tmp/models && /tmp/models/bin/pip install botocore==1.41.5 && /tmp/models/bin/python -P scripts/service_shapes.py
+    python -m venv ../models && ../models/bin/pip install botocore==1.41.5 && ../models/bin/python -P scripts/service_shapes.py
 
 Of each service only the shapes that its answers are made of are kept, without the documentation: 640 kB for 88 services, as against
 140 MB. The names are botocore's; the file of a service is read when a mocked answer of that service is validated.
