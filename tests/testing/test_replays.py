@@ -344,3 +344,38 @@ async def test_runs_that_wait_for_events_and_people_fit_too(disk):
         await asyncio.sleep(1)
     found = await testing.replays(app, disk, workflow="travel")
     assert [(each.outcome, each.step) for each in found] == [("fits", "approval#0")]
+
+
+async def test_runs_that_wait_for_events_and_people_fit_their_own_code_and_nothing_is_written(disk):
+    def asking() -> App:
+        app = App("asking", events=[Leg])
+
+        @app.workflow
+        async def ask(trip: Trip, ctx: WorkflowContext) -> int:
+            ctx.expose("who", trip.who)
+            leg = await ctx.wait_for(Leg, match={"number": 1})
+            both = await ctx.gather(ctx.approval("first"), ctx.approval("second", to=int), ctx.wait_for(Leg))
+            return leg.number + (both[1].value or 0)
+
+        return app
+
+    async with testing.app(asking(), disk=disk) as live:
+        for who in ("ada", "bob"):
+            await live.start("ask", Trip(who=who))
+        await live.settled()
+        await live.send(Leg(number=1))
+        await asyncio.sleep(1)
+        asked = [each for each in await live.approvals() if each.title == "second"]
+        await live.approve(asked[0].id, 7)
+        await asyncio.sleep(1)
+    before = {key: dict(kept) for key, kept in disk.memory.values.items()}
+    found = await testing.replays(asking(), disk)
+    assert sorted(each.outcome for each in found) == ["fits", "fits"]
+    assert {key: dict(kept) for key, kept in disk.memory.values.items()} == before
+
+    @(changed := App("asking", events=[Leg])).workflow
+    async def ask(trip: Trip, ctx: WorkflowContext) -> int:
+        return (await ctx.wait_for(Leg, match={"number": 2})).number
+
+    with pytest.raises(AssertionError, match=r"2 of 2 runs would break"):
+        await testing.replays(changed, disk)
