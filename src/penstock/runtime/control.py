@@ -12,7 +12,7 @@ from penstock.core.agents.control import (
     CancelTimer,
     Decide,
     EventHeard,
-    Followed,
+    RunFollowed,
     RunListens,
     RunListensNoMore,
     Signal,
@@ -32,7 +32,7 @@ def control() -> Agent:
 
 
 ToRun = Signal | Cancel | Decide | CallAnswered | EventHeard
-ToPartition = RunListens | RunListensNoMore | Followed
+ToPartition = RunListens | RunListensNoMore | RunFollowed
 
 
 async def hear(said: ToRun | ToPartition | CancelTimer, ctx: Context) -> bool | dict[str, Any] | None:
@@ -80,5 +80,5 @@ def _note(said: ToPartition, ctx: Context) -> None:
             listeners.add(partition, msgspec.convert(said.listening, Listening))
         case RunListensNoMore():
             listeners.remove(partition, f"{said.run_id}{said.channel}")
-        case Followed():
+        case RunFollowed():
             ctx.runs.followed(said.run_id)

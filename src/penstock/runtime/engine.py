@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from penstock.core.agents.control import Followed
+from penstock.core.agents.control import RunFollowed
 from penstock.core.agents.journal import decode_value
 from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.knowledge.passages import DEFAULT_TENANT
@@ -272,7 +272,7 @@ class Engine(Front):
     def _follows(self, run: str, partition: int, tenant: str) -> None:
         """Have the owner of a run's partition know that it is followed here."""
         if partition not in self.appender.owned:
-            self.tell_owner(Followed(run_id=run), partition, tenant, self.services.clock.new_id())
+            self.tell_owner(RunFollowed(run_id=run), partition, tenant, self.services.clock.new_id())
 
     async def settled(self, within_s: float) -> bool:
         """Wait until everything is handled, retries included, and durable; False when that took too long."""

@@ -40,7 +40,7 @@ class CancelTimer(Event, topic=TOPIC, key="timer_id"):
     timer_id: str
 
 
-class Followed(Event, topic=TOPIC, key="run_id"):
+class RunFollowed(Event, topic=TOPIC, key="run_id"):
     """Somebody follows the streams of a run through another worker, which sees them in the store."""
 
     run_id: str
