@@ -36,7 +36,8 @@ class Cancellations:
         if delivery is not None and delivery.stopped:
             return
         # By the commit that is done with what was said: whoever takes over while the handling ends must not begin it again.
-        attempt = 0 if delivery is None else delivery.attempt
+        begun = delivery is not None and delivery.begun
+        attempt = delivery.attempt if delivery is not None and begun else 0
         now_ms = self._services.clock.now_ms()
         change = RunChange(run_id, agent.name, event.tenant, event.key, "cancelled", attempt, now_ms, reason=reason)
         self._services.committer.add().runs.append(change)
@@ -44,7 +45,7 @@ class Cancellations:
             self._waiting[run_id] = reason
             return
         delivery.stop(reason)
-        if delivery.task is not None:
+        if begun and delivery.task is not None:  # else its task sees that it is stopped, before it calls the handler
             delivery.task.cancel()
 
     def reach(self, delivery: Delivery) -> bool:

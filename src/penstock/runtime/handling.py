@@ -142,8 +142,6 @@ class Handlings:
         del self._under_way[delivery.run_id]
         if delivery.run_id not in self._asking:
             self.places.leave(delivery, line)
-        if delivery.hold is not None:
-            delivery.hold.begun = False
 
     def _on_room(self) -> None:
         self.places.fill()
@@ -154,7 +152,10 @@ class Handlings:
     async def _handle(self, delivery: Delivery, line: Line) -> None:
         if delivery.known and not await self._recalled(delivery, line):
             return
-        if (self.cancellations.reach(delivery) or isinstance(line, GatedLine)) and not self._entered(delivery):
+        if self.cancellations.reach(delivery):
+            self.suspects.survived(delivery.run_id)
+            self._cancelled(delivery)
+            self.places.fill()
             return
         context = Context(delivery, self._services)
         entered(context)
@@ -186,17 +187,6 @@ class Handlings:
             self._services.questions.abandon(delivery.run_id)
         if self.suspects.marked and not self._tasks.ending:
             self.suspects.survived(delivery.run_id)
-
-    def _entered(self, delivery: Delivery) -> bool:
-        """Note that the handler of a delivery begins; False when it was stopped before."""
-        assert delivery.hold is not None, delivery.run_id
-        if delivery.stopped:
-            self.suspects.survived(delivery.run_id)
-            self._cancelled(delivery)
-            self.places.fill()
-            return False
-        delivery.hold.begun = True
-        return True
 
     async def _called(self, delivery: Delivery, context: Context, line: Line) -> bytes:
         agent = delivery.agent
@@ -247,7 +237,7 @@ class Handlings:
     async def _may_begin(self, delivery: Delivery, line: Line) -> bool:
         """Give up on what killed the process too often; False when it was."""
         deaths = await self.suspects.deaths(delivery, self._subscription(delivery))
-        if deaths < DEATHS_MAX:
+        if deaths < DEATHS_MAX or delivery.stopped:
             return True
         reason = f"the process died {deaths} times while it was handled"
         _log.error("run %s is given up: %s", delivery.run_id, reason)
@@ -355,11 +345,11 @@ class Handlings:
         """End a delivery where it is, for a reason."""
         assert delivery.hold is not None, delivery.run_id
         delivery.hold.stopped = reason
-        if delivery.hold.begun and delivery.task is not None:
-            delivery.task.cancel()
-        elif delivery.run_id not in self._under_way:  # it waits for a place, for a limit, or for another attempt
+        if delivery.run_id not in self._under_way:  # it waits for a place, for a limit, or for another attempt
             self._cancelled(delivery)
             self.places.fill()
+        elif delivery.begun and delivery.task is not None:
+            delivery.task.cancel()
 
     def _cancelled(self, delivery: Delivery) -> None:
         self._bury(delivery, delivery.stopped)

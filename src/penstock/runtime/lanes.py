@@ -22,11 +22,10 @@ DROP_S = 5.0  # for handlers that do not let themselves be cancelled
 class Hold:
     """What is known of a delivery that may be held back, and stopped."""
 
-    __slots__ = ("begun", "stopped", "ticket")
+    __slots__ = ("stopped", "ticket")
 
     def __init__(self) -> None:
         self.ticket: Ticket[Delivery] | None = None
-        self.begun = False  # whether its handler is running
         self.stopped = ""  # why it is to end
 
 
@@ -69,6 +68,12 @@ class Delivery:
     alone: bool = False  # whether no batch takes it in
     outside: Journal | None = None  # a dry one changes nothing outside: what steps with effects come to is found here
     model: str = ""  # which model of the app answers in the place of all
+
+    @property
+    def begun(self) -> bool:
+        """Whether the handler has been called by the task that is under way; before, nothing of it may be cut off."""
+        watched: Watched | None = getattr(self, "watched", None)
+        return watched is not None and watched.task is self.task
 
     @property
     def stopped(self) -> str:
