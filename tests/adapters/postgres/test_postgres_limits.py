@@ -126,7 +126,7 @@ async def test_where_no_server_listens_is_unavailable():
 
 async def test_a_database_that_is_not_there_is_missing(own_server):
     with pytest.raises(Missing, match="createdb"):
-        await opened_and_closed(f"{own_server.dsn}_that_is_not_there")
+        await opened_and_closed(own_server.dsn.replace("/postgres?", "/that_is_not_there?"))
 
 
 async def test_a_user_who_is_not_known_is_refused(own_server):
