@@ -170,7 +170,8 @@ def last_json(process: "subprocess.Popen[str]", within_s: float) -> Any:
     try:
         return json.loads(printed.strip().splitlines()[-1])
     except (IndexError, ValueError) as error:
-        raise NotMeasured(f"a run ended with {process.returncode}: {last_lines(complaints)}") from error
+        said = f"{len(printed)} characters of output, no figures in its last line; {last_lines(complaints)}"
+        raise NotMeasured(f"a run ended with {process.returncode}: {said}") from error
 
 
 @contextmanager

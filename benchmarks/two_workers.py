@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from sides import last_json, started
+from sides import NotMeasured, last_json, started
 
 from penstock.bench import machine, workload
 from penstock.bench.load import Measured, Plan, percentile
@@ -44,7 +44,11 @@ def command() -> int:
     )
     parser.add_argument("--one", action="store_true", help="be one of the workers")
     given = parser.parse_args()
-    print(json.dumps(run_tuned(one(given)) if given.one else both(given)), flush=True)
+    try:
+        print(json.dumps(run_tuned(one(given)) if given.one else both(given)), flush=True)
+    except NotMeasured as error:
+        print(f"of one of the workers: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
