@@ -2,15 +2,18 @@
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import isfunction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.errors import Finding, Invalid, PenstockError
 
 if TYPE_CHECKING:
     from penstock.app import App
 
+T = TypeVar("T")
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -31,16 +34,10 @@ class BrokenFile(Exception):
         return f"{self.file} cannot be executed:\n{''.join(lines).rstrip()}"
 
 
-def load(path: Path) -> "App":
-    """Return the app that a Python file defines; `Invalid` when there is none, or more than one.
-
-    The file is executed: what it raises leaves as it is.
-    """
+def executed(path: Path, hint: str) -> ModuleType:
+    """Execute a user's Python file, and return its module. `Invalid` when it is no such file; what it raises leaves as it is."""
     import importlib.util
 
-    from penstock.app import App
-
-    hint = "give the path of a Python file with an App in it"
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise Invalid(str(path), (Finding("file", problem, hint),))
@@ -51,6 +48,17 @@ def load(path: Path) -> "App":
     sys.modules[path.stem] = module  # annotations are looked up there
     sys.path.insert(0, str(path.resolve().parent))
     spec.loader.exec_module(module)
+    return module
+
+
+def load(path: Path) -> "App":
+    """Return the app that a Python file defines; `Invalid` when there is none, or more than one.
+
+    The file is executed: what it raises leaves as it is.
+    """
+    from penstock.app import App
+
+    module = executed(path, "give the path of a Python file with an App in it")
     apps: Mapping[int, App] = {id(value): value for value in vars(module).values() if isinstance(value, App)}
     if len(apps) != 1:
         hint = "define exactly one: app = App('name')"
@@ -60,8 +68,26 @@ def load(path: Path) -> "App":
 
 def loaded_app(file: Path) -> "App":
     """Return the app in a file; `BrokenFile` when the file raises something, `Invalid` when there is no app in it."""
+    return _told(file, load)
+
+
+def loaded_functions(file: Path) -> dict[str, Callable[[Any], Any]]:
+    """Return the functions that a file defines itself, by name, and those of its `functions`, where names are free.
+
+    `BrokenFile` when the file raises something.
+    """
+    module = _told(file, lambda path: executed(path, "give the path of a Python file with functions"))
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    }
+    return {**own, **getattr(module, "functions", {})}
+
+
+def _told(file: Path, execute: "Callable[[Path], T]") -> "T":
     try:
-        return load(file)
+        return execute(file)
     except PenstockError:
         raise
     except Exception as error:  # the user's file is executed: it may raise anything

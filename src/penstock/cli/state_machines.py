@@ -1,4 +1,4 @@
-"""`penstock asl`: state machines of the Amazon States Language, validated and drawn."""
+"""`penstock asl`: state machines of the Amazon States Language, validated, drawn, run and tried."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,11 +8,15 @@ import typer
 
 from penstock.cli.arguments import Json
 from penstock.cli.asl_cases import try_machines
+from penstock.cli.asl_runs import run_machine, try_one_state
+from penstock.cli.documents import file_bytes, json_in
 
 if TYPE_CHECKING:
     from penstock.core.asl.drawing.graph import Graph
 
 asl_app = typer.Typer(help="State machines of the Amazon States Language.", no_args_is_help=True)
+asl_app.command("run")(run_machine)
+asl_app.command("test-state")(try_one_state)
 asl_app.command("test")(try_machines)
 COLUMNS = (("severity", "path", "rule"), ("path", "rule"), ("path",))
 
@@ -45,7 +49,7 @@ def validate_files(
     from penstock.core.asl.findings import Severity
     from penstock.core.asl.validation import validate
 
-    found = [(file, each) for file in files for each in validate(_read(file), express=express)]
+    found = [(file, each) for file in files for each in validate(file_bytes(file), express=express)]
     errors = [each for _, each in found if each.severity is Severity.ERROR]
     if as_json:
         told = [
@@ -102,7 +106,7 @@ def draw_file(
     chosen = format or _ending(out)
     if chosen is Format.PNG and out is None:
         raise Refused("a PNG is not printed", "name the file to write: --out machine.png")
-    graph = graph_of(parse(_read(file)), None if history is None else visits_of(history_of(_json(history))))
+    graph = graph_of(parse(file_bytes(file)), None if history is None else visits_of(history_of(json_in(history))))
     drawn = _drawn(graph, chosen, file.name)
     if out is None:
         print(drawn.decode(), end="")
@@ -132,22 +136,3 @@ def _ending(out: Path | None) -> Format:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _json(file: Path) -> object:
-    import json
-
-    from penstock.errors import Finding, Invalid
-
-    try:
-        return json.loads(_read(file))
-    except ValueError as error:
-        raise Invalid(str(file), (Finding("/", f"is not JSON: {error}"),)) from error
-
-
-def _read(file: Path) -> bytes:
-    from penstock.errors import Missing
-
-    if not file.is_file():
-        raise Missing(str(file), "name a file that holds a state machine")
-    return file.read_bytes()

@@ -19,7 +19,8 @@ from penstock.core.asl.trying import try_state
 from penstock.core.asl.validation import validate
 from penstock.core.asl.variables import variable_references
 from penstock.errors import Invalid
-from penstock.testing.asl_world import Endless, carried_out, echoed
+from penstock.testing.asl_world import carried_out, echoed
+from penstock.testing.jumping_world import Endless
 
 ANY: Final = re.compile(r"<<any:[^<>]*>>")
 OPTIONAL: Final = "<<opt:"

@@ -4,102 +4,42 @@
 Lambda function does), `recorded_tasks` (answers of all other tasks, to be played back), `s3_objects` (what is read).
 """
 
-import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from penstock.core.asl.definition import from_document
-from penstock.core.asl.happenings import (
-    AnyCommand,
-    AnyHappening,
-    CancelTask,
-    CancelTimer,
-    Failed,
-    ReadItems,
-    ScheduleTask,
-    Started,
-    StartTimer,
-    Succeeded,
-    TaskSubmitted,
-    TimerFired,
-    WriteResults,
-)
+from penstock.core.asl.happenings import ScheduleTask, Started, TaskSubmitted
 from penstock.core.asl.program import compiled
-from penstock.core.asl.reading import ReadingFailed, read_items_from
-from penstock.core.asl.reducer import advance
 from penstock.core.asl.run import Run
 from penstock.core.asl.task_kinds import TaskKind, task_kind
 from penstock.core.asl.values import Json, json_text, parsed_json
+from penstock.testing.jumping_world import JumpingWorld
 
-BEGIN_MS: Final = 1_700_000_000_000
-HAPPENINGS_MAX: Final = 100_000
-_METADATA: Final[dict[str, Json]] = {"SdkHttpMetadata": {}, "SdkResponseMetadata": {}}
-
-
-class Endless(Exception):
-    """A machine went on for longer than a case may."""
+METADATA: Final[dict[str, Json]] = {"SdkHttpMetadata": {}, "SdkResponseMetadata": {}}
+"""What AWS adds to each answer of an API."""
 
 
 def carried_out(case: Mapping[str, Any]) -> Run:
     """Run a case to its end, or until nothing more would ever come; raise `Endless`, or `Invalid` for its definition."""
-    return _World(case).run()
+    world = _Recorded(case)
+    started = Started(at_ms=world.now_ms, input=case["input"], name="case")
+    return world.run(compiled(from_document(case["definition"])), started)
 
 
-class _World:
+class _Recorded(JumpingWorld):
     def __init__(self, case: Mapping[str, Any]) -> None:
-        self._case = case
+        super().__init__()
         self._functions: Mapping[str, Mapping[str, Any]] = case.get("functions") or {}
         self._recorded: list[Mapping[str, Any]] = list(case.get("recorded_tasks") or ())
         self._objects = {(each["bucket"], each["key"]): each["body"] for each in case.get("s3_objects") or ()}
-        self._coming: list[tuple[int, int, AnyHappening]] = []
-        self._cancelled: set[int] = set()
-        self._count = 0
-        self._now_ms = BEGIN_MS
 
-    def run(self) -> Run:
-        run = Run(compiled(from_document(self._case["definition"])))
-        self._do(advance(run, Started(at_ms=self._now_ms, input=self._case["input"], name="case")))
-        while self._coming and not run.is_over:
-            at_ms, _, happening = heapq.heappop(self._coming)
-            if getattr(happening, "id", 0) in self._cancelled:
-                continue
-            self._now_ms = at_ms
-            self._do(advance(run, happening))
-            if self._count > HAPPENINGS_MAX:
-                raise Endless(f"more than {HAPPENINGS_MAX} things happened in it")
-        return run
-
-    def _do(self, commands: Sequence[AnyCommand]) -> None:
-        for command in commands:
-            match command:
-                case StartTimer():
-                    self._comes(TimerFired(at_ms=command.at_ms, id=command.id))
-                case CancelTimer() | CancelTask():
-                    self._cancelled.add(command.id)
-                case ScheduleTask():
-                    self._begin(command)
-                case ReadItems():
-                    self._read(command)
-                case WriteResults():
-                    self._write(command)
-
-    def _comes(self, happening: AnyHappening) -> None:
-        self._count += 1
-        heapq.heappush(self._coming, (happening.at_ms, self._count, happening))
-
-    def _ends(self, id: int, output: Json, *, after_ms: int = 1) -> None:
-        self._comes(Succeeded(at_ms=self._now_ms + after_ms, id=id, output=output))
-
-    def _fails(self, id: int, error: str | None, cause: str | None) -> None:
-        self._comes(Failed(at_ms=self._now_ms + 1, id=id, error=error, cause=cause))
-
-    def _begin(self, task: ScheduleTask) -> None:
+    def begin(self, task: ScheduleTask) -> None:
         kind = task_kind(task.resource)
         recorded = self._next_recorded(task.state)
         if kind.is_submitted:
-            self._comes(TaskSubmitted(at_ms=self._now_ms, id=task.id, output={}))
-        found = _function_of(kind, task.payload)
+            self.comes(TaskSubmitted(at_ms=self.now_ms, id=task.id, output={}))
+        found = called_function(kind, task.payload)
         function = None if found is None else self._functions.get(found[0])
         is_thrown = recorded is not None and "throw" in recorded["result"] and function is not None
         if found is None or function is None or (is_thrown and function["behaviour"] == "raise"):
@@ -122,14 +62,14 @@ class _World:
         if recorded["ended"].endswith("TimedOut"):
             return  # nobody answers, and the state's time runs out
         if "return" in result:
-            self._ends(id, result["return"])
+            self.ends(id, result["return"])
         elif "throw" in result:
             cause = result["throw"].get("cause")
-            self._fails(
+            self.fails(
                 id, result["throw"].get("error"), cause if cause is None or isinstance(cause, str) else json_text(cause)
             )
         else:
-            self._fails(id, None, None)
+            self.fails(id, None, None)
 
     def _called(self, task: ScheduleTask, kind: TaskKind, function: Mapping[str, Any], event: Json) -> bool:
         """Have a described function answer; False when its description does not say what."""
@@ -146,46 +86,34 @@ class _World:
             case "format":
                 output = function["template"].replace("{event}", str(event))
             case "raise":
-                self._fails(task.id, function["error"], _thrown(function["error"], function["message"]))
+                self.fails(task.id, function["error"], thrown(function["error"], function["message"]))
                 return True
             case _:
                 return False
         if kind.events == "Task":
-            output = _lambda_answer(output)
-        self._ends(task.id, output, after_ms=after_ms)
+            output = lambda_answer(output)
+        self.ends(task.id, output, after_ms=after_ms)
         return True
 
-    def _read(self, reading: ReadItems) -> None:
-        payload = cast("dict[str, Any]", reading.payload)
-        body = self._objects.get((payload.get("Bucket"), payload.get("Key")))
-        if body is None:
-            self._fails(reading.id, "S3.NoSuchKeyException", "The specified key does not exist.")
-            return
-        try:
-            self._ends(reading.id, read_items_from(body.encode(), reading.config, reading.items_max))
-        except ReadingFailed as error:
-            self._fails(reading.id, None, str(error))
-
-    def _write(self, writing: WriteResults) -> None:
-        payload = cast("dict[str, Any]", writing.payload)
-        folder = writing.map_run.rpartition(":")[2]
-        written = {"Bucket": payload["Bucket"], "Key": f"{payload['Prefix']}/{folder}/manifest.json"}
-        self._ends(writing.id, {"MapRunArn": writing.map_run, "ResultWriterDetails": cast("Json", written)})
+    def object_at(self, bucket: str, key: str) -> bytes | None:
+        body = self._objects.get((bucket, key))
+        return None if body is None else body.encode()
 
 
 def echoed(task: ScheduleTask) -> Json:
-    """Return what a Lambda function answers that returns its event; the event of a Payload of null is an empty object."""
+    """Return what a Lambda function answers that returns its event."""
     kind = task_kind(task.resource)
-    found = _function_of(kind, task.payload)
-    event: Json = task.payload if found is None else {} if found[1] is None else found[1]
-    return _lambda_answer(event) if kind.events == "Task" else event
+    found = called_function(kind, task.payload)
+    event = task.payload if found is None else found[1]
+    return lambda_answer(event) if kind.events == "Task" else event
 
 
-def _lambda_answer(event: Json) -> Json:
-    return {"ExecutedVersion": "$LATEST", "Payload": event, "StatusCode": 200, **_METADATA}
+def lambda_answer(result: Json) -> Json:
+    """Return what the API of Lambda answers when a function has returned something."""
+    return {"ExecutedVersion": "$LATEST", "Payload": result, "StatusCode": 200, **METADATA}
 
 
-def _function_of(kind: TaskKind, payload: Json) -> tuple[str, Json] | None:
+def called_function(kind: TaskKind, payload: Json) -> tuple[str, Json] | None:
     """Return the name of the Lambda function that a task calls, and the event that it gets."""
     if kind.function:
         return kind.function, payload
@@ -195,6 +123,8 @@ def _function_of(kind: TaskKind, payload: Json) -> tuple[str, Json] | None:
     if isinstance(event, str):  # a text is taken as the JSON of the event
         with suppress(ValueError):
             event = parsed_json(event)
+    if event is None:  # nothing, and null, reach a function as an empty object
+        event = {}
     return _name_in(str(payload.get("FunctionName"))), event
 
 
@@ -202,7 +132,7 @@ def _name_in(function: str) -> str:
     return function.rpartition(":function:")[2].partition(":")[0]
 
 
-def _thrown(error: str, message: str) -> str:
+def thrown(error: str, message: str) -> str:
     """Return the cause that Lambda's Python runtime makes of an exception."""
     line = f'  File "/var/task/handler.py", line 2, in handler\n    raise {error}("{message}")\n'
     return json_text(

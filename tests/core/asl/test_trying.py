@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from asl_corpus import executions, needs_corpus
 
 from penstock.adapters.service_shapes import shapes_of
 from penstock.core.asl.run import Failure
 from penstock.core.asl.trial import TrialRefused
 from penstock.core.asl.trying import try_state
+from penstock.testing.asl_cases import fits
 
 TASK = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:1:function:f", "Next": "After"}
 MAP = {
@@ -134,6 +136,13 @@ def test_a_task_without_a_mock_is_performed():
     assert (failed["status"], failed["error"], failed["cause"]) == ("FAILED", "E", "c")
 
 
+def test_an_answer_that_is_too_large_is_a_failure_like_others():
+    state = {**TASK, "Catch": [{"ErrorEquals": ["States.DataLimitExceeded"], "Next": "Mend"}]}
+    answer = tried(state, roleArn="arn:aws:iam::1:role/r", perform=lambda _: "x" * 300_000)
+    assert (answer["status"], answer["error"]) == ("CAUGHT_ERROR", "States.DataLimitExceeded")
+    assert answer["inspectionData"]["errorDetails"] == {"catchIndex": 0}
+
+
 def test_a_state_deep_in_a_machine_is_found_in_its_language():
     inner = {"Type": "Pass", "Output": "{% $states.input.a + $v %}", "End": True}
     branch = {"StartAt": "Deep", "States": {"Deep": inner}}
@@ -162,6 +171,7 @@ def test_a_state_deep_in_a_machine_is_found_in_its_language():
             "STRICT",
             "Field 'Name' is smaller than the minimum length",
         ),
+        ("aws-sdk:s3:getObject", {"SsekmsKeyId": 1}, "STRICT", "Field 'SsekmsKeyId' must be a string"),
         ("lambda:invoke", {"Payload": {"any": "thing"}, "StatusCode": 200}, "STRICT", None),
         ("aws-sdk:lambda:invoke", {"Payload": {}}, "STRICT", "Field 'Payload' must be a string"),
         ("dynamodb:getItem", {"Item": {"k": {"S": 1}}}, "STRICT", "Field 'S' must be a string"),
@@ -186,10 +196,12 @@ def test_an_answer_of_an_unknown_service_is_said_to_be_unchecked():
     [
         (TASK, {}, "RoleArn must be specified when testing a Task state"),
         (TASK, {"roleArn": "r"}, "specify a mock"),
-        (MAP, {}, "only supported when a mock is specified"),
+        (MAP, {}, "not supported when a mock is not specified"),
         (TASK, {"context": {}, "stateConfiguration": {"retrierRetryCount": 1}}, "RetrierRetryCount"),
         (TASK, {"mock": {}}, "RoleArn"),
         (TASK, {"mock": {"result": "1", **FAILED}}, "only one of the following fields"),
+        (TASK, {"mock": mocked("x" * 262_144)}, "262144"),
+        (TASK, {"mock": {"fieldValidationMode": "NONE"}}, "only one of the following fields"),
         (TASK, {"mock": mocked(1, "SOME")}, "fieldValidationMode"),
         (TASK, {"mock": mocked(1), "inspectionLevel": "ALL"}, "inspectionLevel"),
         (TASK, {"mock": mocked(1), "input": "{"}, "Invalid JSON in 'input'"),
@@ -200,3 +212,23 @@ def test_an_answer_of_an_unknown_service_is_said_to_be_unchecked():
 )
 def test_what_aws_refuses_is_refused_with_a_reason(definition, request_, message):
     assert message in refused(definition, **request_).message
+
+
+def alone(case):
+    """Whether one state is the whole of a machine that succeeded, and sees nothing of its execution."""
+    states, text = case["definition"]["States"], json.dumps(case["definition"])
+    seen = any(word in text for word in ("$$", "$states.context", "$states %"))
+    return len(states) == 1 and case["expect"]["status"] == "SUCCEEDED" and not seen
+
+
+ALONE = [each for each in executions("asl_core") if alone(each)]
+
+
+@needs_corpus
+def test_a_state_alone_does_what_it_does_in_a_run():
+    tried_alone = [case for case in ALONE for state in case["definition"]["States"].values() if state["Type"] == "Pass"]
+    assert len(tried_alone) > 100
+    for case in tried_alone:
+        (name,) = case["definition"]["States"]
+        answer = tried(case["definition"], stateName=name, input=case["input"])
+        assert fits(case["expect"]["output"], answer["output"]), case["name"]

@@ -2,7 +2,8 @@
 
 `Shapes` is an extract of an API's description: {"operations": {"GetObject": "GetObjectOutput"}, "shapes": {"GetObjectOutput":
 {"type": "structure", "members": {"ETag": "ETag"}, "required": [...]}, "ETag": {"type": "string", "enum": [...], "min", "max"},
-"Tags": {"type": "list", "of": "Tag"}}}. Members are matched as Step Functions names them, with a capital at the beginning.
+"Tags": {"type": "list", "of": "Tag"}}}. Members are matched as Step Functions names them: with a capital at the beginning, and
+otherwise as the Java SDK does (SsekmsKeyId for SSEKMSKeyId), so that case does not matter further on.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,15 +38,16 @@ class _Walk:
         self._strict = strict
 
     def structure(self, shape: Mapping[str, Any], value: dict[str, Json]) -> str | None:
+        given = {key.lower(): key for key in value if key[:1].isupper()}
         if self._strict:
-            for name in map(_capital, shape.get("required", ())):
-                if name not in value:
-                    return f"Field '{name}' is required"
+            for name in shape.get("required", ()):
+                if name.lower() not in given:
+                    return f"Field '{_capital(name)}' is required"
         for name, member in shape["members"].items():
-            if value.get(_capital(name)) is not None:
-                wrong = self._value(self._shapes[member], value[_capital(name)], _capital(name))
-                if wrong:
-                    return wrong
+            key = given.get(name.lower(), "")
+            wrong = None if value.get(key) is None else self._value(self._shapes[member], value[key], key)
+            if wrong:
+                return wrong
         return None
 
     def _value(self, shape: Mapping[str, Any], value: Json, name: str) -> str | None:

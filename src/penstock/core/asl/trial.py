@@ -22,6 +22,7 @@ from penstock.core.asl.variables import inner_scopes
 from penstock.errors import Invalid
 
 VALIDATION: Final = "ValidationException"
+TEXT_CHARS_MAX: Final = 262_144
 LEVELS: Final = ("INFO", "DEBUG", "TRACE")
 MODES: Final = (STRICT, PRESENT, NONE)
 MOCKED: Final = (asl.Task, asl.Map, asl.Parallel)
@@ -150,14 +151,18 @@ def _checked(
     text, error = mock.get("result"), mock.get("errorOutput")
     if (text is None) == (error is None):
         raise TrialRefused("A test mock should have only one of the following fields: [result, errorOutput].")
-    if text is None:
-        return ABSENT
+    return ABSENT if text is None else _parsed_result(step.state, text)
+
+
+def _parsed_result(state: asl.AnyState, text: str) -> Json:
+    if len(text) > TEXT_CHARS_MAX:
+        raise TrialRefused(f"Mocked result must have at most {TEXT_CHARS_MAX} characters")
     try:
         result = parsed_json(text)
     except (TypeError, ValueError):
         raise TrialRefused("Mocked result must be valid JSON") from None
-    written = isinstance(step.state, asl.Map) and step.state.result_writer is not None
-    if isinstance(step.state, asl.Map | asl.Parallel) and not written and not isinstance(result, list):
+    written = isinstance(state, asl.Map) and state.result_writer is not None
+    if isinstance(state, asl.Map | asl.Parallel) and not written and not isinstance(result, list):
         raise TrialRefused("Mocked result must be an array.")
     return result
 
@@ -165,12 +170,12 @@ def _checked(
 def _require_no_mock(step: Step, role: str | None, *, called: bool) -> None:
     state = step.state
     if isinstance(state, asl.Map | asl.Parallel):
-        raise TrialRefused(f"State type '{state.type}' is only supported when a mock is specified")
+        raise TrialRefused(f"State type '{state.type}' is not supported when a mock is not specified")
     if not isinstance(state, asl.Task):
         return
     kind = _kind(state)
     if kind.events == "Activity" or kind.is_submitted:
-        raise TrialRefused(f"Resource '{kind.text}' is only supported when a mock is specified")
+        raise TrialRefused(f"Resource '{kind.text}' is not supported when a mock is not specified")
     if role is None:
         raise TrialRefused("RoleArn must be specified when testing a Task state")
     if not called:

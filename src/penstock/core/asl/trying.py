@@ -70,7 +70,13 @@ def _tried(run: Run, thread: Thread, trial: Trial, seen: Seen, perform: Perform 
         fail(run, thread, failure)
     if failure is None and run.queue and run.queue[0][0] == "broken":  # a Fail, or a result that is too large
         failure = run.queue[0][2]
-    return failure
+    return failure or _told(run)
+
+
+def _told(run: Run) -> Failure | None:
+    """Return the failure of a task whose result was too large, as the history tells of it."""
+    failed = (each.details for each in run.history.events if each.type.endswith("Failed"))
+    return next((Failure(each["error"], each["cause"]) for each in failed if "error" in each), None)
 
 
 def _done(run: Run, thread: Thread, trial: Trial, seen: Seen, perform: Perform | None) -> Failure | None:
@@ -172,16 +178,16 @@ def _answer(run: Run, thread: Thread, step: Step, failure: Failure | None) -> di
     return {"status": status, "output": thread.raw, "nextState": thread.step.name, **told}
 
 
-def _error_details(trial: Trial, step: Step, failure: Failure, status: str) -> dict[str, int | float]:
+def _error_details(trial: Trial, step: Step, failure: Failure, status: str) -> dict[str, int]:
     """Return which retrier and which catcher were meant for a failure, and how long the next attempt would wait."""
     if failure.is_fatal or not isinstance(step.state, MOCKED):
         return {}
-    details: dict[str, int | float] = {}
+    details: dict[str, int] = {}
     retrier = retrier_of(step, failure)
     if retrier is not None:
         details["retryIndex"] = retrier
         if status == "RETRIABLE":
-            details["retryBackoffIntervalSeconds"] = step.retry[retrier].delay_s(trial.retries)
+            details["retryBackoffIntervalSeconds"] = int(step.retry[retrier].delay_s(trial.retries))
     if status == "CAUGHT_ERROR":
         catcher = catcher_of(step, failure)
         assert catcher is not None, "it was caught"
