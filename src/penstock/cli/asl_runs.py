@@ -189,7 +189,9 @@ def _print_fields(fields: Mapping[str, Any]) -> None:
     from penstock.cli.tables import field_lines, screen_width
 
     told = {name: value for name, value in fields.items() if value is not None or name == "output"}
-    texts = {name: value if name in PLAIN else json.dumps(value, ensure_ascii=False) for name, value in told.items()}
+    texts = {
+        name: str(value) if name in PLAIN else json.dumps(value, ensure_ascii=False) for name, value in told.items()
+    }
     print("\n".join(field_lines(texts, screen_width())))
 
 
