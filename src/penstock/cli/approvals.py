@@ -6,17 +6,14 @@ from urllib.parse import quote
 
 import typer
 
-from penstock.cli.arguments import AppFileBeside, Json, Limit, MaybeAppFile, Store, Tenant
+from penstock.cli.arguments import AppFileBeside, By, Json, Limit, MaybeAppFile, OneTenant, Store, Tenant, Url
 
 approvals_app = typer.Typer(help="What waits for a person to approve it.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(metavar="ID", help="The approval, as `approvals list` names it.")]
 Approve = Annotated[bool, typer.Option("--approve", help="It is approved; --value alone says so too.")]
 Reject = Annotated[bool, typer.Option("--reject", help="It is rejected.")]
 Value = Annotated[str | None, typer.Option(help="The value that is asked for, as JSON.")]
-By = Annotated[str, typer.Option(help="Who says so; it is kept with the run.")]
 Reason = Annotated[str, typer.Option(help="Why; the run gets it.")]
-Url = Annotated[str | None, typer.Option(help="The address of the app, while it runs: http://HOST:PORT.")]
-OneTenant = Annotated[str, typer.Option(help="Whose run it is.")]
 
 
 @approvals_app.command("list")

@@ -25,3 +25,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for pr
 JsonAtStart = Annotated[bool, typer.Option("--json", help="Say where it is as a line of JSON: app, url, pid, store.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many to show at most.")]
 Tenant = Annotated[str | None, typer.Option(help="Only this tenant's (default: all).")]
+OneTenant = Annotated[str, typer.Option(help="Whose run it is.")]
+Url = Annotated[str | None, typer.Option(help="The address of the app, while it runs: http://HOST:PORT.")]
+By = Annotated[str, typer.Option(help="Who says so; it is kept with the run.")]

@@ -1,8 +1,8 @@
 """`penstock asl test`: recorded cases of the States Language, run and counted by group."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -29,10 +29,11 @@ def try_machines(files: CaseFiles, as_json: Json = False) -> None:
     """
     import json
 
+    from penstock.cli.case_files import read_cases
     from penstock.cli.tables import screen_width, table_lines
     from penstock.testing.asl_cases import graded
 
-    results = [graded(case) for file in files for case in _cases_in(file)]
+    results = [graded(case) for file in files for case in read_cases(file, _case)]
     failed = [each for each in results if not each.passed]
     groups = by_group(results)
     average = sum(each["passed"] / (each["passed"] + each["failed"]) for each in groups) / max(1, len(groups))
@@ -70,21 +71,15 @@ def _cell(value: Any) -> str:
     return "" if value is None else " of ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
 
 
-def _cases_in(file: Path) -> Iterator[dict[str, Any]]:
-    """Read the cases of a file. Raises `Missing` without the file, and `Invalid` for a line that is no case."""
+def _case(line: str) -> dict[str, Any]:
     import json
 
-    from penstock.errors import Finding, Invalid, Missing
+    from penstock.errors import Finding, Invalid
 
-    if not file.is_file():
-        raise Missing(str(file), "name a file of cases, one JSON object a line")
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    case: object = json.loads(line)
-                except ValueError as error:
-                    raise Invalid(f"{file}, line {number}", (Finding("/", f"is not JSON: {error}"),)) from error
-                if not isinstance(case, dict) or not {"expect", "valid"} & case.keys():
-                    raise Invalid(f"{file}, line {number}", (Finding("/", "is no case: it has no expect"),))
-                yield case  # pyright: ignore[reportUnknownVariableType]
+    try:
+        case: object = json.loads(line)
+    except ValueError as error:
+        raise Invalid("the line", (Finding("/", f"is not JSON: {error}"),)) from error
+    if not isinstance(case, dict) or not {"expect", "valid"} & case.keys():
+        raise Invalid("the line", (Finding("/", "is no case: it has no expect"),))
+    return cast("dict[str, Any]", case)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from penstock.cli.case_files import read_cases
 from penstock.core.patterns.documents import read_event
 from penstock.core.patterns.reading import parse_pattern
 from penstock.core.patterns.rules import RuleSet
 from penstock.core.patterns.wildcards import COMPLEXITY_MAX
-from penstock.errors import Finding, Invalid, Missing
+from penstock.errors import Finding, Invalid
 
 REQUIRED = ("id", "account", "source", "time", "region", "detail-type")
 REFUSALS = "Event pattern is not valid. Reason: "
@@ -34,17 +35,8 @@ class Graded:
 
 
 def cases_in(file: Path) -> Iterator[dict[str, object]]:
-    """Read the cases of a file. Raises `Missing` without the file, and `Invalid` for a line that is no case."""
-    if not file.is_file():
-        raise Missing(str(file), "name a file of cases, one JSON object a line")
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    case = read_event(line)
-                except Invalid as error:
-                    raise Invalid(f"{file}, line {number}", error.findings) from error
-                yield case
+    """Yield the cases of a file, as `read_cases` does."""
+    return read_cases(file, read_event)
 
 
 def graded(case: Mapping[str, object]) -> Graded:

@@ -6,16 +6,13 @@ from urllib.parse import quote
 
 import typer
 
-from penstock.cli.arguments import AppFileBeside, Json, Limit, MaybeAppFile, RunId, Store, Tenant
+from penstock.cli.arguments import AppFileBeside, By, Json, Limit, MaybeAppFile, OneTenant, RunId, Store, Tenant, Url
 
 questions_app = typer.Typer(help="Steps that wait for a person to decide.", no_args_is_help=True)
 OUTCOMES = ("done", "retry", "fail")
 Step = Annotated[str, typer.Argument(metavar="STEP", help="The step, as `questions list` names it.")]
 Outcome = Annotated[str, typer.Argument(metavar="done|retry|fail", help="What you know of it by now.")]
 Value = Annotated[str | None, typer.Option(help="What the tool returned, as JSON, when it is done.")]
-By = Annotated[str, typer.Option(help="Who says so; it is kept with the run.")]
-Url = Annotated[str | None, typer.Option(help="The address of the app, while it runs: http://HOST:PORT.")]
-OneTenant = Annotated[str, typer.Option(help="Whose run it is.")]
 
 
 @questions_app.command("list")

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import typer
 
-from penstock.cli.arguments import AppFile, Json, Limit, MaybeAppFile, Store, Tenant
+from penstock.cli.arguments import AppFile, Json, Limit, MaybeAppFile, Store, Tenant, Url
 
 schedules_app = typer.Typer(help="Look at schedules, pause and trigger them.", no_args_is_help=True)
 timers_app = typer.Typer(help="Look at what waits for its time.", no_args_is_help=True)
@@ -13,7 +13,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name."
 Expression = Annotated[str, typer.Argument(metavar="EXPRESSION", help="'rate(5 minutes)', 'cron(0 3 * * ? *)', ...")]
 Count = Annotated[int, typer.Option(min=1, max=1000, help="How many due times.")]
 Zone = Annotated[str, typer.Option("--timezone", help="An IANA name, as Europe/Berlin.")]
-Url = Annotated[str | None, typer.Option(help="The address of the app, while it runs: http://HOST:PORT.")]
 
 
 @schedules_app.command("list")

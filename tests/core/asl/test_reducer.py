@@ -198,3 +198,27 @@ def test_a_payload_above_the_quota_fails_the_state_that_leaves_it():
     machine = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"a.$": "$", "b.$": "$"}, "End": True}}}
     run, _ = run_to(machine, Started(at_ms=0, input="x" * 200_000, name="r"))
     assert (run.status, run.failure.error) == ("FAILED", "States.DataLimitExceeded")
+
+
+def test_the_time_of_a_state_is_that_of_its_entry_also_when_its_task_has_taken_long():
+    selector = {"entered.$": "$$.State.EnteredTime"}
+    machine = {
+        "StartAt": "A",
+        "States": {"A": {"Type": "Task", "Resource": "agent:a", "ResultSelector": selector, "End": True}},
+    }
+    run, commands = run_to(machine, Started(at_ms=1_000, input={}, name="r"))
+    advance(run, Succeeded(at_ms=60_000, id=commands[0].id, output={}))
+    assert run.result == {"entered": "1970-01-01T00:00:01.000Z"}
+
+
+def test_no_two_fields_of_a_state_draw_the_same_chance():
+    drawn = {"id.$": "States.UUID()"}
+    machine = {
+        "StartAt": "A",
+        "States": {
+            "A": {"Type": "Pass", "Parameters": drawn, "Assign": drawn, "Next": "B"},
+            "B": {"Type": "Pass", "Parameters": {"first.$": "$.id", "second.$": "$id"}, "End": True},
+        },
+    }
+    run, _ = run_to(machine, Started(at_ms=0, input={}, name="r"))
+    assert run.result["first"] != run.result["second"]

@@ -192,13 +192,14 @@ def _do(run: Run, what: str, thread: Thread, value: object) -> None:
 def _enter(run: Run, thread: Thread) -> None:
     step = thread.step
     thread.entered = tell(run, thread, f"{step.state.type}StateEntered", {"name": step.name, "input": thread.raw})
-    thread.retries = [0] * len(step.retry)
+    thread.entered_ms, thread.retries = run.now_ms, [0] * len(step.retry)
     work_on(run, thread)
 
 
 def work_on(run: Run, thread: Thread) -> None:
     """Do what the present state does, as far as that goes without an answer from outside."""
     step, state = thread.step, thread.step.state
+    thread.scope = None  # it is entered, or tried again
     scope = scope_of(run, thread)
     thread.effective = step.flow.effective(scope)
     seen = scope.over(thread.effective)

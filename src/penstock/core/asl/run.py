@@ -12,6 +12,7 @@ from msgspec import Struct
 from penstock.core.asl.happenings import AnyCommand, Status
 from penstock.core.asl.history import History
 from penstock.core.asl.program import Program, Step
+from penstock.core.asl.scope import Scope
 from penstock.core.asl.values import Json
 
 
@@ -31,6 +32,7 @@ class Thread:
         "context",
         "effective",
         "entered",
+        "entered_ms",
         "history",
         "index",
         "last",
@@ -39,6 +41,7 @@ class Thread:
         "program",
         "raw",
         "retries",
+        "scope",
         "step",
         "variables",
         "work",
@@ -53,6 +56,10 @@ class Thread:
         self.history = history
         self.last = last  # the event that the next one follows
         self.entered = 0  # the event with which the present state was entered
+        self.entered_ms = 0
+        self.scope: Scope | None = (
+            None  # what the present state's expressions see; made when the first one is evaluated
+        )
         self.context: dict[str, Any] = {}
         self.retries: list[int] = []  # how often each retrier of the present state had it tried again
         self.owner: Fan | None = None

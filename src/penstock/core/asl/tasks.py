@@ -26,6 +26,7 @@ def begin_task(run: Run, thread: Thread, token: str = "") -> None:
     token = token or f"{run.name}/{run.number + 1}"
     if kind.takes_token:
         thread.context["Task"] = {"Token": token}
+        thread.scope = None
     scope = scope_of(run, thread)
     payload = step.flow.payload(scope, thread.effective)
     seen = scope.over(thread.effective)

@@ -5,10 +5,11 @@ is handed out as it is, and never copied.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from penstock.core.asl.failures import RUNTIME, EvaluationFailed, PathInvalid, PathNotFound
 from penstock.core.asl.intrinsics.call import PREFIX, Call, parse_call
+from penstock.core.asl.nodes import Constant, Node, list_of, object_of
 from penstock.core.asl.references import DataPath, parse_data_path
 from penstock.core.asl.scope import Scope
 from penstock.core.asl.values import Json, json_text
@@ -40,46 +41,19 @@ def evaluate(expression: Expression, scope: Scope, *, field: str) -> Json:
 
 
 @dataclass(frozen=True, slots=True)
-class _Constant:
-    value: Json
-
-    def evaluate(self, _scope: Scope) -> Json:
-        return self.value
-
-
-@dataclass(frozen=True, slots=True)
 class _Computed:
     field: str
     expression: Expression
 
-    def evaluate(self, scope: Scope) -> Json:
+    def evaluate(self, scope: Scope, /) -> Json:
         return evaluate(self.expression, scope, field=self.field)
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    members: "tuple[tuple[str, _Node], ...]"
-
-    def evaluate(self, scope: Scope) -> Json:
-        return {key: node.evaluate(scope) for key, node in self.members}
-
-
-@dataclass(frozen=True, slots=True)
-class _Array:
-    items: "tuple[_Node, ...]"
-
-    def evaluate(self, scope: Scope) -> Json:
-        return [node.evaluate(scope) for node in self.items]
-
-
-_Node: TypeAlias = _Constant | _Computed | _Object | _Array
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
     """A parsed template. `expressions` holds all that it computes, with the place of each: `Finding`s are made of them."""
 
-    node: _Node
+    node: Node
     expressions: tuple[Expression, ...]
 
     @property
@@ -99,34 +73,30 @@ def parse_template(value: Json, path: str = "") -> tuple[Template, list[Finding]
     expressions: list[Expression] = []
     findings: list[Finding] = []
 
-    def node(value: Json, path: str) -> _Node:
+    def node(value: Json, path: str) -> Node:
         if isinstance(value, dict):
-            members: list[tuple[str, _Node]] = []
-            for key, each in value.items():
-                if key.endswith(SUFFIX):
-                    members.append((key[: -len(SUFFIX)], computed(key, each, f"{path}/{key}")))
-                else:
-                    members.append((key, node(each, f"{path}/{key}")))
-            if all(isinstance(each, _Constant) for _, each in members):
-                return _Constant({key: cast("_Constant", each).value for key, each in members})
-            return _Object(tuple(members))
+            return object_of([member(key, each, f"{path}/{key}") for key, each in value.items()])
         if isinstance(value, list):
-            items = tuple(node(each, f"{path}[{index}]") for index, each in enumerate(value))
-            return _Constant(value) if all(isinstance(each, _Constant) for each in items) else _Array(items)
-        return _Constant(value)
+            return list_of(value, [node(each, f"{path}[{index}]") for index, each in enumerate(value)])
+        return Constant(value)
 
-    def computed(key: str, value: Json, path: str) -> _Node:
+    def member(key: str, value: Json, path: str) -> tuple[str, Node]:
+        if key.endswith(SUFFIX):
+            return key[: -len(SUFFIX)], computed(key, value, path)
+        return key, node(value, path)
+
+    def computed(key: str, value: Json, path: str) -> Node:
         if not isinstance(value, str):
             findings.append(
                 Finding(path, "must be a text: a JSONPath or an intrinsic function", f"or drop '{SUFFIX}' from the key")
             )
-            return _Constant(value)
+            return Constant(value)
         try:
             expression = parse_expression(value)
         except PathInvalid as error:
             hint = f"for a plain text, drop '{SUFFIX}' from the key"
             findings.append(Finding(path, f"is not a valid JSONPath or intrinsic function: {error}", hint))
-            return _Constant(value)
+            return Constant(value)
         expressions.append(expression)
         return _Computed(key, expression)
 

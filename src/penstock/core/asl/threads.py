@@ -17,12 +17,8 @@ PAYLOAD_BYTES_MAX: Final = 262_144
 """The most that a state's input or output may have, as JSON in UTF-8 (Step Functions' quota of 256 KiB)."""
 
 _RETRIED: Final = (asl.Task, asl.Parallel, asl.Map)
-_ABORTED: Final = (
-    asl.Task,
-    asl.Wait,
-    asl.Parallel,
-    asl.Map,
-)  # types of which the history tells that they were given up
+# Types of which the history tells that they were given up.
+_ABORTED: Final = (asl.Task, asl.Wait, asl.Parallel, asl.Map)
 
 
 def iso(at_ms: int) -> str:
@@ -31,14 +27,23 @@ def iso(at_ms: int) -> str:
 
 
 def scope_of(run: Run, thread: Thread) -> Scope:
-    """Return what the expressions of the thread's present state see; `$` is its raw input."""
+    """Return what the expressions of the thread's present state see; `$` is its raw input.
+
+    It is one for all fields of a state: its time is that of the entry, and no two of them draw the same chance.
+    """
+    if thread.scope is None:
+        thread.scope = _scope(run, thread)
+    return thread.scope
+
+
+def _scope(run: Run, thread: Thread) -> Scope:
     step, tries = thread.step, sum(thread.retries)
-    state: dict[str, Any] = {"Name": step.name, "EnteredTime": iso(run.now_ms)}
+    state: dict[str, Any] = {"Name": step.name, "EnteredTime": iso(thread.entered_ms)}
     if isinstance(step.state, _RETRIED):
         state["RetryCount"] = tries
     context = {**run.base, "State": state, **thread.context}
     chance = SeededChance(f"{run.name}/{run.number}/{thread.index}/{thread.entered}/{tries}")
-    return Scope(thread.raw, context, chance, thread.variables, now_ms=run.now_ms)
+    return Scope(thread.raw, context, chance, thread.variables, now_ms=thread.entered_ms)
 
 
 def leave(run: Run, thread: Thread, exit: Exit, result: Json, next: str | None) -> None:

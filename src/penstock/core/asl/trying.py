@@ -45,7 +45,7 @@ def try_state(
     run.now_ms, run.name = now_ms, _NAME
     run.base = {**_context(trial, now_ms), **trial.context}
     thread = run.root = Thread(run.program, trial.input, trial.variables, run.history, 0)
-    thread.retries = [trial.retries] * len(step.retry)
+    thread.entered_ms, thread.retries = now_ms, [trial.retries] * len(step.retry)
     thread.context = {"State": trial.context.get("State") or _state(trial, now_ms)}
     failure = _tried(run, thread, trial, seen, perform)
     answer = _answer(run, thread, step, failure)

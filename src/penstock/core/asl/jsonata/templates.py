@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from penstock.core.asl.failures import PathInvalid
 from penstock.core.asl.jsonata.marks import Kind, is_query
+from penstock.core.asl.nodes import Constant, Node, list_of, object_of
 from penstock.core.asl.scope import Scope
 from penstock.core.asl.values import Json
 from penstock.errors import Finding
@@ -15,46 +16,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Constant:
-    value: Json
-
-    def evaluate(self, _scope: Scope) -> Json:
-        return self.value
-
-
-@dataclass(frozen=True, slots=True)
 class _Computed:
     query: "Query"
     field: str
 
-    def evaluate(self, scope: Scope) -> Json:
+    def evaluate(self, scope: Scope, /) -> Json:
         return self.query.evaluate(scope, field=self.field)
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    members: "tuple[tuple[str, _Node], ...]"
-
-    def evaluate(self, scope: Scope) -> Json:
-        return {key: node.evaluate(scope) for key, node in self.members}
-
-
-@dataclass(frozen=True, slots=True)
-class _Array:
-    items: "tuple[_Node, ...]"
-
-    def evaluate(self, scope: Scope) -> Json:
-        return [node.evaluate(scope) for node in self.items]
-
-
-_Node: TypeAlias = _Constant | _Computed | _Object | _Array
 
 
 @dataclass(frozen=True, slots=True)
 class QueryTemplate:
     """A parsed template. Its fields are named as AWS names them in causes: `Output/a/b[0]`."""
 
-    node: _Node
+    node: Node
     queries: "tuple[Query, ...]"
 
     @property
@@ -76,19 +50,18 @@ def parse_query_template(value: Json, field: str, path: str = "") -> tuple[Query
     queries: list[Query] = []
     findings: list[Finding] = []
 
-    def node(value: Json, field: str, path: str) -> _Node:
+    def node(value: Json, field: str, path: str) -> Node:
         if isinstance(value, str) and is_query(value):
             return computed(value, field, path)
         if isinstance(value, dict):
-            members = tuple((key, node(each, f"{field}/{key}", f"{path}/{key}")) for key, each in value.items())
-            constant = all(isinstance(each, _Constant) for _, each in members)
-            return _Constant(value) if constant else _Object(members)
+            return object_of([(key, node(each, f"{field}/{key}", f"{path}/{key}")) for key, each in value.items()])
         if isinstance(value, list):
-            items = tuple(node(each, f"{field}[{index}]", f"{path}[{index}]") for index, each in enumerate(value))
-            return _Constant(value) if all(isinstance(each, _Constant) for each in items) else _Array(items)
-        return _Constant(value)
+            return list_of(
+                value, [node(each, f"{field}[{index}]", f"{path}[{index}]") for index, each in enumerate(value)]
+            )
+        return Constant(value)
 
-    def computed(text: str, field: str, path: str) -> _Node:
+    def computed(text: str, field: str, path: str) -> Node:
         from penstock.core.asl.jsonata.query import (
             parse_query,  # with the library, which machines in JSONPath never load
         )
@@ -97,7 +70,7 @@ def parse_query_template(value: Json, field: str, path: str = "") -> tuple[Query
             query = parse_query(text)
         except PathInvalid as error:
             findings.append(Finding(path, f"is not a valid JSONata expression: {error}"))
-            return _Constant(text)
+            return Constant(text)
         findings.extend(_refusals(query, path))
         queries.append(query)
         return _Computed(query, field)
