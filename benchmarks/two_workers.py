@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from sides import NotMeasured, last_json, started
+from sides import NotMeasured, fresh_folder, last_lines, started
 
 from penstock.bench import machine, workload
 from penstock.bench.load import Measured, Plan, percentile
@@ -42,10 +42,13 @@ def command() -> int:
     parser.add_argument(
         "--to-either", action="store_true", help="send a turn to either worker, whoever owns its session"
     )
-    parser.add_argument("--one", action="store_true", help="be one of the workers")
+    parser.add_argument("--one", type=Path, metavar="FILE", help="be one of the workers, and write its figures there")
     given = parser.parse_args()
     try:
-        print(json.dumps(run_tuned(one(given)) if given.one else both(given)), flush=True)
+        if given.one is not None:
+            given.one.write_text(json.dumps(run_tuned(one(given))), encoding="utf-8")
+        else:
+            print(json.dumps(both(given)), flush=True)
     except NotMeasured as error:
         print(f"of one of the workers: {error}", file=sys.stderr)
         return 1
@@ -59,7 +62,9 @@ def both(given: argparse.Namespace) -> dict[str, Any]:
     before = asyncio.run(place.kept_bytes())
     child = [sys.executable, __file__, *sys.argv[1:], "--one"]
     with ExitStack() as stack:
-        processes = [stack.enter_context(started(child, stdin=subprocess.PIPE)) for _ in range(WORKERS)]
+        # Not through a pipe: what one worker finds is larger than a pipe takes while nobody reads it.
+        files = [stack.enter_context(fresh_folder()) / "figures.json" for _ in range(WORKERS)]
+        processes = [stack.enter_context(started([*child, str(each)], stdin=subprocess.PIPE)) for each in files]
         for each in processes:
             assert each.stdout is not None
             each.stdout.readline()  # it has its share
@@ -68,12 +73,23 @@ def both(given: argparse.Namespace) -> dict[str, Any]:
             each.stdin.write("go\n")
             each.stdin.flush()
         within_s = given.warmup + given.seconds + ENDED_WITHIN_S
-        found = [last_json(each, within_s) for each in processes]
+        found = [figures_in(file, each, within_s) for file, each in zip(files, processes, strict=True)]
     return added(found, given) | {
         "bytes_per_turn": round(
             (asyncio.run(place.kept_bytes()) - before) / max(1, sum(each["sent"] for each in found))
         )
     }
+
+
+def figures_in(file: Path, process: "subprocess.Popen[str]", within_s: float) -> dict[str, Any]:
+    """Wait for a worker's end, and return what it wrote. Raises `NotMeasured`."""
+    try:
+        _, complaints = process.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired as error:
+        raise NotMeasured(f"it did not end within {within_s:g} s") from error
+    if not file.is_file():
+        raise NotMeasured(f"it ended with {process.returncode}: {last_lines(complaints)}")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def added(found: list[dict[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
