@@ -11,6 +11,7 @@ from penstock.ports.clock import Clock
 from penstock.runtime.collection import Collection
 from penstock.runtime.committer import Committer
 from penstock.runtime.listeners import Listeners
+from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.questions import Questions
@@ -64,6 +65,7 @@ class Services:
     partitions: int = 1  # of the store
     reached: Reached = unwatched
     stand_in: StandIn | None = None  # answers in place of the functions of steps
+    outside: Outside = field(default_factory=Outside)  # what state machines call
 
     def collection(self, name: str) -> Collection:
         """Return a collection of the app; `Missing` when it declares none of that name."""
