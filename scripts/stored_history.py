@@ -120,10 +120,10 @@ async def lived(path):
         await live.send(Pay(customer="dan"), id="pay")
         await live.call("nag", Nag(customer="fay"), id="nag")
         async with asyncio.timeout(20):
-            while not await live.questions() or await live.engine.parts.store.run("t1:travel") is None:
-                await live.engine.services.committer.next_commit()
-            while (await live.engine.parts.store.run("later:serve")).change.status != "retrying":
-                await live.engine.services.committer.next_commit()
+            await live.engine.until(live.questions)
+            await live.engine.until(lambda: live.engine.parts.store.run("t1:travel"))
+            later = lambda: live.engine.parts.store.run("later:serve")  # noqa: E731
+            await live.engine.until(later, lambda run: run.change.status == "retrying")
         await asyncio.sleep(0.5)
 
 

@@ -46,8 +46,7 @@ def asking(folder):
         (claim,) = desk.agents["handle"].accepts
         async with desk.running() as running:
             await running.send(claim(who="ada"), id="c1")
-            while len(await running.approvals()) < 2:
-                await running.engine.services.committer.next_commit()
+            await running.engine.until(running.approvals, lambda asked: len(asked) == 2)
 
     asyncio.run(worked(load(folder / "app.py")))
     return folder

@@ -55,8 +55,9 @@ async def begun(folder, count, *, then=None):
     async with trips.running() as live:
         runs = [await live.start("travel", trip(who=f"w{n}"), id=f"w{n}") for n in range(count + 1)]
         await live.signal(runs[-1], "go")
-        while "ship#0" not in {each.step for each in (await live.engine.run(runs[-1])).records}:
-            await live.engine.services.committer.next_commit()
+        await live.engine.until(
+            lambda: live.engine.run(runs[-1]), lambda run: "ship#0" in {each.step for each in run.records}
+        )
         forget()
         if then is not None:
             return await asyncio.to_thread(then)

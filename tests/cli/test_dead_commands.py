@@ -54,8 +54,7 @@ async def lived(folder, *numbers):
     async with shop.running() as live:
         for number in numbers:
             await live.send(order(customer="a", number=number), id=f"o{number}")
-        while await live.engine.parts.store.submitted([0], limit=1):
-            await live.engine.services.committer.next_commit()
+        await live.engine.until(lambda: live.engine.parts.store.submitted([0], limit=1), lambda left: not left)
         assert await live.engine.settled(10)
 
 
@@ -150,8 +149,7 @@ def test_a_running_app_does_it_at_once(folder):
                 said, "dead", "redrive", "--agent", "pay", "--yes", "--store", "sqlite:.penstock/shop.db"
             )
             async with asyncio.timeout(10):
-                while (await live.engine.run("o3:pay")).change.status != "succeeded":
-                    await live.engine.services.committer.next_commit()
+                await live.engine.until(lambda: live.engine.run("o3:pay"), lambda run: run.change.status == "succeeded")
             assert [each.run_id for each in await live.dead_letters()] == ["o2:pack"]
 
     asyncio.run(beside())

@@ -47,8 +47,7 @@ def asking(folder):
         (buy,) = shop.agents["buy"].accepts
         async with shop.running() as running:
             await running.send(buy(cents=7), id="b1")
-            while not await running.questions():
-                await running.engine.services.committer.next_commit()
+            await running.engine.until(running.questions)
 
     asyncio.run(worked(load(folder / "app.py")))
     return folder

@@ -27,8 +27,7 @@ async def running():
 
     async with app.running(store="memory:") as running:
         await running.send(Buy(cents=7), id="b1")
-        while not await running.questions():
-            await running.engine.services.committer.next_commit()
+        await running.engine.until(running.questions)
         yield running
 
 

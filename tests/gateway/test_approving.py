@@ -36,8 +36,7 @@ async def running():
 
     async with app.running(store="memory:") as running:
         await running.send(Claim(who="ada"), id="c1")
-        while len(await running.approvals()) < 2:
-            await running.engine.services.committer.next_commit()
+        await running.engine.until(running.approvals, lambda asked: len(asked) == 2)
         yield running
 
 

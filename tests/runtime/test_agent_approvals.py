@@ -83,8 +83,7 @@ async def test_a_kill_at_any_point_pays_what_was_approved():
             try:
                 async with testing.app(asking(executed), disk=disk) as live, live.crash_at(point, nth):
                     run = await live.start("handle", Claim(who="ada", cents=100), id="c1")
-                    while not (asked := await live.approvals()):
-                        await live.engine.services.committer.next_commit()
+                    asked = await live.engine.until(live.approvals)
                     await live.approve(asked[0].id, "half", by="bob")
                     counted.append("half")
                     await live.result(run)

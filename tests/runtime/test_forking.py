@@ -67,9 +67,10 @@ async def forked(live, run, **how):
     """Fork a run, and return the new one once it has ended."""
     fork = await live.fork(run, **how)
     async with asyncio.timeout(10):
-        while (stored := await live.engine.run(fork)).change.status in ("queued", "running", "retrying"):
-            await live.engine.services.committer.next_commit()
-    return stored
+        under_way = ("queued", "running", "retrying")
+        return await live.engine.until(
+            lambda: live.engine.run(fork), lambda stored: stored.change.status not in under_way
+        )
 
 
 async def test_a_fork_takes_over_what_was_recorded_before_its_step(shop):

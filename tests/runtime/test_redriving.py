@@ -28,6 +28,10 @@ class Trip(Event):
     name: str
 
 
+def has_succeeded(run):
+    return run.change.status == "succeeded"
+
+
 class Shop:
     """An app whose agent fails as long as it is told to, and what happened outside."""
 
@@ -167,8 +171,7 @@ async def test_c2_a_redriven_event_comes_after_those_that_wait_for_its_key(shop)
             await live.send(Order(customer="a", number=number))
         await began.wait()
         await live.redrive("o1:pay")
-        while await live.dead_letters():
-            await live.engine.services.committer.next_commit()
+        await live.engine.until(live.dead_letters, lambda letters: not letters)
         gate.set()
         assert await live.engine.settled(10)
     assert [number for number, _ in shop.handled] == [11, 12, 1]
@@ -254,8 +257,7 @@ async def test_c6_a_failed_workflow_goes_on_from_its_journal_with_what_it_failed
             await live.call("travel", Trip(name="t"), id="t1", within_s=5)
         shop.closed = False
         assert await live.redrive("t1:travel", signed=ANN) == ["t1:travel"]
-        while (stored := await live.engine.run("t1:travel")).change.status != "succeeded":
-            await live.engine.services.committer.next_commit()
+        stored = await live.engine.until(lambda: live.engine.run("t1:travel"), has_succeeded)
         assert await live.engine.settled(10)
         assert await live.dead_letters() == []
     assert stored.change.result == b'"t 1"'
@@ -271,8 +273,7 @@ async def test_c6_a_workflow_whose_agent_was_redriven_before_it_gets_its_answer(
         await live.redrive(child)
         assert await live.engine.settled(10)
         await live.redrive("t1:travel")
-        while (await live.engine.run("t1:travel")).change.status != "succeeded":
-            await live.engine.services.committer.next_commit()
+        await live.engine.until(lambda: live.engine.run("t1:travel"), has_succeeded)
 
 
 async def test_c6_a_redrive_survives_a_kill_before_it_is_handled(shop, tmp_path):

@@ -37,8 +37,7 @@ async def bought(live, within_s=10_000):
 
 async def said_yes(live):
     """Be the person who is asked, once."""
-    while not (found := await live.questions()):
-        await live.engine.services.committer.next_commit()
+    found = await live.engine.until(live.questions)
     await live.decide(found[0].run_id, found[0].step, "done", 5)
 
 

@@ -352,8 +352,7 @@ async def test_a_kill_at_any_point_loses_no_question_and_no_answer():
     app, _ = asking(options=["s", "m"])
 
     async def answered(live, answers):
-        while not (asked := await live.approvals()):
-            await live.engine.services.committer.next_commit()
+        asked = await live.engine.until(live.approvals)
         await live.approve(asked[0].id, "s", by="bob")
         answers.append("bob")
 

@@ -30,8 +30,7 @@ def test_an_answer_reaches_the_run_now_or_at_the_next_start_of_its_app(store):
         async with shop.running(Settings(store=store)) as live:
             for each in ids:
                 await live.send(buy(cents=7), id=each)
-            while len(await live.questions()) < len(ids):
-                await live.engine.services.committer.next_commit()
+            await live.engine.until(live.questions, lambda asked: len(asked) == len(ids))
 
     asyncio.run(asked("b1", "b2"))
     said = answered(store, "b1:buy")

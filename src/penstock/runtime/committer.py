@@ -7,8 +7,9 @@
 """
 
 import asyncio
-from collections.abc import Callable, Collection
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection
+from inspect import isawaitable
+from typing import Protocol, TypeVar, cast
 
 from penstock.core.agents.journal import Journal, encode_chunk
 from penstock.core.agents.pieces import StreamChunk
@@ -19,6 +20,7 @@ from penstock.errors import PenstockError
 from penstock.ports.state import Claim, StateStore
 from penstock.runtime.write_points import Reached, WritePoint, unwatched
 
+T = TypeVar("T")
 Release = Callable[[], None]
 UNITS_MAX = 8192  # units of work that may wait for one commit
 QUIET_TICKS = 3  # ticks of the loop without anything new after which a commit begins
@@ -121,8 +123,18 @@ class Committer:
             return
         await asyncio.shield(waited)  # many wait for the same commit, and one that gives up must not end it
 
-    async def next_commit(self) -> None:
-        """Return after the next commit, whoever asks for it."""
+    async def until(self, look: Callable[[], T | Awaitable[T]], holds: Callable[[T], bool] = bool) -> T:
+        """Return what `look` finds once it holds: it looks after each commit, and misses none that is made meanwhile."""
+        while True:
+            seen = self.durable_number
+            looked = look()
+            found = cast("T", await cast("Awaitable[T]", looked) if isawaitable(looked) else looked)
+            if holds(found):
+                return found
+            if self.durable_number == seen:
+                await self._next_commit()
+
+    async def _next_commit(self) -> None:
         if self.failure is not None:
             raise self.failure
         if self._next is None:

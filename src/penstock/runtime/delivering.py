@@ -87,8 +87,7 @@ class Delivering:
         committer = self._services.committer
         try:
             async with asyncio.timeout(within_s):
-                while self._handlings.is_busy(partition):
-                    await committer.next_commit()
+                await committer.until(lambda: not self._handlings.is_busy(partition))
         except TimeoutError:
             pass
         await self._handlings.cut_off(partition)

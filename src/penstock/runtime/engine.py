@@ -6,10 +6,11 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from penstock.core.agents.control import RunFollowed
 from penstock.core.agents.journal import decode_value
@@ -51,6 +52,7 @@ from penstock.runtime.topology import Topology, require_one_order
 from penstock.runtime.workflows import Workflows
 from penstock.runtime.write_points import Reached, StandIn, unwatched
 
+T = TypeVar("T")
 GRACE_S = 5.0
 
 
@@ -296,8 +298,7 @@ class Engine(Front):
         """Wait until an agent is durably done with every event that was appended so far."""
         mine = self.delivering.of(agent)
         ends = [(each, self.appender.end(each.topic, each.partition)) for each in mine]
-        while any(each.progress.low < end for each, end in ends):
-            await self.services.committer.next_commit()
+        await self.services.committer.until(lambda: all(each.progress.low >= end for each, end in ends))
         await self.services.committer.durable()
 
     async def queues(self) -> list[Queue]:
@@ -319,12 +320,15 @@ class Engine(Front):
                 await require_selected(self.parts.topology, self.parts.store, id)
         return stored
 
+    async def until(self, look: Callable[[], T | Awaitable[T]], holds: Callable[[T], bool] = bool) -> T:
+        """Return what `look` finds once it holds; it looks after each commit. Set a limit with `asyncio.timeout`."""
+        return await self.services.committer.until(look, holds)
+
     async def _until(self, holds: Callable[[], bool], within_s: float) -> bool:
         committer = self.services.committer
         try:
             async with asyncio.timeout(within_s):
-                while not (holds() and committer.idle):
-                    await committer.next_commit()
+                await committer.until(lambda: holds() and committer.idle)
         except TimeoutError:
             return False
         return True

@@ -188,8 +188,9 @@ class CopyingContract:
             await live.redrive(letter.run_id, tenant="acme")
             await live.signal("trip:travel", "word", "go")
             async with asyncio.timeout(20):
-                while (run := await live.engine.run("trip:travel")).change.status == "running":
-                    await live.engine.services.committer.next_commit()
+                run = await live.engine.until(
+                    lambda: live.engine.run("trip:travel"), lambda run: run.change.status != "running"
+                )
             assert run.change.result == b'"1 thought of ticket go"'
             assert await live.engine.settled(20)
             assert "booked" not in seen

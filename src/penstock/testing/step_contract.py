@@ -79,8 +79,7 @@ async def told(engine: Engine) -> int:
 
 async def asked(engine: Engine, store: Store, count: int) -> list[str]:
     """Return the steps that wait for people, once there are so many."""
-    while len(found := await questions_of(store)) < count:
-        await engine.services.committer.next_commit()
+    found = await engine.until(lambda: questions_of(store), lambda found: len(found) >= count)
     return [each.step for each in found]
 
 
@@ -178,8 +177,7 @@ class StepContract:
             return await shop.charge(idempotency_key, cents)
 
         async def until_asked(engine: Engine) -> None:
-            while not (await engine.services.questions.listed(limit=1)):
-                await engine.services.committer.next_commit()
+            await engine.until(lambda: engine.services.questions.listed(limit=1))
 
         serve = serving(lambda ctx: ctx.step("charge", charge, 5))
         await killed(disk, serve, do=shop.until_charged)
@@ -206,8 +204,8 @@ class StepContract:
             return sum(await gather(*(ctx.step(f"charge{number}", charge, number) for number in range(3))))
 
         async def one_decided(engine: Engine) -> None:
-            while len(found := await engine.services.questions.listed(limit=10)) < 3:
-                await engine.services.committer.next_commit()
+            questions = engine.services.questions
+            found = await engine.until(lambda: questions.listed(limit=10), lambda found: len(found) == 3)
             last = max(each.step for each in found)
             await engine.send(Decide(run_id="o1:serve", step=last, outcome="done", value=100))
             assert await engine.drained(TOLD_S)

@@ -1,7 +1,5 @@
 """What runs that wait for events and people keep to, on any store. Tests inherit it, with the `disk` of `EngineContract`."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
 from penstock.core.knowledge.passages import DEFAULT_TENANT
@@ -28,7 +26,7 @@ class WaitingContract:
         async def begun(engine: Engine) -> None:
             for number in range(3):
                 await engine.send(Order(customer=f"c{number}", number=number), id=f"o{number}")
-            await _until(engine, lambda: _listening(engine, 6))
+            await engine.until(lambda: _listening(engine, 6))
 
         async def half(engine: Engine) -> None:
             for number in range(3):
@@ -67,7 +65,7 @@ class WaitingContract:
 
         async def answer(engine: Engine, number: int) -> None:
             people = ForPeople(None, engine)
-            await _until(engine, lambda: _asked(people, f"number {number}"))
+            await engine.until(lambda: _asked(people, f"number {number}"))
             (asked,) = [each for each in await people.approvals() if each.title == f"number {number}"]
             with pytest.raises(Invalid):
                 await people.approve(asked.id, "many")
@@ -106,9 +104,9 @@ class WaitingContract:
 
         async def lost(engine: Engine) -> None:
             await engine.send(Order(customer="ada"), id="o1")
-            await _until(engine, lambda: _asked(ForPeople(None, engine), "loses"))
+            await engine.until(lambda: _asked(ForPeople(None, engine), "loses"))
             await engine.send(Receipt(customer="ada", number=1))
-            await _until(engine, lambda: _listening(engine, 0))
+            await engine.until(lambda: _listening(engine, 0))
 
         await killed(disk, ask, do=lost)
         async with engine_of(disk, ask) as (engine, store):
@@ -129,7 +127,7 @@ class WaitingContract:
 
         async def begun(engine: Engine) -> None:
             await engine.send(Order(customer="ada", number=3), id="o1")
-            await _until(engine, lambda: _exposed(engine, 3))
+            await engine.until(lambda: _exposed(engine, 3))
 
         await killed(disk, expose, do=begun)
         async with engine_of(disk, expose) as (engine, _):
@@ -142,12 +140,6 @@ class WaitingContract:
             assert await people.query("o1:expose", "done") == "all"
         async with engine_of(disk) as (engine, _):
             assert await ForPeople(None, engine).query("o1:expose", "done", str) == "all"
-
-
-async def _until(engine: Engine, holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something is durable: it is looked for after each commit."""
-    while not await holds():
-        await engine.services.committer.next_commit()
 
 
 async def _listening(engine: Engine, count: int) -> bool:

@@ -100,8 +100,7 @@ class WorkflowContract:
         async def begin(engine: Engine) -> None:
             await engine.start("count", Order(customer="a"), id="o")
             await engine.send(Signal(run_id="o:count", name="other"))
-            while len(effects) < rounds // 2 + 1:
-                await next_commit(engine)
+            await engine.until(lambda: len(effects) > rounds // 2)
             await until_recorded(engine, "o:count", "note#0")
 
         await killed(disk, count, do=begin)
@@ -181,18 +180,12 @@ async def until(engine: Engine, agent: str, status: str, count: int = 1) -> None
     """Wait until so many runs of an agent have a status."""
     store: Store = engine.parts.store
     async with asyncio.timeout(WITHIN_S):
-        while sum(run.status == status for run in await store.runs(RunFilter(agent=agent))) < count:
-            await next_commit(engine)
+        await engine.until(
+            lambda: store.runs(RunFilter(agent=agent)), lambda runs: sum(run.status == status for run in runs) >= count
+        )
 
 
 async def until_recorded(engine: Engine, run_id: str, step: str) -> None:
     """Wait until a step of a run is durable."""
     async with asyncio.timeout(WITHIN_S):
-        while step not in {record.step for record in (await engine.run(run_id)).records}:
-            await next_commit(engine)
-
-
-async def next_commit(engine: Engine) -> None:
-    """Wait for a commit, and have one made: the last one may have been before."""
-    engine.services.committer.add()
-    await engine.services.committer.durable()
+        await engine.until(lambda: engine.run(run_id), lambda run: step in {record.step for record in run.records})

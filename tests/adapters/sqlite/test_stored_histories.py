@@ -113,14 +113,14 @@ async def test_what_was_under_way_goes_on_where_it_was(path):
     seen: list[str] = []
     async with history(seen).running(store=f"sqlite:{path}", clock=ThatDay()) as live:
         async with asyncio.timeout(10):
-            while len(seen) < 2:  # not `settled`: a question may wait for a person
-                await live.engine.services.committer.next_commit()
+            await live.engine.until(lambda: len(seen) == 2)  # not `settled`: a question may wait for a person
         # It waited for its second attempt; its step is not called again.
         assert seen == ["bob 1300 26 0 [] attempt 2", "counted 26 pounds"]
         await live.signal("t1:travel", "approval", "granted")
         async with asyncio.timeout(10):
-            while (run := await live.engine.run("t1:travel")).change.status == "running":
-                await live.engine.services.committer.next_commit()
+            run = await live.engine.until(
+                lambda: live.engine.run("t1:travel"), lambda run: run.change.status != "running"
+            )
         assert run.change.result == b'"booked, 10 pounds, granted"'
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT,)
