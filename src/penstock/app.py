@@ -1,5 +1,6 @@
 """An app: agents, knowledge and models under one name. Declaring it opens nothing; `running` does."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from penstock.core.timing.plans import EventMaker, Plan, PlanOptions, planned
 from penstock.core.timing.schedule_events import SchedulePaused, ScheduleResumed, ScheduleTriggered
 from penstock.core.timing.timers import Timer, when
 from penstock.errors import Finding, Invalid, Missing
+from penstock.loading import load, read_documents
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.state import ALL_DEAD, DeadFilter
@@ -66,6 +68,7 @@ class App:
         self._events = tuple(events)
         self._prompts = None if prompts is None else Path(prompts)
         self._knowledge: dict[str, Knowledge] = {}
+        self.documents: dict[str, Path] = {}
         self._models: dict[str, str | ChatModel] = {}
 
     @overload
@@ -128,8 +131,13 @@ class App:
             raise Invalid(f"app {self.name!r}", (finding,))
         self.agents[agent.name] = together
 
-    def knowledge(self, name: str) -> Knowledge:
-        """Declare a knowledge collection, and return it for handlers to search."""
+    def knowledge(self, name: str, *, documents: str | Path | None = None) -> Knowledge:
+        """Declare a knowledge collection, and return it for handlers to search.
+
+        `documents`: a folder, or a file, that it is brought to at each start: what is new, changed or gone there.
+        """
+        if documents is not None:
+            self.documents[name] = Path(documents)
         return self._knowledge.setdefault(name, Knowledge(name))
 
     def schedule(
@@ -186,10 +194,12 @@ class App:
         `beside`: share the store with other workers, as `penstock run --workers` does; it must have been divided.
         """
         chosen = settings(flags) if chosen is None else chosen
+        reads = await asyncio.to_thread(read_documents, self.documents) if self.documents else {}
         async with (
             opened(self.declared, chosen, clock=clock, shared=beside) as parts,
             running(replace(parts, executing=executing), owner=self.name, beside=beside) as engine,
         ):
+            await load(engine, reads)
             yield Running(self, engine)
 
     async def replay(

@@ -4,11 +4,11 @@ from pathlib import Path
 from rich.console import Console
 
 from penstock.demo.display import Display, show
-from penstock.demo.ingestion import Ingestion
 from penstock.demo.options import DemoOptions
 from penstock.demo.questions import Asked, Tally, Told
 from penstock.demo.team import Answer
 from penstock.errors import Finding
+from penstock.runtime.ingestion import Ingestion
 
 LONG = "xml.etree.ElementTree.a_name_that_is_longer_than_any_column_of_a_table_may_be.of_eighty"
 

@@ -8,10 +8,10 @@ from time import perf_counter
 from typing import Any
 
 from penstock.app import Running
-from penstock.demo.ingestion import Ingestion, Progress
 from penstock.demo.questions import Asked, Tally, Told
 from penstock.demo.team import Answer, Question
 from penstock.errors import PenstockError
+from penstock.runtime.ingestion import Ingestion, Progress
 
 AT_ONCE = 8
 ANSWER_S_MAX = 300

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.demo.asking import AT_ONCE
-from penstock.demo.ingestion import Ingestion
 from penstock.demo.options import DemoOptions
 from penstock.demo.questions import Tally, Told
 from penstock.errors import Finding
+from penstock.runtime.ingestion import Ingestion
 
 OFFLINE = "offline:extractive"
 ROWS = 10

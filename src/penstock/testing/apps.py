@@ -19,6 +19,7 @@ from penstock.app import App, Running
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.event import Event
 from penstock.errors import PenstockError, Refused
+from penstock.loading import load, read_documents
 from penstock.ports.chat_model import ChatEnd, ChatModel, ChatRequest, TextDelta
 from penstock.ports.state import DeadFilter, RunFilter
 from penstock.runtime.collection import Index
@@ -161,6 +162,7 @@ async def _alive(
             store = mortal(parts.store, fate)
             mine = replace(parts, store=store, reached=fate.reached, stand_in=tools)
             async with running(mine, owner=under_test.name) as engine:
+                await load(engine, read_documents(under_test.documents))
                 started.set_result(engine)
                 await leaving.wait()
 
