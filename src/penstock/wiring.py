@@ -17,6 +17,7 @@ from penstock.core.agents.declaration import Agent
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
+from penstock.core.knowledge.judging import Judged
 from penstock.core.knowledge.passages import Passage
 from penstock.core.timing.plans import Plan, scheduled_events
 from penstock.core.timing.timers import Timer
@@ -383,3 +384,10 @@ def documents(folder: Path | None) -> Documents:
 
     found = open_folder(folder)
     return Documents(found.total, (each if isinstance(each, Finding) else passages(each) for each in found))
+
+
+def judged_collection(folder: Path, split: str = "") -> Judged:
+    """Read a folder of documents, queries and judgements, in the form of BEIR."""
+    from penstock.adapters.documents.judged import read_judged
+
+    return read_judged(folder, split=split)

@@ -26,6 +26,7 @@ from penstock.cli.arguments import (
 from penstock.cli.dead import dead_app
 from penstock.cli.event_patterns import match_pattern, transform_event, try_patterns
 from penstock.cli.exports import export_store, import_store
+from penstock.cli.knowledge import knowledge_app
 from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
@@ -60,6 +61,7 @@ app.command("import")(import_store)
 app.add_typer(schedules_app, name="schedules")
 app.add_typer(timers_app, name="timers")
 app.add_typer(asl_app, name="asl")
+app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(storage_app, name="storage")
 app.add_typer(bench_app, name="bench")
 

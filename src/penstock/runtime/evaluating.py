@@ -1,0 +1,91 @@
+"""How well and how fast a running collection finds, measured on queries that people judged."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from statistics import quantiles
+from typing import Protocol
+
+from msgspec import Struct
+
+from penstock.core.knowledge.judging import DEPTH, Figures, Judged, judged_ranking, mean
+from penstock.core.knowledge.passages import Passage
+from penstock.ports.clock import Clock
+from penstock.runtime.collection import Found, Mode
+from penstock.runtime.knowledge import QUERY_CHARS_MAX
+
+MODES: tuple[Mode, ...] = ("words", "vectors", "hybrid")
+BATCH = 512
+TOGETHER = 32
+TIMED_MAX = 200
+TIMED_LIMIT = 10
+
+
+class Searchable(Protocol):
+    """What is measured: a collection that takes passages and finds them."""
+
+    async def search(self, text: str, *, limit: int, mode: Mode) -> list[Found]: ...
+
+    async def put(self, passages: Sequence[Passage]) -> object: ...
+
+    async def indexed(self) -> None: ...
+
+
+class Measured(Struct, frozen=True):
+    """What one way of searching came to. Times are those of one search at a time, for 10 passages."""
+
+    figures: Figures
+    queries: int
+    p50_ms: float
+    p99_ms: float
+    # nDCG@10 by query, for whoever looks at where it fails.
+    ndcg_of: Mapping[str, float]
+
+
+async def fill(into: Searchable, judged: Judged, *, advance: Callable[[int], None]) -> None:
+    """Index the documents, each as one passage, and return when all of them can be found."""
+    for start in range(0, len(judged.documents), BATCH):
+        batch = judged.documents[start : start + BATCH]
+        await into.put([Passage(each.id, each.body, {"title": each.title} if each.title else {}) for each in batch])
+        await into.indexed()
+        advance(len(batch))
+
+
+async def measured(
+    found_in: Searchable, judged: Judged, clock: Clock, *, advance: Callable[[int], None]
+) -> dict[Mode, Measured]:
+    """Ask all judged queries in each mode, and some of them again, one by one, for the time a search takes."""
+    return {mode: await _measured(found_in, judged, mode, clock, advance) for mode in MODES}
+
+
+async def _measured(
+    found_in: Searchable, judged: Judged, mode: Mode, clock: Clock, advance: Callable[[int], None]
+) -> Measured:
+    asked = judged.asked
+    ids, texts = list(asked), [text[:QUERY_CHARS_MAX] for text in asked.values()]
+    figures: dict[str, Figures] = {}
+    for start in range(0, len(ids), TOGETHER):
+        batch = slice(start, start + TOGETHER)
+        rankings = await asyncio.gather(*(found_in.search(text, limit=DEPTH, mode=mode) for text in texts[batch]))
+        for query, ranking in zip(ids[batch], rankings, strict=True):
+            figures[query] = judged_ranking([each.id for each in ranking], judged.relevant[query])
+        advance(len(rankings))
+    taken_ms = sorted([await _taken_ms(found_in, text, mode, clock) for text in texts[:TIMED_MAX]])
+    return Measured(
+        mean(list(figures.values())),
+        len(ids),
+        _share(taken_ms, 50),
+        _share(taken_ms, 99),
+        {query: each.ndcg for query, each in figures.items()},
+    )
+
+
+async def _taken_ms(found_in: Searchable, text: str, mode: Mode, clock: Clock) -> float:
+    begun_s = clock.monotonic_s()
+    await found_in.search(text, limit=TIMED_LIMIT, mode=mode)
+    return (clock.monotonic_s() - begun_s) * 1000
+
+
+def _share(values: Sequence[float], percent: int) -> float:
+    if len(values) == 1:
+        return values[0]
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
