@@ -1,8 +1,91 @@
-"""The commands for knowledge: `penstock knowledge`."""
+"""`penstock knowledge`: collections that can be searched, put into and taken out of, with an app or without one."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from penstock.cli.arguments import Embedder, Json, Store, Url
 from penstock.cli.evaluating import evaluate
 
-knowledge_app = typer.Typer(help="What can be searched: look at it, change it, measure it.", no_args_is_help=True)
+knowledge_app = typer.Typer(help="What can be searched: change it, search it, measure it.", no_args_is_help=True)
 knowledge_app.command("evaluate")(evaluate)
+AppOption = Annotated[
+    Path | None,
+    typer.Option("--app", metavar="APP.PY", help="The app whose knowledge it is (default: none is needed)."),
+]
+Collection = Annotated[
+    str | None, typer.Option(help="The collection (default: the app's only one; without an app: documents).")
+]
+Whose = Annotated[str, typer.Option("--tenant", help="Whose knowledge it is.")]
+
+
+@knowledge_app.command("put")
+def put_documents(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE|DIR...", help="Files, or folders of them.")],
+    collection: Collection = None,
+    app: AppOption = None,
+    tenant: Whose = "default",
+    store: Store = None,
+    embedder: Embedder = None,
+    as_json: Json = False,
+) -> None:
+    """Put documents into a collection: .md, .txt, .rst, .html, .pdf and docstrings of .py.
+
+    Only what changed is embedded. A file that cannot be read is said, and the others go in; then it ends with 1.
+    """
+    from penstock.cli import knowing
+
+    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder})
+    raise typer.Exit(knowing.put(place, paths, as_json=as_json))
+
+
+@knowledge_app.command("delete")
+def delete_documents(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The documents' ids, as they were put.")],
+    collection: Collection = None,
+    app: AppOption = None,
+    tenant: Whose = "default",
+    store: Store = None,
+    embedder: Embedder = None,
+    as_json: Json = False,
+) -> None:
+    """Take documents out of a collection: those of this tenant with exactly these ids, and nothing else."""
+    from penstock.cli import knowing
+
+    knowing.delete(knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}), ids, as_json=as_json)
+
+
+@knowledge_app.command("search")
+def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What is looked for, in plain words.")],
+    collection: Collection = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many passages at most.")] = 5,
+    mode: Annotated[str, typer.Option(help="hybrid, vectors or words.")] = "hybrid",
+    app: AppOption = None,
+    tenant: Whose = "default",
+    store: Store = None,
+    embedder: Embedder = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Search a collection; with --url, that of the app that runs there."""
+    from penstock.cli import knowing
+
+    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}, url)
+    knowing.search(place, query, limit, mode, as_json=as_json)
+
+
+@knowledge_app.command("export")
+def export_knowledge(
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to: a passage a line, as JSON. -: the screen.")],
+    collection: Collection = None,
+    app: AppOption = None,
+    tenant: Whose = "default",
+    store: Store = None,
+    embedder: Embedder = None,
+) -> None:
+    """Write the passages of a collection to a file, in the order of their ids."""
+    from penstock.cli import knowing
+
+    knowing.export(knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}), out)

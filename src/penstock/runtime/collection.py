@@ -86,6 +86,10 @@ class Collection:
         """Return id -> digest of all passages."""
         return await self.index.vectors.digests(self._space(tenant))
 
+    async def passages(self, ids: Sequence[str], tenant: str = DEFAULT_TENANT) -> Mapping[str, Passage]:
+        """Return the passages that are indexed among `ids`."""
+        return await self.index.vectors.passages(self._space(tenant), ids)
+
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Write to an index that does not lie in the state store."""
         await self.index.vectors.apply(writes)

@@ -66,6 +66,10 @@ class OpenKnowledge:
         """Return id -> digest of all that is indexed."""
         return await self._collection.digests(self._tenant)
 
+    async def passages(self, ids: Sequence[str]) -> Mapping[str, Passage]:
+        """Return the passages that are indexed among `ids`."""
+        return await self._collection.passages(ids, self._tenant)
+
     async def indexed(self) -> None:
         """Wait until everything appended so far can be found (read-your-writes)."""
         await self._engine.caught_up(INDEXER)

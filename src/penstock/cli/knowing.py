@@ -1,0 +1,188 @@
+"""What `penstock knowledge` does: on a store that no app has open, or over HTTP with the app that runs."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from penstock.cli.loading import loaded_app
+from penstock.cli.looking import print_json
+from penstock.cli.progress import bar
+from penstock.cli.tables import printable
+from penstock.core.knowledge.passages import Passage
+from penstock.errors import Finding, Invalid, Missing, Refused
+from penstock.wiring import documents, settings
+
+if TYPE_CHECKING:
+    from penstock.app import App, Running
+    from penstock.runtime.knowledge import OpenKnowledge
+
+T = TypeVar("T")
+APP, COLLECTION, AGENT = "knowledge", "documents", "cli"
+CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A collection, and where it lies. `flags` are settings; `url`: of the app that runs."""
+
+    app: Path | None
+    collection: str | None
+    tenant: str
+    flags: Mapping[str, str | None]
+    url: str | None = None
+
+
+def put(place: Place, paths: Sequence[Path], *, as_json: bool) -> int:
+    """Put documents, and return the exit code: 1 when some could not be read."""
+
+    async def work(knowledge: "OpenKnowledge") -> tuple[int, list[Finding]]:
+        found, findings = await asyncio.to_thread(_read, paths)
+        known = await knowledge.digests()
+        changed = [each for each in found.values() if known.get(each.id) != each.digest]
+        with bar("indexing", len(changed), is_shown=True) as tick:
+            for start in range(0, len(changed), CHUNK):
+                part = changed[start : start + CHUNK]
+                await knowledge.put(part, agent=AGENT)
+                tick(len(part))
+            await knowledge.indexed()
+        return len(changed), findings
+
+    changed, findings = on_collection(place, work)
+    if as_json:
+        print_json({"put": changed, "findings": [{"path": each.path, "problem": each.problem} for each in findings]})
+    else:
+        print(f"{changed:,} passages put")
+        for each in findings:
+            print(f"penstock: {each}", file=sys.stderr)
+    return 1 if findings else 0
+
+
+def _read(paths: Sequence[Path]) -> tuple[dict[str, Passage], list[Finding]]:
+    found: dict[str, Passage] = {}
+    findings: list[Finding] = []
+    for path in paths:
+        docs = documents(path)
+        with bar(f"reading {printable(str(path))}", docs.total, is_shown=True) as tick:
+            for each in docs:
+                tick(1)
+                if isinstance(each, Finding):
+                    findings.append(each)
+                else:
+                    found.update((passage.id, passage) for passage in each)
+    return found, findings
+
+
+def delete(place: Place, ids: Sequence[str], *, as_json: bool) -> None:
+    async def work(knowledge: "OpenKnowledge") -> int:
+        known = await knowledge.digests()
+        gone = [each for each in known if each in ids or each.rpartition("#")[0] in ids]
+        if not gone:
+            raise Missing(f"a document {ids[0]!r}", "see `penstock knowledge export -`")
+        await knowledge.delete(gone, agent=AGENT)
+        await knowledge.indexed()
+        return len(gone)
+
+    count = on_collection(place, work)
+    print_json({"deleted": count}) if as_json else print(f"{count:,} passages deleted")
+
+
+def search(place: Place, query: str, limit: int, mode: Any, *, as_json: bool) -> None:
+    found = _asked(place, query, limit, mode) if place.url else on_collection(place, _searching(query, limit, mode))
+    if as_json:
+        print_json({"results": found})
+        return
+    if not found:
+        print("nothing found")
+    for each in found:
+        print(f"{each['score']:.3f}  {printable(each['id'])}")
+        print("\n".join(f"    {printable(line)}" for line in each["payload"].splitlines()[:4] if line.strip()))
+
+
+def export(place: Place, out: Path) -> None:
+    async def work(knowledge: "OpenKnowledge") -> list[Passage]:
+        ids = sorted(await knowledge.digests())
+        found: list[Passage] = []
+        for part in (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)):
+            kept = await knowledge.passages(part)
+            found += [kept[each] for each in part if each in kept]
+        return found
+
+    lines = [
+        json.dumps({"id": each.id, "text": each.text, "metadata": each.metadata}, ensure_ascii=False)
+        for each in on_collection(place, work)
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    if str(out) == "-":
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+        print(f"{len(lines):,} passages written to {out}", file=sys.stderr)
+
+
+def on_collection(place: Place, work: "Callable[[OpenKnowledge], Awaitable[T]]") -> T:
+    """Do something with a collection in a store that no app has open; without an app's file, by an app that has nothing else."""
+    app, name = app_of(place)
+
+    async def running() -> T:
+        async with app.running(settings(place.flags)) as live:
+            return await work(opened(live, name, place.tenant))
+
+    return owned(running)
+
+
+def owned(running: Callable[[], Awaitable[T]]) -> T:
+    """Run what needs the store for itself; say what to do when an app has it open."""
+
+    async def whole() -> T:
+        return await running()
+
+    try:
+        return asyncio.run(whole())
+    except Refused as error:
+        if "in use" not in error.reason:
+            raise
+        raise Refused(error.reason, "its app runs: ask it with --url http://HOST:PORT, or stop it") from error
+
+
+def app_of(place: Place) -> "tuple[App, str]":
+    """Return the app whose knowledge it is, and the name of the collection."""
+    from penstock.app import App
+
+    if place.app is None:
+        app, name = App(APP), place.collection or COLLECTION
+        app.knowledge(name)
+        return app, name
+    app = loaded_app(place.app)
+    names = app.collections
+    name = place.collection or (names[0] if len(names) == 1 else "")
+    if name not in names:
+        problem = f"{name!r} is not one of the app's" if name else "must be given"
+        raise Invalid("the options", (Finding("--collection", problem, f"one of {', '.join(names) or 'none'}"),))
+    return app, name
+
+
+def opened(live: "Running", name: str, tenant: str) -> "OpenKnowledge":
+    return live.knowledge(name, tenant=tenant)
+
+
+def _searching(query: str, limit: int, mode: Any) -> "Callable[[OpenKnowledge], Awaitable[list[dict[str, Any]]]]":
+    async def work(knowledge: "OpenKnowledge") -> list[dict[str, Any]]:
+        found = await knowledge.search(query, limit=limit, mode=mode)
+        return [
+            {"id": each.id, "score": each.score, "payload": each.text, "metadata": dict(each.metadata)}
+            for each in found
+        ]
+
+    return work
+
+
+def _asked(place: Place, query: str, limit: int, mode: str) -> list[dict[str, Any]]:
+    from penstock.cli.remote import posted
+
+    assert place.url is not None
+    body = {"query": query, "top_k": limit, "mode": mode, "collection": place.collection}
+    return posted(place.url, "/search", body, tenant=place.tenant)["results"]

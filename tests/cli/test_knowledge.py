@@ -1,0 +1,35 @@
+"""`penstock knowledge` without an app: a folder goes in, is found, changes, and goes out again."""
+
+import json
+from contextlib import chdir
+
+import pytest
+from typer.testing import CliRunner
+
+from penstock.cli import app
+
+
+@pytest.fixture
+def penstock(tmp_path):
+    def run(*arguments, code=0):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == code, done.output
+        return done
+
+    with chdir(tmp_path):
+        yield run
+
+
+def test_a_folder_is_put_found_and_deleted(penstock, tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "mill.md").write_text("# Mill\n\nA penstock brings water under pressure to a turbine.\n")
+    (docs / "tea.md").write_text("# Tea\n\nThe kettle is in the kitchen.\n")
+    assert json.loads(penstock("knowledge", "put", "docs", "--json").stdout)["put"] == 2
+    found = json.loads(penstock("knowledge", "search", "water turbine", "--json").stdout)["results"]
+    assert found[0]["id"].startswith("mill.md")
+    assert json.loads(penstock("knowledge", "put", "docs", "--json").stdout)["put"] == 0
+    penstock("knowledge", "delete", "mill.md")
+    lines = penstock("knowledge", "export", "-").stdout.splitlines()
+    assert [json.loads(line)["id"].partition("#")[0] for line in lines] == ["tea.md"]
+    assert "missing" in penstock("knowledge", "delete", "mill.md", code=2).stderr
