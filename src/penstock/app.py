@@ -28,9 +28,10 @@ from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.state import ALL_DEAD, DeadFilter
 from penstock.runtime.asking_again import UNSIGNED, AskingAgain, Fork, Signature
+from penstock.runtime.declaring import DeclaresKnowledge
 from penstock.runtime.engine import running
 from penstock.runtime.front import REPLY_WAIT_S
-from penstock.runtime.knowledge import Knowledge, OpenKnowledge
+from penstock.runtime.knowledge import OpenKnowledge
 from penstock.runtime.people import ForPeople
 from penstock.runtime.replaying import History, Stretch, replayed
 from penstock.runtime.schedules import KeptSchedule
@@ -42,7 +43,7 @@ E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Handler)
 
 
-class App:
+class App(DeclaresKnowledge):
     """What a user writes: `app = App("support")`, and then its agents.
 
     `prompts` is the folder of the prompt files; `events` names event types that no agent of the app takes or emits;
@@ -67,8 +68,7 @@ class App:
         self.schedules: dict[str, Plan] = {}
         self._events = tuple(events)
         self._prompts = None if prompts is None else Path(prompts)
-        self._knowledge: dict[str, Knowledge] = {}
-        self.documents: dict[str, Path] = {}
+        DeclaresKnowledge.__init__(self)
         self._models: dict[str, str | ChatModel] = {}
 
     @overload
@@ -131,15 +131,6 @@ class App:
             raise Invalid(f"app {self.name!r}", (finding,))
         self.agents[agent.name] = together
 
-    def knowledge(self, name: str, *, documents: str | Path | None = None) -> Knowledge:
-        """Declare a knowledge collection, and return it for handlers to search.
-
-        `documents`: a folder, or a file, that it is brought to at each start: what is new, changed or gone there.
-        """
-        if documents is not None:
-            self.documents[name] = Path(documents)
-        return self._knowledge.setdefault(name, Knowledge(name))
-
     def schedule(
         self, name: str, expression: str, *, event: Event | EventMaker, **options: Unpack[PlanOptions]
     ) -> None:
@@ -161,10 +152,6 @@ class App:
         self._models[name] = model
 
     @property
-    def collections(self) -> tuple[str, ...]:
-        return tuple(self._knowledge)
-
-    @property
     def declared(self) -> Declared:
         """All that was declared so far, for whoever opens the app's parts."""
         return Declared(
@@ -176,6 +163,8 @@ class App:
             self._prompts,
             self.schedules,
             self._retention,
+            self.embedders,
+            self.on_change,
         )
 
     @asynccontextmanager

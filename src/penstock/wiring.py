@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,7 +21,8 @@ from penstock.core.knowledge.judging import Judged
 from penstock.core.knowledge.passages import Passage
 from penstock.core.timing.plans import Plan, scheduled_events
 from penstock.core.timing.timers import Timer
-from penstock.errors import Finding, Invalid, Missing
+from penstock.embedders import Embedders
+from penstock.errors import Finding, Invalid
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
 from penstock.ports.archive import Archive
@@ -36,6 +37,7 @@ from penstock.runtime.collection import Index
 from penstock.runtime.control import NAME as CONTROL
 from penstock.runtime.control import control
 from penstock.runtime.engine import Parts
+from penstock.runtime.generations import Embedding, OnChange
 from penstock.runtime.importing import require_finished
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexer import indexer
@@ -79,6 +81,8 @@ class Declared:
     prompts: Path | None = None
     plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
     retention: Retention = DEFAULT_RETENTION
+    embedders: Mapping[str, Embedder] = field(default_factory=dict[str, Embedder])  # of the app's own, by name
+    on_change: Mapping[str, OnChange] = field(default_factory=dict[str, OnChange])  # by collection
 
 
 def settings(
@@ -146,15 +150,20 @@ async def opened(
         store, index = storage or await _store(
             store_url(chosen, declared.name), declared.collections, stack, shared=shared
         )
-        embedder = await _embedder(chosen.embedder, stack) if declared.collections else None
+        embedding = await _embedding(declared, chosen, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         whole = OffloadingStore(RetryingStore(store, clock), clock)
-        parts = Parts(declared.name, topology, whole, clock, models, embedder, indexes)
+        parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes)
         if schedules is not None:
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
         yield replace(parts, schedules=schedules, household=household_of(declared, topology, clock))
+
+
+async def _embedding(declared: Declared, chosen: Settings, stack: AsyncExitStack) -> Embedding:
+    embedders = Embedders(declared.embedders, stack)
+    return Embedding(chosen.embedder, await embedders.open(chosen.embedder), embedders.open, declared.on_change)
 
 
 def household_of(declared: Declared, topology: Topology, clock: Clock) -> Household:
@@ -294,39 +303,6 @@ async def _store(
 def path_of(rest: str) -> Path:
     """Return the path in "sqlite:PATH" and "sqlite:///PATH"."""
     return Path(rest.removeprefix("//") if rest.startswith("///") else rest).expanduser()
-
-
-async def _embedder(spec: str, stack: AsyncExitStack) -> Embedder:
-    kind, _, name = spec.partition(":")
-    if spec == "static":
-        from penstock.adapters.embedders.static import open_static_embedder
-
-        return open_static_embedder()
-    if spec == "minilm":
-        from penstock.adapters.embedders.minilm import open_minilm_embedder
-
-        return open_minilm_embedder()
-    if kind == "sentence-transformers" and name:
-        from penstock.adapters.embedders.sentence_transformers import open_sentence_transformers_embedder
-
-        return open_sentence_transformers_embedder(name)
-    if kind == "openai" and name:
-        return await stack.enter_async_context(_openai_embedder(name, os.environ))
-    hint = "use static, minilm, openai:NAME or sentence-transformers:NAME"
-    raise Invalid("the settings", (Finding("embedder", f"{spec!r} is not known", hint),))
-
-
-def _openai_embedder(model: str, environment: Mapping[str, str]) -> AbstractAsyncContextManager[Embedder]:
-    """Open a model of OpenAI, or of the address in OPENAI_BASE_URL, with the key that its chat models take."""
-    from penstock.adapters.embedders.openai import OpenAiOptions, open_openai_embedder
-    from penstock.adapters.models.providers import PROVIDERS
-
-    base_url, key_name = PROVIDERS["openai"]
-    base_url = environment.get("OPENAI_BASE_URL") or base_url
-    key = environment.get(key_name)
-    if not key:
-        raise Missing("the key of openai", f"set {key_name}, or use the embedder 'static', which needs none")
-    return open_openai_embedder(OpenAiOptions(base_url=base_url, model=model), api_key=key)
 
 
 def _model_opener(models: Mapping[str, "str | ChatModel"], default: str) -> Any:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.fusion import fused
@@ -18,6 +18,7 @@ from penstock.errors import Unavailable
 from penstock.ports.embedder import Embedder
 from penstock.ports.vectors import VectorIndex
 from penstock.ports.words import WordIndex
+from penstock.runtime.generations import Generations
 from penstock.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Search(Struct, frozen=True):
     limit: int = 5
     mode: Mode = "hybrid"
     filter: Filter | None = None
+    generation: int | None = None  # None: the one that serves
 
 
 class Index(Struct, frozen=True):
@@ -67,15 +69,21 @@ class Index(Struct, frozen=True):
 class Collection:
     """One collection of one engine."""
 
-    def __init__(self, name: str, index: Index, embedder: Embedder, tasks: Tasks) -> None:
+    def __init__(self, name: str, index: Index, generations: Generations, tasks: Tasks) -> None:
         self.name = name
         self.index = index
-        self.embedder = embedder
+        self.generations = generations
         self._tasks = tasks
         self._asked: list[tuple[str, Search, asyncio.Future[list[Found]]]] = []
 
+    @property
+    def embedder(self) -> Embedder:
+        """What makes the vectors that the indexer writes."""
+        return self.generations.writing.embedder
+
     async def search(self, search: Search, tenant: str = DEFAULT_TENANT) -> list[Found]:
-        """Return the best passages, best first."""
+        """Return the best passages, best first; `Missing` or `Refused` for a generation that cannot be asked."""
+        self.generations.asked(search.generation)
         future: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
         if not self._asked and not self._tasks.start(self._answer()):
             raise Unavailable("the engine", "search", "it was stopped")
@@ -97,17 +105,17 @@ class Collection:
             await self.index.words.apply(writes)
 
     def _space(self, tenant: str) -> Space:
-        return Space(self.name, tenant)
+        return Space(self.name, tenant, self.generations.searching.number)
 
     async def _answer(self) -> None:
         asked, self._asked = self._asked, []
-        groups: dict[tuple[str, int, Mode, Filter | None], list[tuple[Search, asyncio.Future[list[Found]]]]] = {}
+        groups: dict[tuple[str, Search], list[tuple[Search, asyncio.Future[list[Found]]]]] = {}
         for tenant, search, future in asked:
-            groups.setdefault((tenant, search.limit, search.mode, search.filter), []).append((search, future))
-        for (tenant, limit, mode, filter_), members in groups.items():
+            groups.setdefault((tenant, structs.replace(search, text="")), []).append((search, future))
+        for (tenant, how), members in groups.items():
             texts = [search.text for search, _ in members]
             try:
-                found = await self._found(self._space(tenant), texts, mode, filter_, limit)
+                found = await self._found(tenant, texts, how)
             except Exception as error:  # noqa: BLE001 - an embedder may raise anything, and only who asked is to blame
                 for _, future in members:
                     if not future.done():
@@ -121,14 +129,16 @@ class Collection:
                 if not future.done():
                     future.set_result(each)
 
-    async def _found(
-        self, space: Space, texts: list[str], mode: Mode, filter_: Filter | None, limit: int
-    ) -> list[list[Found]]:
+    async def _found(self, tenant: str, texts: list[str], how: Search) -> list[list[Found]]:
+        asked = self.generations.asked(
+            how.generation
+        )  # held to the end: a switch meanwhile is for those that begin later
+        space, mode, filter_, limit = Space(self.name, tenant, asked.number), how.mode, how.filter, how.limit
         hits: Sequence[Sequence[Hit]]
         if mode == "words":
             hits = await self.index.words.matching(space, texts, limit=limit, filter=filter_)
         else:
-            vectors = await self.embedder.embed(texts, purpose="query")
+            vectors = await asked.embedder.embed(texts, purpose="query")
             if mode == "vectors":
                 hits = await self.index.vectors.nearest(space, vectors, limit=limit, filter=filter_)
             else:

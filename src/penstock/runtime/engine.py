@@ -13,12 +13,10 @@ from functools import partial
 from typing import TypeVar
 
 from penstock.core.agents.control import RunFollowed
-from penstock.core.agents.journal import decode_value
 from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.knowledge.passages import DEFAULT_TENANT
-from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
+from penstock.errors import Missing, PenstockError, Unavailable
 from penstock.ports.clock import Clock
-from penstock.ports.embedder import Embedder
 from penstock.ports.state import Claim, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
@@ -28,9 +26,9 @@ from penstock.runtime.delivering import Delivering
 from penstock.runtime.elsewhere import Elsewhere
 from penstock.runtime.following import Follower, run_to_follow
 from penstock.runtime.front import Front
+from penstock.runtime.generations import Embedding, Generations, opened_generations
 from penstock.runtime.handling import Handlings
-from penstock.runtime.indexer import CHANGED_EMBEDDER, embedder_of
-from penstock.runtime.indexer import NAME as INDEXER
+from penstock.runtime.indexer import embedder_of
 from penstock.runtime.janitor import Janitor
 from penstock.runtime.listeners import Listeners
 from penstock.runtime.memory import Memory
@@ -65,7 +63,7 @@ class Parts:
     store: Store
     clock: Clock
     models: Models
-    embedder: Embedder | None = None
+    embedding: Embedding | None = None
     indexes: Mapping[str, Index] = field(default_factory=dict[str, Index])
     executing: Callable[[str, str], None] = unobserved  # called with run id and step before a step is executed
     schedules: Schedules | None = None
@@ -82,7 +80,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
     `beside`: share the store with other workers. Raises what stopped it: `Fenced` when another worker took over, `Unavailable`
     when the store stayed away, `Invalid` for an app that several workers cannot share.
     """
-    await _require_same_embedder(parts)
+    generations = await _opened_generations(parts)
     store = parts.store
     claim = await (store.join(owner) if beside else store.claim(owner))
     partitions = len((await store.renew(claim, ttl_ms=TTL_MS)).owners)
@@ -95,7 +93,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
     try:
         async with asyncio.TaskGroup() as group:
             tasks = Tasks(group)
-            engine = _assembled(parts, services, appender, tasks)
+            engine = _assembled(parts, services, appender, tasks, generations)
             look_again_s = 2 * parts.beat_s if beside else None
             receiver = Receiver(store, engine, services.committer, appender, look_again_s=look_again_s)
             unwatch.append(store.watch(receiver.woken.set))
@@ -130,7 +128,9 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
         await store.leave(claim)
 
 
-def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Tasks) -> "Engine":
+def _assembled(
+    parts: Parts, services: Services, appender: Appender, tasks: Tasks, generations: Mapping[str, Generations]
+) -> "Engine":
     """Return an engine that commits, and owns nothing yet."""
     workflows = Workflows(parts.topology, services, parts.store, appender, tasks)
     services.control = workflows.arrivals
@@ -144,8 +144,8 @@ def _assembled(parts: Parts, services: Services, appender: Appender, tasks: Task
     services.listeners.on_appended = delivering.appended
     services.questions.goes_on = workflows.goes_on
     for name, index in parts.indexes.items():
-        assert parts.embedder is not None
-        services.collections[name] = Collection(name, index, parts.embedder, tasks)
+        services.collections[name] = Collection(name, index, generations[name], tasks)
+        generations[name].before_writing = partial(generations[name].keep, services.committer)
     engine = Engine(parts, services, appender, handlings, delivering)
     if parts.schedules is not None:
         schedules = parts.schedules
@@ -214,17 +214,14 @@ def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
     return services
 
 
-async def _require_same_embedder(parts: Parts) -> None:
-    """Refuse to search a collection with vectors of another embedder than it was indexed with."""
-    if not parts.indexes:
-        return
-    known = await parts.store.values(DEFAULT_TENANT, INDEXER, "")
+async def _opened_generations(parts: Parts) -> dict[str, Generations]:
+    """Return the generations of each collection; `Invalid` where the settings name another embedder than it was indexed with."""
+    found: dict[str, Generations] = {}
     for name in parts.indexes:
-        assert parts.embedder is not None, f"collection {name!r} has no embedder"
-        first = known.get(embedder_of(name))
-        if first is not None and decode_value(first, str) != parts.embedder.name:
-            problem = f"{name!r} was indexed with {decode_value(first, str)}, not with {parts.embedder.name}"
-            raise Invalid("the embedder", (Finding("embedder", problem, CHANGED_EMBEDDER),))
+        assert parts.embedding is not None, f"collection {name!r} has no embedder"
+        legacy, now_ms = embedder_of(name), parts.clock.now_ms()
+        found[name] = await opened_generations(name, parts.store, parts.embedding, legacy=legacy, now_ms=now_ms)
+    return found
 
 
 class _Stopped(Exception):

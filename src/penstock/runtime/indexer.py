@@ -4,17 +4,19 @@ Where the index lies in the state store, its writes are part of the same commit 
 exactly if its event is done with. Elsewhere they come first, and are idempotent.
 """
 
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
 from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.core.agents.policy import Retry
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.passages import Delete, IndexWrite, Passage, Space, Upsert
-from penstock.errors import Finding, Invalid, Refused
-from penstock.runtime.collection import Collection
+from penstock.errors import Finding, Invalid
 from penstock.runtime.context import Context
+from penstock.runtime.generations import Built
 
 NAME = "indexer"
 BATCH = 256
-CHANGED_EMBEDDER = "use that embedder, or another store and index again"
 
 
 def indexer() -> Agent:
@@ -24,43 +26,38 @@ def indexer() -> Agent:
 
 async def index(events: list[KnowledgeEvent], ctx: Context) -> None:
     """Bring the collections to where the events say."""
-    by_collection: dict[str, dict[str, KnowledgeEvent]] = {}
-    for event in events:  # the last event of a passage decides
-        by_collection.setdefault(event.collection, {})[event.passage_id] = event
-    for name, changes in by_collection.items():
-        into = ctx.collection(name)
-        await _require_one_embedder(into, ctx)
-        writes = await _writes(into, list(changes.values()), ctx)
-        if into.index.in_store:
-            ctx.index.extend(writes)
-        else:
-            await into.apply(writes)
+    by_collection: dict[str, list[KnowledgeEvent]] = {}
+    for event in events:
+        by_collection.setdefault(event.collection, []).append(event)
+    async with AsyncExitStack() as gates:  # nobody changes which generation serves until this handling has ended
+        for name, changes in sorted(by_collection.items()):
+            into = ctx.collection(name)
+            await gates.enter_async_context(into.generations.inside())
+            writes = await written(changes, into.generations.space(ctx.tenant), into.generations.writing)
+            if into.index.in_store:
+                ctx.index.extend(writes)
+            else:
+                await into.apply(writes)
 
 
 def embedder_of(collection: str) -> str:
-    """Return the name of the value under which the indexer keeps which embedder a collection was indexed with."""
+    """Return the name of the value under which versions before 0.2 kept which embedder a collection was indexed with."""
     return f"embedder of {collection}"
 
 
-async def _require_one_embedder(into: Collection, ctx: Context) -> None:
-    """Vectors of two embedders cannot be compared: the first one that indexes into a collection stays."""
-    mine, first = into.embedder.name, await ctx.values.get(embedder_of(into.name))
-    if first is None:
-        await ctx.values.set(embedder_of(into.name), mine)
-    elif first != mine:
-        raise Refused(f"{into.name!r} was indexed with {first}, and {mine} gives other vectors", CHANGED_EMBEDDER)
-
-
-async def _writes(into: Collection, changes: list[KnowledgeEvent], ctx: Context) -> list[IndexWrite]:
-    space = Space(into.name, ctx.tenant)
-    texts = [each.payload for each in changes if each.action != "DELETE" and each.embedding is None]
+async def written(events: Sequence[KnowledgeEvent], space: Space, into: Built) -> list[IndexWrite]:
+    """Return what events of one tenant come to in the index: the last one of a passage decides."""
+    changes = list({event.passage_id: event for event in events}.values())
+    given = into.record.model == into.given_model  # vectors that came with events are of that model
+    texts = [each.payload for each in changes if each.action != "DELETE" and not (given and each.embedding is not None)]
     vectors = iter(await into.embedder.embed(texts, purpose="passage")) if texts else iter(())
     writes: list[IndexWrite] = []
     for each in changes:
         if each.action == "DELETE":
             writes.append(Delete(space, each.passage_id))
             continue
-        vector = next(vectors).tobytes() if each.embedding is None else _given(each.embedding, into.embedder.dims)
+        own = each.embedding if given else None
+        vector = next(vectors).tobytes() if own is None else _given(own, into.embedder.dims)
         writes.append(Upsert(space, Passage(each.passage_id, each.payload, each.metadata), vector))
     return writes
 

@@ -1,0 +1,55 @@
+"""Opening embedders as settings name them: "static", "minilm", "openai:NAME", "sentence-transformers:NAME", or an own one."""
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+from penstock.errors import Finding, Invalid, Missing
+from penstock.ports.embedder import Embedder
+
+
+class Embedders:
+    """The embedders of an app: each is opened once, and closed with `stack`."""
+
+    def __init__(self, own: Mapping[str, Embedder], stack: AsyncExitStack) -> None:
+        self._opened = dict(own)
+        self._stack = stack
+
+    async def open(self, spec: str) -> Embedder:
+        """Return an embedder; `Invalid` for a name that is not known, `Missing` for what must be installed or set."""
+        if spec not in self._opened:
+            self._opened[spec] = await _opened(spec, self._stack)
+        return self._opened[spec]
+
+
+async def _opened(spec: str, stack: AsyncExitStack) -> Embedder:
+    kind, _, name = spec.partition(":")
+    if spec == "static":
+        from penstock.adapters.embedders.static import open_static_embedder
+
+        return open_static_embedder()
+    if spec == "minilm":
+        from penstock.adapters.embedders.minilm import open_minilm_embedder
+
+        return open_minilm_embedder()
+    if kind == "sentence-transformers" and name:
+        from penstock.adapters.embedders.sentence_transformers import open_sentence_transformers_embedder
+
+        return open_sentence_transformers_embedder(name)
+    if kind == "openai" and name:
+        return await stack.enter_async_context(_openai_embedder(name, os.environ))
+    hint = "use static, minilm, openai:NAME or sentence-transformers:NAME"
+    raise Invalid("the settings", (Finding("embedder", f"{spec!r} is not known", hint),))
+
+
+def _openai_embedder(model: str, environment: Mapping[str, str]) -> AbstractAsyncContextManager[Embedder]:
+    """Open a model of OpenAI, or of the address in OPENAI_BASE_URL, with the key that its chat models take."""
+    from penstock.adapters.embedders.openai import OpenAiOptions, open_openai_embedder
+    from penstock.adapters.models.providers import PROVIDERS
+
+    base_url, key_name = PROVIDERS["openai"]
+    base_url = environment.get("OPENAI_BASE_URL") or base_url
+    key = environment.get(key_name)
+    if not key:
+        raise Missing("the key of openai", f"set {key_name}, or use the embedder 'static', which needs none")
+    return open_openai_embedder(OpenAiOptions(base_url=base_url, model=model), api_key=key)

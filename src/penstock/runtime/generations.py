@@ -1,0 +1,209 @@
+"""The generations of one collection in a running engine: which one is written, which one is searched, which follow.
+
+- The catalogue in memory is ahead of the durable one by what the committer has not written yet. It only changes without an await
+  between reading and adding to the committer.
+- The indexer writes to `writing`. Searches go to `searching`, which changes only when the switch is durable: by then all that
+  the new one needs can be found in it. A search that has begun goes on where it began.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgspec
+
+from penstock.core.agents.unit import ValueWrite
+from penstock.core.knowledge import generations as rules
+from penstock.core.knowledge.generations import Catalogue, Generation
+from penstock.core.knowledge.passages import DEFAULT_TENANT, Space
+from penstock.errors import Finding, Invalid, Missing, Refused
+from penstock.ports.embedder import Embedder
+from penstock.runtime.committer import Committer
+from penstock.runtime.gate import Gate
+
+OWNER = "penstock generations"  # whose values they are: no agent of that name, so that no retention lets them go
+POSITIONS = "positions"
+CATALOGUE = "catalogue"
+OnChange = Literal["refuse", "build", "keep"]
+_positions = msgspec.msgpack.Decoder(list[tuple[int, int, int]])  # generation, partition, offset
+
+
+class ValueReader(Protocol):
+    """Where values are kept."""
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A generation and the embedder that makes its vectors."""
+
+    record: Generation
+    embedder: Embedder
+    given_model: str  # the model whose vectors events may carry
+
+    @property
+    def number(self) -> int:
+        return self.record.number
+
+
+class Generations:
+    """The generations of one collection."""
+
+    def __init__(self, name: str, catalogue: Catalogue, embedders: Mapping[int, Embedder], *, stored: bool) -> None:
+        self.name = name
+        self.catalogue = catalogue
+        self.embedders = dict(embedders)
+        self.unopened: dict[int, str] = {}  # generations whose embedder cannot be opened any more, and why
+        self.positions: dict[int, dict[int, int]] = {}  # generation -> partition -> how far it has the log
+        self.gate = Gate()
+        self.stored = stored
+        self.wanted = ""  # an embedder for which a generation is to be built, since the settings changed to it
+        self.writing = self.searching = self._built(catalogue.serving.number)
+        self.on_change: Callable[[], object] = _nothing
+        self.before_writing: Callable[[], object] = _nothing
+
+    @asynccontextmanager
+    async def inside(self) -> AsyncGenerator[None]:
+        """Write to the generation that serves: no other one takes over until the block is left."""
+        async with self.gate.inside():
+            self.before_writing()
+            yield
+
+    def space(self, tenant: str) -> Space:
+        """Where the indexer writes."""
+        return Space(self.name, tenant, self.writing.number)
+
+    def asked(self, number: int | None) -> Built:
+        """Return the generation that a search asks for; `Missing` and `Refused` say why it cannot have it."""
+        if number is None or number == self.searching.number:
+            return self.searching
+        record = self.catalogue.find(number)
+        rules.require_can_serve(record)
+        if number not in self.embedders:
+            raise Refused(f"generation {number} cannot be searched", f"its embedder: {self.unopened[number]}")
+        return self._built(number)
+
+    def change(self, catalogue: Catalogue, committer: Committer) -> None:
+        """Go on with another catalogue, which the next commit writes; searches follow once that is durable."""
+        served = self.writing.number
+        self.catalogue, self.stored = catalogue, True
+        serving = catalogue.serving.number
+        self.writing = self._built(serving)
+        writes = committer.add(lambda: self._durable(serving))
+        writes.values.append(self._value(CATALOGUE, rules.encode(catalogue)))
+        if serving != served:
+            self.positions.pop(serving, None)  # it has what the indexer is done with
+        kept = {each.number for each in catalogue.generations if each.status in rules.FOLLOWING}
+        for gone in self.positions.keys() - kept:
+            del self.positions[gone]
+        writes.values.append(self.positions_value())
+
+    def keep(self, committer: Committer) -> None:
+        """Have the catalogue written with the next commit where it never was."""
+        if not self.stored:
+            self.stored = True
+            committer.add().values.append(self._value(CATALOGUE, rules.encode(self.catalogue)))
+
+    def positions_value(self) -> ValueWrite:
+        """Return how far each generation has the log, to be written."""
+        rows = [(number, *each) for number, places in self.positions.items() for each in places.items()]
+        return self._value(POSITIONS, msgspec.msgpack.encode(rows))
+
+    def _durable(self, serving: int) -> None:
+        self.searching = self._built(serving)
+        self.on_change()
+
+    def _built(self, number: int) -> Built:
+        return Built(self.catalogue.find(number), self.embedders[number], self.catalogue.first_model)
+
+    def _value(self, name: str, body: bytes) -> ValueWrite:
+        return ValueWrite(DEFAULT_TENANT, OWNER, self.name, name, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The embedder of the settings, and what follows where a collection has another one."""
+
+    setting: str
+    embedder: Embedder
+    open: Callable[[str], Awaitable[Embedder]]
+    on_change: Mapping[str, OnChange]
+
+
+async def opened_generations(
+    name: str, store: ValueReader, chosen: Embedding, *, legacy: str, now_ms: int
+) -> Generations:
+    """Return the generations of a collection as the store has them; `Invalid` where the settings name another embedder.
+
+    `legacy`: under which value of the indexer an older version noted the embedder.
+    """
+    stored = await store.values(DEFAULT_TENANT, OWNER, name)
+    mine = chosen.embedder.name
+    if CATALOGUE not in stored:
+        noted = await store.values(DEFAULT_TENANT, "indexer", "")
+        model = mine if legacy not in noted else msgspec.msgpack.decode(noted[legacy], type=str)
+        if model != mine:
+            raise _changed(name, model, mine)
+        return Generations(name, rules.begin(chosen.setting, mine, now_ms), {1: chosen.embedder}, stored=False)
+    catalogue = rules.decode(stored[CATALOGUE])
+    embedders, unopened = await _opened(name, catalogue, chosen)
+    found = Generations(name, catalogue, embedders, stored=True)
+    found.unopened = unopened
+    for number, partition, offset in _positions.decode(stored[POSITIONS]) if POSITIONS in stored else []:
+        found.positions.setdefault(number, {})[partition] = offset
+    _agree(found, chosen)
+    return found
+
+
+def _agree(found: Generations, chosen: Embedding) -> None:
+    """See whether the embedder of the settings is one that is known here, and say what follows when it is not."""
+    name, mine, catalogue = found.name, chosen.embedder.name, found.catalogue
+    newest = [each.model for each in catalogue.generations if each.status in ("building", "ready")]
+    if mine in (catalogue.serving.model, catalogue.seen, *newest):
+        return
+    match chosen.on_change.get(name, "refuse"):
+        case "build":
+            found.wanted = chosen.setting
+        case "keep":
+            pass
+        case _:
+            raise _changed(name, catalogue.serving.model, mine)
+
+
+def _changed(name: str, was: str, mine: str) -> Invalid:
+    build = f"penstock knowledge build --app APP.PY --collection {name} --embedder NAME --switch"
+    by_itself = f'app.knowledge({name!r}, on_change="build")'
+    hint = f"go on with that one and build a new generation beside it: {build}; or have that done by itself: {by_itself}"
+    return Invalid("the embedder", (Finding("embedder", f"{name!r} was indexed with {was}, not with {mine}", hint),))
+
+
+async def _opened(name: str, catalogue: Catalogue, chosen: Embedding) -> tuple[dict[int, Embedder], dict[int, str]]:
+    """Open the embedders of all generations that have passages; one that does not serve may do without."""
+    opened: dict[int, Embedder] = {}
+    unopened: dict[int, str] = {}
+    for each in catalogue.generations:
+        if each.status in ("dropping", "dropped"):
+            continue
+        try:
+            opened[each.number] = await _embedder_of(name, each, chosen)
+        except (Invalid, Missing, Refused) as error:
+            if each.status == "serving":
+                raise
+            unopened[each.number] = str(error)
+    return opened, unopened
+
+
+async def _embedder_of(name: str, generation: Generation, chosen: Embedding) -> Embedder:
+    if generation.model == chosen.embedder.name:
+        return chosen.embedder
+    embedder = await chosen.open(generation.embedder)
+    if embedder.name != generation.model:
+        what = f"generation {generation.number} of {name!r} was indexed with {generation.model}"
+        raise Refused(f"{what}, and {generation.embedder!r} is {embedder.name} now", "install the version that made it")
+    return embedder
+
+
+def _nothing() -> None:
+    """Stand in for nobody who keeps generations."""
