@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from penstock.runtime.asking_again import Signature as Signature
     from penstock.runtime.context import Context as Context
     from penstock.runtime.hearing import Listener as Listener
+    from penstock.runtime.knowledge import Knowledge as Knowledge
     from penstock.runtime.replaying import Stretch as Stretch
     from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
 
@@ -46,6 +47,7 @@ __all__ = [
     "Event",
     "Flow",
     "Keep",
+    "Knowledge",
     "Listener",
     "Passage",
     "Piece",
@@ -73,6 +75,7 @@ _HOME = {
     "Event": "penstock.core.events.event",
     "Flow": "penstock.core.agents.flow",
     "Keep": "penstock.core.agents.retention",
+    "Knowledge": "penstock.runtime.knowledge",
     "Listener": "penstock.runtime.hearing",
     "Passage": "penstock.core.knowledge.passages",
     "Piece": "penstock.core.agents.pieces",

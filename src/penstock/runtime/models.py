@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 import msgspec
 from msgspec import Struct
 
+from penstock.core.agents.journal import plain_of
 from penstock.core.sessions.history import SessionMessage
 from penstock.errors import Missing
 from penstock.ports.chat_model import ChatEnd, ChatModel, ChatRequest, Message, TextDelta
@@ -144,7 +145,7 @@ def _plain(value: Any) -> Any:
         return {"role": value.role, "content": value.content}
     if isinstance(value, list | tuple | deque):
         return [_plain(each) for each in cast("list[Any]", value)]
-    return msgspec.to_builtins(value)
+    return msgspec.to_builtins(value, enc_hook=plain_of)
 
 
 def _shown(value: Any) -> str:

@@ -145,7 +145,8 @@ def shaped(plain: Any, to: Any) -> Any:
         raise Invalid("a recorded value", (Finding("value", str(error), f"expected {to}"),)) from error
 
 
-def _plain(value: Any) -> Any:
+def plain_of(value: Any) -> Any:
+    """Return a pydantic model, or what numpy has, as plain data; `TypeError` for what cannot be."""
     dump = getattr(value, "model_dump", None)  # pydantic, without importing it
     if dump is not None:
         return dump(mode="json")
@@ -155,7 +156,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
-_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+_encode = msgspec.msgpack.Encoder(enc_hook=plain_of).encode
 
 
 def _rebuilt(to: Any, plain: Any) -> Any:
