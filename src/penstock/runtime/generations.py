@@ -175,7 +175,9 @@ def _agree(found: Generations, chosen: Embedding) -> None:
 def _changed(name: str, was: str, mine: str) -> Invalid:
     build = f"penstock knowledge build --app APP.PY --collection {name} --embedder NAME --switch"
     by_itself = f'app.knowledge({name!r}, on_change="build")'
-    hint = f"go on with that one and build a new generation beside it: {build}; or have that done by itself: {by_itself}"
+    hint = (
+        f"go on with that one and build a new generation beside it: {build}; or have that done by itself: {by_itself}"
+    )
     return Invalid("the embedder", (Finding("embedder", f"{name!r} was indexed with {was}, not with {mine}", hint),))
 
 
