@@ -1,6 +1,7 @@
 """An app: agents, knowledge and models under one name. Declaring it opens nothing; `running` does."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,9 +21,8 @@ from penstock.core.agents.retention import DEFAULT_RETENTION, Retention, require
 from penstock.core.agents.unit import DeadLetter
 from penstock.core.events.event import Event
 from penstock.core.timing.plans import EventMaker, Plan, PlanOptions, planned
-from penstock.core.timing.schedule_events import SchedulePaused, ScheduleResumed, ScheduleTriggered
-from penstock.core.timing.timers import Timer, when
-from penstock.errors import Finding, Invalid, Missing
+from penstock.core.timing.timers import when
+from penstock.errors import Finding, Invalid
 from penstock.loading import load, read_documents
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
@@ -31,10 +31,18 @@ from penstock.runtime.asking_again import UNSIGNED, AskingAgain, Fork, Signature
 from penstock.runtime.declaring import DeclaresKnowledge
 from penstock.runtime.engine import running
 from penstock.runtime.front import REPLY_WAIT_S
+from penstock.runtime.keeping_time import ForTime
 from penstock.runtime.knowledge import OpenKnowledge
+from penstock.runtime.machines import (
+    Definition,
+    MachineOptions,
+    StateMachine,
+    declared_machine,
+    folder_of,
+    required_machine,
+)
 from penstock.runtime.people import ForPeople
 from penstock.runtime.replaying import History, Stretch, replayed
-from penstock.runtime.schedules import KeptSchedule
 from penstock.runtime.services import unobserved
 from penstock.runtime.topology import Topology
 from penstock.wiring import Declared, Settings, opened, settings
@@ -107,15 +115,32 @@ class App(DeclaresKnowledge):
     def workflow(self, handler: H, /) -> H: ...
     @overload
     def workflow(self, /, *, name: str = "", **options: Unpack[WorkflowOptions]) -> Callable[[H], H]: ...
-    def workflow(self, handler: H | None = None, /, *, name: str = "", **given: Any) -> H | Callable[[H], H]:
-        """Declare an async function of an event and a `WorkflowContext` as a workflow.
+    @overload
+    def workflow(self, name: str, /, *, definition: Definition, **options: Unpack[MachineOptions]) -> StateMachine: ...
+    def workflow(
+        self, handler: H | str | None = None, /, *, name: str = "", definition: Any = None, **given: Any
+    ) -> H | Callable[[H], H] | StateMachine:
+        """Declare an async function of an event and a `WorkflowContext` as a workflow; or a state machine, by its definition.
 
         A run begins with the event and may wait for days: for agents that it calls, timers, signals. It survives restarts.
         `version`: declare several under one name, and runs go on with the one that they began with; new ones begin with the
         newest. `timeout_s`: how long a run may take in all, from its event on; then it fails. `flow`: how many runs go on at
         once, how fast they begin, who is first; `retention`: how long ended runs and their journals are kept; `pattern`:
         begin a run only for events whose fields match it.
+
+        `app.workflow("qa", definition="qa.asl.json")` declares a state machine of the Amazon States Language: the path of its
+        definition in JSON or YAML, relative to the app's file, the document, or a built `Machine`. `accepts`: events that begin
+        runs too, with their data as the input; `substitutions`: values for `${NAME}`; `express`: refuse what an express machine
+        may not have.
         """
+        if definition is not None:
+            called = name if handler is None else str(handler)
+            agent = declared_machine(called, definition, folder_of(inspect.currentframe()), given)
+            self._add(agent)
+            return required_machine(agent)
+        if isinstance(handler, str):
+            problem, hint = "is missing", 'app.workflow("qa", definition="qa.asl.json")'
+            raise Invalid(f"the workflow {handler!r}", (Finding("definition", problem, hint),))
 
         def added(function: H) -> H:
             self._add(declared_workflow(function, name or getattr(function, "__name__", ""), given))
@@ -208,7 +233,7 @@ class App(DeclaresKnowledge):
 
 
 @dataclass(frozen=True, slots=True)
-class Running(ForPeople):
+class Running(ForPeople, ForTime):
     """An app that runs: what callers from outside do with it."""
 
     app: App
@@ -229,39 +254,6 @@ class Running(ForPeople):
         """
         chosen = None if after_s is None and at is None else when(after_s, at)
         return await self.engine.send(event, id=id, tenant=tenant, key=key, when=chosen)
-
-    async def cancel_timer(self, id: str, *, tenant: str = "default") -> None:
-        """Cancel what waits for its time, and return once that is durable; `Missing` when it has fired, or never was.
-
-        `TimedOut`: the worker that has it did not answer; it will cancel it, unless it fires before.
-        """
-        await self.engine.cancel_timer(id, tenant)
-
-    async def schedules(self) -> Sequence[KeptSchedule]:
-        """Return the schedules of the app, and where each of them is."""
-        return [] if self.engine.parts.schedules is None else await self.engine.parts.schedules.kept()
-
-    async def pause_schedule(self, name: str) -> str:
-        """Have a schedule fire no more until it is resumed, over restarts too; return the id of the event that says so."""
-        return await self._say_to(name, SchedulePaused(schedule=name))
-
-    async def resume_schedule(self, name: str) -> str:
-        """Have a paused schedule go on with its next due time; what was due meanwhile is not made up for."""
-        return await self._say_to(name, ScheduleResumed(schedule=name))
-
-    async def trigger_schedule(self, name: str, *, id: str | None = None) -> str:
-        """Have a schedule fire once now, beside its due times; the same `id` twice is one firing."""
-        return await self._say_to(name, ScheduleTriggered(schedule=name), id=id)
-
-    async def _say_to(self, name: str, said: Event, *, id: str | None = None) -> str:
-        schedules = self.engine.parts.schedules
-        if schedules is None:
-            raise Missing(f"the schedule {name!r}", "this app declares none: app.schedule(...)")
-        return await self.engine.send(said, id=id, tenant=schedules.require(name).tenant)
-
-    async def timers(self, *, tenant: str | None = None, limit: int = 50) -> Sequence[Timer]:
-        """Return what waits for its time, the soonest first."""
-        return await self.engine.parts.store.timers(tenant=tenant, limit=limit)
 
     async def ask(
         self,

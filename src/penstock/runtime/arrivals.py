@@ -90,9 +90,11 @@ class Arrivals:
     def _take(self, run_id: str, journal: RunJournal, name: str, value: dict[str, Any]) -> None:
         if journal.share > SIGNALS_SHARE_MAX:
             raise LimitReached(f"the journal of run {run_id}, in parts of what it may hold,", journal.share, 1)
-        self.record(run_id, journal, journal.arrived(name), value)
+        step = journal.arrived(name)
+        self.record(run_id, journal, step, value)
         run = self.runs.get(run_id)
         if run is not None:
+            run.arrived(step)
             took_now(run, name, lambda step, value: self.record(run_id, journal, step, value))
 
     async def cancel(self, run_id: str, tenant: str, reason: str) -> None:

@@ -31,6 +31,8 @@ from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import embedder_of
 from penstock.runtime.janitor import Janitor
 from penstock.runtime.listeners import Listeners
+from penstock.runtime.machine_checks import require_reachable
+from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.ownership import BEAT_S, TTL_MS, Ownership
@@ -70,6 +72,7 @@ class Parts:
     household: Household | None = None  # how long what is kept; None: without end
     reached: Reached = unwatched  # called where the process may die, by testing
     stand_in: StandIn | None = None  # answers in place of the functions of steps, in tests
+    outside: "Callable[[Engine, Outside], None] | None" = None  # says what state machines reach beside agents
     beat_s: float = BEAT_S  # how often one of several workers says that it is alive
 
 
@@ -147,6 +150,9 @@ def _assembled(
         services.collections[name] = Collection(name, index, generations[name], tasks)
         generations[name].before_writing = partial(generations[name].keep, services.committer)
     engine = Engine(parts, services, appender, handlings, delivering)
+    if parts.outside is not None:
+        parts.outside(engine, services.outside)
+    require_reachable(parts.topology.agents, services.outside)
     if parts.schedules is not None:
         schedules = parts.schedules
         delivering.on_owned = lambda partitions: tasks.start(schedules.begin(engine, partitions))

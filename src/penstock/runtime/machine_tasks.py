@@ -106,6 +106,7 @@ class Outside(Struct):
     services: dict[str, TaskService] = field(default_factory=dict[str, TaskService])
     sources: dict[str, ItemSource] = field(default_factory=dict[str, ItemSource])
     sinks: dict[str, ResultSink] = field(default_factory=dict[str, ResultSink])
+    kept: set[str] = field(default_factory=set[str])  # digests of the definitions that are in the store
 
 
 def found(known: Mapping[str, T], resource: Resource) -> T | None:

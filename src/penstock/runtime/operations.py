@@ -6,7 +6,7 @@ branch is told by the task: one that the workflow started by itself, beside the 
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -42,6 +42,11 @@ class Calls(Protocol):
     @property
     def stopping(self) -> bool:
         """Whether the engine ends: what a run did not record is done at the next start."""
+        ...
+
+    @property
+    def agents(self) -> Mapping[str, Agent]:
+        """Return the agents of the app."""
         ...
 
     def taker(self, agent: str, event: Event) -> Agent:

@@ -4,7 +4,7 @@ The number of an emitted event comes from the step, so a run that is resumed giv
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 from penstock.core.agents.control import Cancel
@@ -46,6 +46,10 @@ class RunCalls:
     @property
     def stopping(self) -> bool:
         return self._tasks.ending or self._services.committer.failure is not None
+
+    @property
+    def agents(self) -> Mapping[str, Agent]:
+        return self._topology.agents
 
     def taker(self, agent: str, event: Event) -> Agent:
         found = self._topology.agents.get(agent)

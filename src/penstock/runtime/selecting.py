@@ -10,7 +10,7 @@ async def require_selected(topology: Topology, store: RunCatalog, id: str) -> No
     """Raise `Missing` for a run that nothing is known of but its event, if the agent passes over that."""
     event_id, name = event_of(id)
     agent = topology.agents.get(name)
-    if agent is None or agent.options.pattern is None:
+    if agent is None or not agent.is_choosy:
         return
     recorded = await store.event(event_id)
     if recorded is not None and not agent.selects(recorded.event):

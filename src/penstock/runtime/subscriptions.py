@@ -44,7 +44,7 @@ class Subscription:
         self.lane_of: dict[str, LaneOf] = {}
         self.app_types: Container[str] = ()  # all that the app knows
         self._passed_over: set[str] = set()
-        self._is_choosy = agent.options.pattern is not None
+        self._is_choosy = agent.is_choosy
         self.turned = asyncio.Event()  # something changed for one who is behind
 
     def takes(self, kind: Kind, partitions: int = 1) -> None:

@@ -62,6 +62,11 @@ class WorkflowContext:
         return self._run.run_id
 
     @property
+    def operations(self) -> Operations:
+        """What all of this is made of, for those who write no workflow but lead one."""
+        return self._operations
+
+    @property
     def event(self) -> Envelope:
         """The envelope of the event that the run began with."""
         return self._run.cause

@@ -6,6 +6,7 @@
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from msgspec import Struct
@@ -50,6 +51,7 @@ class WorkflowRun:
         "journal",
         "known",
         "lives",
+        "on_arrival",
         "open",
         "parked",
         "refused",
@@ -90,6 +92,7 @@ class WorkflowRun:
         for step in () if self.ending is None else self.ending.cut:
             if not step.endswith("/result"):  # they were told with the cancellation itself
                 self.open.pop(step, None)
+        self.on_arrival: Callable[[str], None] | None = None  # told of each record that others make
         self._waiters: dict[str, dict[str, asyncio.Future[str]]] = {}
         self._awaited: dict[str, list[asyncio.Future[None]]] = {}
         self._reached: set[str] = set()
@@ -108,6 +111,8 @@ class WorkflowRun:
 
     def arrived(self, step: str) -> None:
         """The step was recorded: whoever waits for it goes on."""
+        if self.on_arrival is not None:
+            self.on_arrival(step)
         for future in self._awaited.get(step, ()):
             if not future.done():
                 future.set_result(None)

@@ -13,11 +13,12 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 
 from penstock.core.asl.happenings import ScheduleTask, TaskSubmitted
+from penstock.core.asl.lambda_calls import called_function, lambda_answer
 from penstock.core.asl.run import Failure
 from penstock.core.asl.task_kinds import TaskKind, task_kind
 from penstock.core.asl.values import Json
 from penstock.errors import Finding, Invalid, Missing
-from penstock.testing.asl_world import called_function, lambda_answer, thrown
+from penstock.testing.asl_world import thrown
 from penstock.testing.jumping_world import JumpingWorld
 
 Function: TypeAlias = Callable[[Any], Any]

@@ -5,19 +5,16 @@ Lambda function does), `recorded_tasks` (answers of all other tasks, to be playe
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from penstock.core.asl.definition import from_document
 from penstock.core.asl.happenings import ScheduleTask, Started, TaskSubmitted
+from penstock.core.asl.lambda_calls import called_function, lambda_answer, thrown_cause
 from penstock.core.asl.program import compiled
 from penstock.core.asl.run import Run
 from penstock.core.asl.task_kinds import TaskKind, task_kind
-from penstock.core.asl.values import Json, json_text, parsed_json
+from penstock.core.asl.values import Json, json_text
 from penstock.testing.jumping_world import JumpingWorld
-
-METADATA: Final[dict[str, Json]] = {"SdkHttpMetadata": {}, "SdkResponseMetadata": {}}
-"""What AWS adds to each answer of an API."""
 
 
 def carried_out(case: Mapping[str, Any]) -> Run:
@@ -108,38 +105,7 @@ def echoed(task: ScheduleTask) -> Json:
     return lambda_answer(event) if kind.events == "Task" else event
 
 
-def lambda_answer(result: Json) -> Json:
-    """Return what the API of Lambda answers when a function has returned something."""
-    return {"ExecutedVersion": "$LATEST", "Payload": result, "StatusCode": 200, **METADATA}
-
-
-def called_function(kind: TaskKind, payload: Json) -> tuple[str, Json] | None:
-    """Return the name of the Lambda function that a task calls, and the event that it gets."""
-    if kind.function:
-        return kind.function, payload
-    if kind.service != "lambda" or not isinstance(payload, dict):
-        return None
-    event = payload.get("Payload")
-    if isinstance(event, str):  # a text is taken as the JSON of the event
-        with suppress(ValueError):
-            event = parsed_json(event)
-    if event is None:  # nothing, and null, reach a function as an empty object
-        event = {}
-    return _name_in(str(payload.get("FunctionName"))), event
-
-
-def _name_in(function: str) -> str:
-    return function.rpartition(":function:")[2].partition(":")[0]
-
-
 def thrown(error: str, message: str) -> str:
-    """Return the cause that Lambda's Python runtime makes of an exception."""
+    """Return the cause that Lambda's Python runtime makes of an exception, from a file that there is not."""
     line = f'  File "/var/task/handler.py", line 2, in handler\n    raise {error}("{message}")\n'
-    return json_text(
-        {
-            "errorMessage": message,
-            "errorType": error,
-            "requestId": "00000000-0000-4000-8000-000000000000",
-            "stackTrace": [line],
-        }
-    )
+    return thrown_cause(error, message, (line,), "00000000-0000-4000-8000-000000000000")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
 
 from penstock.core.agents.flow import Flow, flow_findings
+from penstock.core.agents.machine_events import TaskInput
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
 from penstock.core.agents.retention import Retention
 from penstock.core.agents.selection import Selection, selection_of
@@ -69,6 +70,11 @@ class Agent:
     returns: Any
     older: "tuple[Agent, ...]" = ()  # versions of a workflow whose runs go on with their own code
 
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it passes over some of the events of its types."""
+        return self.options.pattern is not None or TaskInput in self.accepts
+
     def of_version(self, version: int) -> "Agent | None":
         """Return the declaration of a version; None when the app has it no more."""
         return next((each for each in (self, *self.older) if each.options.version == version), None)
@@ -85,7 +91,11 @@ class Agent:
     def selects(self, event: Envelope) -> bool:
         """Whether an event of a type that the agent takes is one that it takes: a workflow that calls it has chosen it."""
         selection = self.options.pattern
-        if selection is None or event.reply_step.partition(" ")[0] == self.name:
+        if event.reply_step.startswith(f"{self.name} "):
+            return True
+        if event.type == TaskInput.type_:
+            return not event.reply_step
+        if selection is None:
             return True
         taken = next((each for each in self.accepts if event.type in each.reads_()), None)
         return taken is None or selection.takes(taken, event.type, event.data)

@@ -70,6 +70,14 @@ class Journal:
         record = self._known.get(step)
         return None if record is None else record.value
 
+    def records(self) -> list[StepRecord]:
+        """Return all records, in their order."""
+        return list(self._known.values())
+
+    def whole(self, step: str) -> StepRecord:
+        """Return the record of a step that has one."""
+        return self._known[step]
+
     def record(self, step: str, value: bytes, at_ms: int, place: int = -1) -> None:
         """Note what a step returned (MessagePack)."""
         if len(value) > STEP_BYTES_MAX:

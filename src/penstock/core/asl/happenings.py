@@ -22,12 +22,13 @@ class Happening(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Started(Happening, frozen=True, kw_only=True):
-    """The run begins. `name` and `machine` are what the context object and ARNs are made of."""
+    """The run begins. The context object and ARNs are made of `name` and `machine`; the tokens of tasks begin with `tokens`."""
 
     input: Json
     name: str
     machine: str = "machine"
     role: str = ""
+    tokens: str = ""
 
 
 class TaskSubmitted(Happening, frozen=True, kw_only=True):

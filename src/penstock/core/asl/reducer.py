@@ -69,7 +69,7 @@ def advance(run: Run, happening: AnyHappening) -> Sequence[AnyCommand]:
 
 def _start(run: Run, started: Started) -> None:
     assert run.root is None, "a run starts once"
-    run.name = started.name
+    run.name, run.tokens = started.name, started.tokens
     execution = {
         "Id": f"{ACCOUNT}:execution:{started.machine}:{started.name}",
         "Input": started.input,

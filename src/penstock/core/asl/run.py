@@ -129,11 +129,13 @@ class Run:
         "root",
         "status",
         "timers",
+        "tokens",
         "works",
     )
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.tokens = ""  # how the tokens of its tasks begin
         self.status: Status = "RUNNING"
         self.result: Json = None
         self.failure: Failure | None = None

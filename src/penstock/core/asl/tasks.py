@@ -23,7 +23,7 @@ def kind_of(thread: Thread) -> TaskKind:
 def begin_task(run: Run, thread: Thread, token: str = "") -> None:
     """Schedule the work of the present state, under a token of its own where none is given."""
     step, kind = thread.step, kind_of(thread)
-    token = token or f"{run.name}/{run.number + 1}"
+    token = token or f"{run.tokens or run.name}/{run.number + 1}"
     if kind.takes_token:
         thread.context["Task"] = {"Token": token}
         thread.scope = None
