@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penstock.core.agents.flow import Concurrency as Concurrency
     from penstock.core.agents.flow import Flow as Flow
     from penstock.core.agents.flow import Rate as Rate
+    from penstock.core.agents.machine_events import TaskInput as TaskInput
     from penstock.core.agents.pieces import Piece as Piece
     from penstock.core.agents.pieces import standing as standing
     from penstock.core.agents.policy import Retry as Retry
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from penstock.runtime.context import Context as Context
     from penstock.runtime.hearing import Listener as Listener
     from penstock.runtime.knowledge import Knowledge as Knowledge
+    from penstock.runtime.machine_tasks import TaskFailed as TaskFailed
     from penstock.runtime.replaying import Stretch as Stretch
     from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
 
@@ -59,6 +61,8 @@ __all__ = [
     "Signature",
     "Skip",
     "Stretch",
+    "TaskFailed",
+    "TaskInput",
     "WorkflowContext",
     "__version__",
     "standing",
@@ -88,6 +92,8 @@ _HOME = {
     "DeadFilter": "penstock.ports.state",
     "Signature": "penstock.runtime.asking_again",
     "Stretch": "penstock.runtime.replaying",
+    "TaskFailed": "penstock.runtime.machine_tasks",
+    "TaskInput": "penstock.core.agents.machine_events",
     "WorkflowContext": "penstock.runtime.workflow_context",
     "standing": "penstock.core.agents.pieces",
     "tool": "penstock.core.agents.tools",

@@ -61,8 +61,7 @@ def _agent_of(state: asl.Task, resource: Resource) -> str | None:
     """Return the name of the agent that does a task, as far as that is written in the definition."""
     if resource.kind in (Kind.AGENT, Kind.WORKFLOW, Kind.LAMBDA):
         return resource.name
-    parameters: Any = state.parameters
-    given: Any = parameters if isinstance(parameters, dict) else state.arguments
+    given = state.parameters or state.arguments
     function = cast("dict[str, Any]", given).get("FunctionName") if isinstance(given, dict) else None
     if names_of(resource) != LAMBDA_INVOKE or not isinstance(function, str) or function.startswith("{%"):
         return None
