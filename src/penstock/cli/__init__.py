@@ -93,16 +93,23 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     model: Model = None,
     embedder: Embedder = None,
     as_json: JsonAtStart = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Share store and port as so many processes (see `penstock run --help`).")
+    ] = None,
     while_stdin_open: Annotated[bool, typer.Option("--while-stdin-open", hidden=True)] = False,
+    inherited: Annotated[int | None, typer.Option("--inherited", hidden=True)] = None,
 ) -> None:
     """Run an app, and serve it over HTTP.
 
     Ctrl-C stops it; a second one does not wait for what is under way, which goes on at the next start.
     """
-    from penstock.cli.serving import Door, serve_app
+    from penstock.cli.serving import Door, serve_app, serve_workers
 
-    door = Door(host, port, as_json=as_json, while_stdin_open=while_stdin_open)
-    serve_app(file, door, {"store": store, "model": model, "embedder": embedder})
+    door = Door(host, port, as_json=as_json, while_stdin_open=while_stdin_open, inherited=inherited)
+    flags = {"store": store, "model": model, "embedder": embedder}
+    if workers is not None:
+        raise typer.Exit(serve_workers(file, door, flags, workers))
+    serve_app(file, door, flags)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Running an app behind its web door until somebody stops it.
 
-- The port is taken before the store: who cannot serve leaves the store to who does.
+- The port is taken before the store: who cannot serve leaves the store to who does. Several workers listen at one socket, which
+  their supervisor opened: whoever is free takes the next connection.
 - The app outlives its server: requests end first, then handlers get their grace, then the store is closed.
 - The first signal says what is waited for; the second ends the process at once. Nothing is lost by that: what was accepted
   goes on at the next start.
@@ -28,7 +29,9 @@ from penstock.app import App
 from penstock.cli.counting import count_handlings
 from penstock.cli.loading import loaded_app, warn_of_no_agents
 from penstock.cli.reporting import INTERRUPTED
-from penstock.errors import Refused
+from penstock.cli.supervising import START_AGAIN, Worker, supervised
+from penstock.cli.working import require_workers, say_that_it_runs, shared_store, worker_command
+from penstock.errors import Fenced, Refused, Unavailable
 from penstock.gateway import let_go, web_app
 from penstock.runtime.process import run_tuned
 from penstock.wiring import Settings, settings, shown_url, store_url
@@ -40,33 +43,70 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where to serve. `while_stdin_open`: a supervisor ends it by closing its input, or by dying."""
+    """Where to serve. `while_stdin_open`: a supervisor ends it by closing its input, or by dying.
+
+    `inherited`: the file number of a socket at which several workers listen together.
+    """
 
     host: str
     port: int
     as_json: bool = False
     while_stdin_open: bool = False
+    inherited: int | None = None
 
 
 def serve_app(file: Path, door: Door, flags: Mapping[str, str | None]) -> None:
     """Serve the app in a file. `Refused` when the port is taken, or the store is another process's."""
     app = loaded_app(file)
     warn_of_no_agents(app)
-    run_tuned(_serve(app, settings(flags), door))
+    chosen = settings(flags)
+    with _listening(door) as shared:
+        if door.inherited is not None:
+            _serve_beside(app, chosen, door, shared)
+            return
+        announcement = _announcement(app, chosen, door, shared)
+        run_tuned(_serve(app, chosen, door, shared, lambda: print(announcement, flush=True)))
 
 
-async def _serve(app: App, chosen: Settings, door: Door) -> None:
+def serve_workers(file: Path, door: Door, flags: Mapping[str, str | None], workers: int) -> int:
+    """Serve an app as several processes that share its store and its port, until Ctrl-C; return the exit code."""
+    require_workers(workers)
+    app, chosen = loaded_app(file), settings(flags)
+    with _listening(door) as shared, shared_store(app, chosen, workers):
+        number = shared.fileno()
+        command = worker_command("serve", file, flags, "--inherited", str(number))
+        print(_announcement(app, chosen, door, shared), flush=True)  # who comes early waits at the door
+        return supervised([Worker(command, [number]) for _ in range(workers)])
+
+
+def _serve_beside(app: App, chosen: Settings, door: Door, shared: socket.socket) -> None:
+    """Serve as one of several workers; what it is asked for may be done by another one."""
+    try:
+        run_tuned(_serve(app, chosen, door, shared, lambda: say_that_it_runs(app, chosen), beside=True))
+    except (Fenced, Unavailable) as error:  # it was silent for too long, or the server is away: nobody's fault here
+        print(f"penstock: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(START_AGAIN) from error
+
+
+async def _serve(
+    app: App,
+    chosen: Settings,
+    door: Door,
+    shared: socket.socket,
+    on_started: Callable[[], None],
+    *,
+    beside: bool = False,
+) -> None:
     under_way = count_handlings(app)
-    with _listening(door) as listening, _Signals() as signals:
-        async with app.running(chosen) as running:
+    with _Signals() as signals:
+        async with app.running(chosen, beside=beside) as running:
             api = web_app(running)
-            announcement = _announcement(app, chosen, door, listening)
-            server = _Server(api, lambda: print(announcement, flush=True))
+            server = _Server(api, on_started)
             stop = _stop(server, api, under_way)
             signals.stop = stop
             if door.while_stdin_open:
                 threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
-            await server.serve([listening])
+            await server.serve([shared])
 
 
 class _Server(uvicorn.Server):
@@ -142,6 +182,10 @@ def _wait_for_end_of_stdin(stop: Callable[[], None]) -> None:
 
 @contextmanager
 def _listening(door: Door) -> Generator[socket.socket]:
+    if door.inherited is not None:
+        with socket.socket(fileno=door.inherited) as shared:
+            yield shared
+        return
     family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
     try:
         listening = socket.create_server((door.host, door.port), family=family, backlog=BACKLOG)

@@ -21,6 +21,7 @@ from penstock.gateway.listing import Agents, about, agents_shown
 from penstock.gateway.problems import documented
 from penstock.gateway.runs import run_of
 from penstock.gateway.shapes import is_over, result_of
+from penstock.runtime.followed_runs import ended
 
 _WHO_HANDLES = (
     "The event is appended, and every agent that takes it handles it, not this one alone; "
@@ -143,11 +144,11 @@ async def json_body(request: Request) -> bytes:
 
 
 async def _answer(running: Running, visits: OpenVisits, id: str, asked: _Call) -> Response:
-    with running.engine.services.releases.run(id) as ended:
+    with ended(running.engine, id) as end:
         # Asked after the waiting has begun: an end before that is in the store, one after it is told.
         change = (await run_of(running, id, asked.tenant)).change
         if not is_over(change):
-            await visits.wait(ended, asked.wait_s)
+            await visits.wait(end, asked.wait_s)
             change = (await run_of(running, id, asked.tenant)).change
     known = {"run_id": id, "event_id": id.rpartition(":")[0], "status": change.status}
     if not is_over(change):

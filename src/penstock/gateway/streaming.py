@@ -25,6 +25,7 @@ from penstock.gateway.problems import documented, problem_response
 from penstock.gateway.runs import run_of
 from penstock.gateway.shapes import emitted_by, first_event_id, is_over
 from penstock.ports.state import StoredRun
+from penstock.runtime.followed_runs import watched
 from penstock.runtime.releases import Piece
 
 routes = APIRouter(prefix="/v1", tags=["runs"])
@@ -92,12 +93,16 @@ class _Told:
 
 
 async def _lines(told: _Told, visits: Visits) -> AsyncGenerator[bytes]:
-    releases = told.running.engine.services.releases
-    with releases.listening(told.correlation_id) as listener, visits.stream(listener):
+    engine = told.running.engine
+    with (
+        engine.services.releases.listening(told.correlation_id) as listener,
+        watched(engine, engine.parts.store, told.id, lambda: listener.tell(Piece("news", told.id))),
+        visits.stream(listener),
+    ):
         yield b": penstock\n\n"
         with suppress(PenstockError):  # an engine that cannot commit says so to its listeners
             # What was recorded while nobody listened is not told when it becomes durable: look after that.
-            await told.running.engine.services.committer.durable()
+            await engine.services.committer.durable()
         async for line in told.news():
             yield line
         if told.is_over:
@@ -126,7 +131,7 @@ async def _told_of(piece: Piece, told: _Told) -> AsyncGenerator[bytes]:
             yield _line("token", {"text": piece.text, "name": piece.name, "provisional": True})
         case Piece(kind="step") if piece.run_id == told.id and piece.name in told.steps:
             return
-        case Piece(kind="step" | "retrying" | "succeeded" | "failed") if piece.run_id == told.id:
+        case Piece(kind="news" | "step" | "retrying" | "succeeded" | "failed") if piece.run_id == told.id:
             async for line in told.news():
                 yield line
         case _:  # of another run that follows from the same event

@@ -128,9 +128,9 @@ class Front:
         run = run_id(event_id, agent)
         with self.services.releases.run(run) as waiting:
             _, is_new = await self._submit(event, id=event_id, tenant=tenant, key=key, made_here=id is None)
-            result = None if is_new else await self._result_of(run)
+            result = None if is_new else await self.result_of(run)
             if result is None:
-                look = partial(self._result_of, run)
+                look = partial(self.result_of, run)
                 result = await self._followed(event_id, waiting, look, within_s, f"run {run}", is_new=is_new)
             return result
 
@@ -151,9 +151,9 @@ class Front:
                 raise Diverged(stored.change.reason)
             if stored.change.status == "queued":
                 await require_selected(self._topology, self._store, id)
-            result = await self._result_of(id)
+            result = await self.result_of(id)
             if result is None:
-                event_id, look = event_of(id)[0], partial(self._result_of, id)
+                event_id, look = event_of(id)[0], partial(self.result_of, id)
                 result = await self._followed(event_id, waiting, look, within_s, f"run {id}", is_new=False)
             return result
 
@@ -173,7 +173,7 @@ class Front:
         run = run_id(event_id, CONTROL)
         with self.services.releases.run(run) as waiting:
             self.tell_owner(said, partition, tenant, event_id)
-            look = partial(self._result_of, run)
+            look = partial(self.result_of, run)
             return await self._followed(event_id, waiting, look, PLACED_WAIT_S, f"run {run}", is_new=True)
 
     def tell_owner(self, said: Event, partition: int, tenant: str, event_id: str) -> None:
@@ -287,7 +287,7 @@ class Front:
         else:
             self._unsure.pop(id, None)
 
-    async def _result_of(self, run: str) -> bytes | None:
+    async def result_of(self, run: str) -> bytes | None:
         """Return what an earlier run returned, None when it has not ended; `RunFailed` when it gave up."""
         stored = await self._store.run(run)
         if stored is not None:
