@@ -190,6 +190,7 @@ class App(DeclaresKnowledge):
             self._retention,
             self.embedders,
             self.on_change,
+            self.registry,
         )
 
     @asynccontextmanager

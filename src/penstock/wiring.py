@@ -34,15 +34,12 @@ from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
 from penstock.runtime.collection import Index
-from penstock.runtime.control import NAME as CONTROL
-from penstock.runtime.control import control
 from penstock.runtime.engine import Parts
 from penstock.runtime.generations import Embedding, OnChange
 from penstock.runtime.importing import require_finished
-from penstock.runtime.indexer import NAME as INDEXER
-from penstock.runtime.indexer import indexer
 from penstock.runtime.janitor import household
 from penstock.runtime.models import Models, Prompts
+from penstock.runtime.own_agents import own_agents
 from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
@@ -83,6 +80,7 @@ class Declared:
     retention: Retention = DEFAULT_RETENTION
     embedders: Mapping[str, Embedder] = field(default_factory=dict[str, Embedder])  # of the app's own, by name
     on_change: Mapping[str, OnChange] = field(default_factory=dict[str, OnChange])  # by collection
+    registry: bool = False  # whether it keeps schemas
 
 
 def settings(
@@ -191,22 +189,12 @@ def topology_of(declared: Declared) -> Topology:
 
 
 def _declared_whole(declared: Declared) -> tuple[Topology, Schedules | None]:
-    agents = dict(declared.agents)
-    _require_free({INDEXER, CONTROL, SCHEDULES} & agents.keys())
-    if declared.collections:
-        agents[INDEXER] = indexer()
-    agents[CONTROL] = control()
+    own = own_agents(declared.agents, knowledge=bool(declared.collections), registry=declared.registry)
+    agents = {**declared.agents, **own}
     schedules = Schedules(declared.plans) if declared.plans else None
     if schedules is not None:
         agents[SCHEDULES] = schedules.agent()
     return Topology(agents, (*declared.events, *scheduled_events(declared.plans))), schedules
-
-
-def _require_free(taken: set[str]) -> None:
-    """Refuse an agent with a name of penstock's own: it would be replaced without a word."""
-    if taken:
-        findings = tuple(Finding(name, "is the name of an agent of penstock's own", "give name=...") for name in taken)
-        raise Invalid("the app's agents", findings)
 
 
 def store_url(chosen: Settings, app: str) -> str:

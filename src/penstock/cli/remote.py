@@ -16,18 +16,23 @@ def posted(url: str, path: str, body: Any, *, tenant: str) -> Any:
     return _answered(url, path, json.dumps(body).encode(), tenant=tenant)
 
 
+def sent(url: str, path: str, body: Any, *, tenant: str) -> Any:
+    """Put JSON to a running app, and return what it answers; its problems come as our errors."""
+    return _answered(url, path, json.dumps(body).encode(), tenant=tenant, method="PUT")
+
+
 def asked(url: str, path: str, *, tenant: str = "default") -> Any:
     """Ask a running app, and return what it answers; its problems come as our errors."""
     return _answered(url, path, None, tenant=tenant)
 
 
-def _answered(url: str, path: str, body: bytes | None, *, tenant: str) -> Any:
+def _answered(url: str, path: str, body: bytes | None, *, tenant: str, method: str | None = None) -> Any:
     if urlsplit(url).scheme not in ("http", "https"):
         raise Invalid(
             "the options", (Finding("--url", f"is {url!r}", "as `penstock serve` says it: http://HOST:PORT"),)
         )
     headers = {"content-type": "application/json", "x-tenant": tenant}
-    request = Request(url.rstrip("/") + path, body, headers)  # noqa: S310 - http only, see above
+    request = Request(url.rstrip("/") + path, body, headers, method=method)  # noqa: S310 - http only, see above
     try:
         with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
             return json.loads(answer.read())

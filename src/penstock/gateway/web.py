@@ -19,6 +19,7 @@ from penstock.gateway import (
     questions,
     queues,
     runs,
+    schemas,
     search,
     storage,
     streaming,
@@ -123,6 +124,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         dead_letters.routes,
         timing.routes,
         search.routes,
+        schemas.routes,
         storage.routes,
     ):
         api.include_router(router)

@@ -17,6 +17,7 @@ class DeclaresKnowledge:
         self.documents: dict[str, Path] = {}
         self.embedders: dict[str, Embedder] = {}
         self.on_change: dict[str, OnChange] = {}
+        self.registry = False  # whether it keeps schemas
 
     def knowledge(self, name: str, *, documents: str | Path | None = None, on_change: OnChange = "refuse") -> Knowledge:
         """Declare a knowledge collection, and return it for handlers to search.
@@ -36,6 +37,10 @@ class DeclaresKnowledge:
     def embedder(self, name: str, embedder: Embedder) -> None:
         """Name an embedder of your own, for the settings (`embedder=NAME`) and for generations."""
         self.embedders[name] = embedder
+
+    def schemas(self) -> None:
+        """Keep a schema registry in the app: `live.schemas()`, and Confluent's HTTP API under /v1/registry."""
+        self.registry = True
 
     @property
     def collections(self) -> tuple[str, ...]:

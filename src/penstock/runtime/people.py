@@ -13,6 +13,8 @@ from penstock.errors import Missing
 from penstock.runtime import exposing
 from penstock.runtime.engine import Engine
 from penstock.runtime.questions import AskedApproval, Outcome, Question
+from penstock.runtime.schemas import NAME as REGISTRY
+from penstock.runtime.schemas import Schemas
 
 T = TypeVar("T")
 
@@ -23,6 +25,12 @@ class ForPeople:
 
     app: Any
     engine: Engine
+
+    def schemas(self, *, tenant: str = "default") -> Schemas:
+        """Return the schema registry of a tenant; `Missing` when the app keeps none."""
+        if REGISTRY not in self.engine.parts.topology.agents:
+            raise Missing("the schema registry", "declare it: app.schemas()")
+        return Schemas(self.engine, tenant)
 
     async def questions(self, *, tenant: str | None = "default", limit: int = 50) -> list[Question]:
         """Return the steps whose outcome nobody knows, and which wait for a person to decide; `tenant` None: of all."""

@@ -1,0 +1,24 @@
+"""Penstock's own agents in an app: what the app declares decides which there are."""
+
+from collections.abc import Collection
+
+from penstock.core.agents.declaration import Agent
+from penstock.errors import Finding, Invalid
+from penstock.runtime import control, indexer, schedules, schemas
+
+
+def own_agents(taken: Collection[str], *, knowledge: bool, registry: bool) -> dict[str, Agent]:
+    """Return them by name; `Invalid` where an agent of the app has the name of one: it would be replaced without a word."""
+    findings = tuple(
+        Finding(name, "is the name of an agent of penstock's own", "give name=...")
+        for name in (indexer.NAME, control.NAME, schedules.NAME, *([schemas.NAME] if registry else []))
+        if name in taken
+    )
+    if findings:
+        raise Invalid("the app's agents", findings)
+    agents = {control.NAME: control.control()}
+    if knowledge:
+        agents[indexer.NAME] = indexer.indexer()
+    if registry:
+        agents[schemas.NAME] = schemas.schema_registry()
+    return agents
