@@ -14,6 +14,7 @@ import msgspec
 from penstock.adapters.models.answering import answer, verdict
 from penstock.adapters.models.planning import parts
 from penstock.adapters.models.sentences import GivenPassage, split
+from penstock.adapters.models.tasks import tasks
 from penstock.core.knowledge.words import terms
 from penstock.errors import Refused
 from penstock.ports.chat_model import ChatEnd, ChatRequest, Message, TextDelta, Usage
@@ -24,10 +25,11 @@ SUMMARY_SENTENCES_MAX = 3
 
 
 class ExtractiveModel:
-    """Works on a request's `inputs`, by the name of its `prompt`: plan, answer, evaluate; else it summarises.
+    """Works on a request's `inputs`, by the name of its `prompt`: plan, tasks, answer, evaluate; else it summarises.
 
-    `plan` gives `{"parts": [...]}` (1 to 4 sub-questions), `answer` quotes with marks `[1]`, `evaluate` gives YES or
-    NO and a line that says why. Raises `Refused` when the inputs lack what the prompt needs.
+    `plan` gives `{"parts": [...]}` (1 to 4 sub-questions), `tasks` a list of `{"id", "type", "description", "depends_on"}`,
+    `answer` quotes with marks `[1]`, `evaluate` gives YES or NO and a line that says why. Raises `Refused` when the
+    inputs lack what the prompt needs.
     """
 
     @property
@@ -49,6 +51,10 @@ class _Plan(msgspec.Struct):
     history: list[Message] = []
 
 
+class _Tasks(msgspec.Struct):
+    goal: str
+
+
 class _Answer(msgspec.Struct):
     question: str
     passages: list[GivenPassage]
@@ -61,7 +67,7 @@ class _Evaluate(msgspec.Struct):
     passages: list[GivenPassage]
 
 
-Inputs = TypeVar("Inputs", _Plan, _Answer, _Evaluate)
+Inputs = TypeVar("Inputs", _Plan, _Tasks, _Answer, _Evaluate)
 
 
 def _said(request: ChatRequest) -> str:
@@ -73,6 +79,10 @@ def _plan(values: Mapping[str, Any]) -> str:
     given = _inputs("plan", values, _Plan)
     asked = [message.content for message in given.history if message.role == "user"]
     return json.dumps({"parts": parts(given.question[:INPUT_CHARS_MAX], asked)}, ensure_ascii=False)
+
+
+def _tasks(values: Mapping[str, Any]) -> str:
+    return json.dumps(tasks(_inputs("tasks", values, _Tasks).goal[:INPUT_CHARS_MAX]), ensure_ascii=False)
 
 
 def _answer(values: Mapping[str, Any]) -> str:
@@ -87,6 +97,7 @@ def _evaluate(values: Mapping[str, Any]) -> str:
 
 _PROMPTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "plan": _plan,
+    "tasks": _tasks,
     "answer": _answer,
     "evaluate": _evaluate,
 }
