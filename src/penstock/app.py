@@ -33,6 +33,7 @@ from penstock.runtime.engine import running
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.keeping_time import ForTime
 from penstock.runtime.knowledge import OpenKnowledge
+from penstock.runtime.machine_doors import ForMachines
 from penstock.runtime.machines import (
     Definition,
     MachineOptions,
@@ -234,7 +235,7 @@ class App(DeclaresKnowledge):
 
 
 @dataclass(frozen=True, slots=True)
-class Running(ForPeople, ForTime):
+class Running(ForPeople, ForTime, ForMachines):
     """An app that runs: what callers from outside do with it."""
 
     app: App

@@ -7,10 +7,11 @@ reaches it twice, and nothing is lost, also when it has not begun yet, waits for
 from collections.abc import Callable
 from typing import Any
 
-from penstock.core.agents.control import EventHeard
+from penstock.core.agents.control import AnswerTask, EventHeard, StopMachine
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import encode_value
 from penstock.core.agents.listening import CHANNEL
+from penstock.core.agents.machine_records import ANSWER, STOP
 from penstock.core.agents.run_journal import CANCEL, RunJournal
 from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import Envelope, Recorded, event_of
@@ -20,6 +21,8 @@ from penstock.runtime.appending import Appended
 from penstock.runtime.decoding import decoders_of
 from penstock.runtime.lanes import Delivery
 from penstock.runtime.listeners import Listeners
+from penstock.runtime.machine_answers import NO_RUN, NO_TASK, TASK_IS_OVER, refusal_of
+from penstock.runtime.machines import machine_of
 from penstock.runtime.passing_on import PassingOn
 from penstock.runtime.services import Services
 from penstock.runtime.steps import WorkflowSteps
@@ -75,7 +78,7 @@ class Arrivals:
         journal = await self._journal_of(run_id, tenant)
         if journal is None:
             raise Missing(f"the run {run_id!r} under way", "it has ended: see `penstock runs show`")
-        self._take(run_id, journal, name, {"payload": payload})
+        self.take(run_id, journal, name, payload)
 
     async def heard(self, said: EventHeard, tenant: str) -> None:
         """Record an event that a run listens to, if it still does, as a signal of the channel's name."""
@@ -86,6 +89,10 @@ class Arrivals:
             return
         event = recorded.event
         self._take(said.run_id, journal, said.channel, {"type": event.type, "data": event.data.decode()})
+
+    def take(self, run_id: str, journal: RunJournal, name: str, payload: Any) -> None:
+        """Record a signal in the journal of a run, and give it to who waits for it."""
+        self._take(run_id, journal, name, {"payload": payload})
 
     def _take(self, run_id: str, journal: RunJournal, name: str, value: dict[str, Any]) -> None:
         if journal.share > SIGNALS_SHARE_MAX:
@@ -109,8 +116,28 @@ class Arrivals:
                 self.on_cancelled(agent, recorded, reason)
             return
         journal = await self._journal_of(run_id, tenant)
-        if journal is not None and journal.find(CANCEL) is None:
+        run = self.runs.get(run_id)
+        if journal is not None and machine_of(agent) is not None and not (run is not None and run.halted):
+            self.take(run_id, journal, STOP, {"error": None, "cause": reason})
+        elif journal is not None and journal.find(CANCEL) is None:
             self.on_ending(run_id, journal, Ending(reason or "cancelled", []))
+
+    async def to_machine(self, said: StopMachine | AnswerTask, tenant: str) -> str:
+        """Record what is said to a state machine's run, or to one of its tasks; return AWS's code when it comes to nothing."""
+        try:
+            journal = await self._journal_of(said.run_id, tenant)
+        except Missing:
+            return NO_RUN if isinstance(said, StopMachine) else NO_TASK
+        run = self.runs.get(said.run_id)
+        if isinstance(said, StopMachine):
+            if journal is not None:
+                self.take(said.run_id, journal, STOP, {"error": said.error, "cause": said.cause})
+            return ""
+        refusal = TASK_IS_OVER if journal is None else refusal_of(journal, run, said)
+        if journal is not None and not refusal:
+            answer = {"kind": said.kind, "output": said.output, "error": said.error, "cause": said.cause}
+            self.take(said.run_id, journal, f"{ANSWER}{said.task}", answer)
+        return refusal
 
     async def cancel_timer(self, timer_id: str, tenant: str) -> bool:
         """Cancel a timer with the commit that is being collected; False when it has fired, or never was."""

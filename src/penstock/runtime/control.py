@@ -7,6 +7,7 @@ import msgspec
 from penstock.core.agents.approvals import refusal_of
 from penstock.core.agents.control import (
     CONTROL,
+    AnswerTask,
     CallAnswered,
     Cancel,
     CancelTimer,
@@ -16,6 +17,7 @@ from penstock.core.agents.control import (
     RunListens,
     RunListensNoMore,
     Signal,
+    StopMachine,
 )
 from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.core.agents.listening import Listening
@@ -32,10 +34,11 @@ def control() -> Agent:
 
 
 ToRun = Signal | Cancel | Decide | CallAnswered | EventHeard
+ToMachine = StopMachine | AnswerTask
 ToPartition = RunListens | RunListensNoMore | RunFollowed
 
 
-async def hear(said: ToRun | ToPartition | CancelTimer, ctx: Context) -> bool | dict[str, Any] | None:
+async def hear(said: ToRun | ToMachine | ToPartition | CancelTimer, ctx: Context) -> bool | str | dict[str, Any] | None:
     """Hand it to the run; one that does not exist (any more) leaves it in the dead letters.
 
     Of a timer, say whether it waited; of an answer, why it is none: who gave it waits for that.
@@ -47,6 +50,8 @@ async def hear(said: ToRun | ToPartition | CancelTimer, ctx: Context) -> bool | 
         return None
     if await ctx.runs.passing_on.passed_on(said.run_id, ctx.events[0]):
         return None
+    if isinstance(said, ToMachine):
+        return await ctx.runs.to_machine(said, ctx.tenant)
     match said:
         case Signal():
             await ctx.runs.signal(said.run_id, ctx.tenant, said.name, said.payload)

@@ -15,6 +15,7 @@ from penstock.core.agents.journal import encode_value
 from penstock.core.agents.machine_records import (
     CALL,
     NOTHING,
+    SIGNALLED,
     TASK,
     TIMER,
     Awaited,
@@ -25,9 +26,19 @@ from penstock.core.agents.machine_records import (
 )
 from penstock.core.agents.run_journal import CANCEL
 from penstock.core.agents.unit import Status
-from penstock.core.asl.happenings import AnyCommand, CancelTask, CancelTimer, Started, StartTimer
+from penstock.core.asl.happenings import (
+    AnyCommand,
+    CancelTask,
+    CancelTimer,
+    Failed,
+    ScheduleTask,
+    Started,
+    StartTimer,
+    Succeeded,
+)
 from penstock.core.asl.program import Program
 from penstock.core.asl.reducer import advance
+from penstock.core.asl.task_kinds import task_kind
 from penstock.core.asl.values import Json
 from penstock.runtime.machine_work import MachineWork
 from penstock.runtime.operations import Operations
@@ -53,7 +64,8 @@ class MachineRun:
         known = self._journal.records() if len(self._journal) > 1 else ()  # a new run has but the record that it began
         self.state, self._awaited = replayed(program, begins, known)
         self._journal.forgive("")  # the order of what it asks for follows from its records
-        self._run.on_arrival = self.came
+        self._told: set[int] = set()  # tasks whose end was told by who has the token
+        self._run.on_arrival, self._run.takes = self.came, self.takes
         self._work = MachineWork(operations, self)
 
     async def led(self) -> Json:
@@ -70,14 +82,26 @@ class MachineRun:
                 raise
             self._take(CANCEL)
         finally:
-            self._run.on_arrival = None
+            self._run.on_arrival = self._run.takes = None
             self._work.stop()
         return self._ended()
 
     def came(self, step: str) -> None:
         """Something was recorded that happened to the run."""
         self._inbox.append(step)
+        if step.startswith(SIGNALLED):
+            ended = happening_of(self._journal.whole(step), self._awaited)
+            if isinstance(ended, Succeeded | Failed):
+                self._told.add(ended.id)
         self._wake()
+
+    def takes(self, number: int) -> bool:
+        """Whether a task waits for what the holder of its token says."""
+        asked = self._awaited.get(number)
+        if not isinstance(asked, ScheduleTask) or number not in self.state.works or number in self._told:
+            return False
+        kind = task_kind(asked.resource)
+        return kind.takes_token or kind.events == "Activity"
 
     def record(self, step: str, value: bytes, at_ms: int | None = None) -> None:
         """Record something that happens now."""

@@ -22,12 +22,15 @@ T = TypeVar("T")
 
 
 class TaskFailed(Exception):
-    """A task, a reading or a writing fails with this error and cause."""
+    """A task, a reading or a writing fails with this error and cause. An agent may raise it too: `raise TaskFailed("Order.Gone")`."""
 
     def __init__(self, error: str, cause: str = "") -> None:
         super().__init__(error, cause)
         self.error = error
         self.cause = cause
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.cause}"
 
 
 class Asking(Struct, frozen=True, kw_only=True):

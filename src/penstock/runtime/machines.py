@@ -4,7 +4,6 @@ A run keeps the definition that it began with, over restarts and changes of the 
 """
 
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -20,11 +19,10 @@ from penstock.core.agents.machine_records import MACHINE, Begins, started
 from penstock.core.agents.unit import ValueWrite
 from penstock.core.asl import definition as asl
 from penstock.core.asl.documents import read_document
-from penstock.core.asl.happenings import Started
 from penstock.core.asl.program import Program, compiled
 from penstock.core.asl.validation import parse, refuse, validate
 from penstock.core.asl.values import Json
-from penstock.core.events.envelope import DEFAULT_TENANT, Envelope
+from penstock.core.events.envelope import DEFAULT_TENANT
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid, Missing
 from penstock.runtime.machine_run import MachineRun
@@ -65,13 +63,6 @@ class StateMachine:
         """Return the event by which a run begins with this input."""
         return self.event(input=value)
 
-    def begins(self, begins: Begins, run_id: str, cause: Envelope) -> Started:
-        """Return the happening that a run begins with."""
-        data = msgspec.json.decode(cause.data)
-        value = data["input"] if cause.type == self.event.type_ else data
-        tokens = urlsafe_b64encode(run_id.encode()).decode().rstrip("=")
-        return started(cause, self.name, value, begins, tokens)
-
     async def lead(self, _event: Event, ctx: WorkflowContext) -> Json:
         """Lead a run, from its beginning or from where its journal ends."""
         operations = ctx.operations
@@ -86,7 +77,7 @@ class StateMachine:
             if kept is None:
                 operations.halt(f"the definition {begins.definition} that it began with is not in the store")
             program = kept
-        return await MachineRun(operations, program, self.begins(begins, ctx.run_id, ctx.event)).led()
+        return await MachineRun(operations, program, started(ctx.event, self.name, begins, ctx.run_id)).led()
 
     def _begun(self, services: Services) -> Begins:
         kept = services.outside.kept

@@ -31,6 +31,7 @@ from penstock.core.agents.again import (
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import Journal, StepRecord, decode_chunk, encode_chunk, forgotten, standing
 from penstock.core.agents.listening import open_listenings
+from penstock.core.agents.machine_records import redriven
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.run_journal import CANCEL, RunJournal
 from penstock.core.agents.unit import JournalChunk, RunChange, Status
@@ -41,6 +42,7 @@ from penstock.ports.state import StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.lanes import Delivery, Lanes
+from penstock.runtime.machines import machine_of
 from penstock.runtime.services import Services
 from penstock.runtime.subscriptions import Subscription
 from penstock.runtime.workflows import Workflows
@@ -211,6 +213,8 @@ class Redriving(Subscription):
         now_ms = self._services.clock.now_ms()
         listened = open_listenings(standing(stored.records))  # until the end of the run: it listens anew
         forget = [forgotten([*failed, *listened, CANCEL], now_ms), *renewed(stored.records, now_ms)]
+        if machine_of(self.agent) is not None:
+            forget.append(redriven(stored.records, now_ms))
         reason = signed("redriven", said.by, said.why, stored.change.reason)
         journal = _journal(stored, forget)
         run = await self._workflows.recalled(self.agent, event, stored, journal)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from penstock.core.agents.control import EventHeard
+from penstock.core.agents.control import AnswerTask, EventHeard, StopMachine
 from penstock.core.events.envelope import Recorded
 from penstock.errors import Missing
 from penstock.ports.clock import Clock
@@ -42,6 +42,7 @@ class RunControl(Protocol):
     @property
     def listeners(self) -> Listeners: ...
     async def cancel(self, run_id: str, tenant: str, reason: str) -> None: ...
+    async def to_machine(self, said: StopMachine | AnswerTask, tenant: str) -> str: ...
     async def cancel_timer(self, timer_id: str, tenant: str) -> bool: ...
     def followed(self, run_id: str) -> None: ...
 

@@ -57,6 +57,7 @@ class WorkflowRun:
         "refused",
         "resumed",
         "run_id",
+        "takes",
         "task",
         "under_way",
         "warned",
@@ -93,6 +94,7 @@ class WorkflowRun:
             if not step.endswith("/result"):  # they were told with the cancellation itself
                 self.open.pop(step, None)
         self.on_arrival: Callable[[str], None] | None = None  # told of each record that others make
+        self.takes: Callable[[int], bool] | None = None  # whether a task of a state machine waits for who has its token
         self._waiters: dict[str, dict[str, asyncio.Future[str]]] = {}
         self._awaited: dict[str, list[asyncio.Future[None]]] = {}
         self._reached: set[str] = set()

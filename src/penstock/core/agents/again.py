@@ -97,7 +97,7 @@ def redrive_decision(change: RunChange | None, died_ms: int) -> Decision:
     match change:
         case RunChange(status="retrying"):
             return "go on"
-        case RunChange(status="failed", at_ms=at_ms) if at_ms == died_ms:
+        case RunChange(status="failed" | "cancelled", at_ms=at_ms) if at_ms == died_ms:
             return "begin"
         case _:
             return "leave"

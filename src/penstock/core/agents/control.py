@@ -34,6 +34,26 @@ class Decide(Event, topic=TOPIC, key="run_id"):
     reason: str = ""
 
 
+class StopMachine(Event, topic=TOPIC, key="run_id"):
+    """The run of a state machine is to end where it is, with this error and cause."""
+
+    run_id: str
+    error: str | None = None
+    cause: str | None = None
+
+
+class AnswerTask(Event, topic=TOPIC, key="run_id"):
+    """What the holder of a task's token says: how the task ended, or that it is still worked on."""
+
+    run_id: str
+    task: int
+    secret: str
+    kind: Literal["success", "failure", "heartbeat"]
+    output: str = "null"  # JSON
+    error: str | None = None
+    cause: str | None = None
+
+
 class CancelTimer(Event, topic=TOPIC, key="timer_id"):
     """What waits for its time is not to happen: said to the worker that owns the timer's partition."""
 

@@ -6,15 +6,16 @@
 """
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from penstock.core.agents.journal import StepRecord, decode_value, encode_value
 from penstock.core.agents.listening import CHANNEL
-from penstock.core.agents.machine_events import run_name
+from penstock.core.agents.machine_events import input_type, run_name
 from penstock.core.agents.run_journal import CANCEL
 from penstock.core.asl.happenings import (
     AnyCommand,
@@ -24,6 +25,7 @@ from penstock.core.asl.happenings import (
     Failed,
     Heartbeat,
     ReadItems,
+    Redriven,
     ScheduleTask,
     Started,
     StartTimer,
@@ -46,11 +48,14 @@ CALL: Final = "call:"
 TASK: Final = "task#"
 BEGUN: Final = "begun#"  # a task was taken on, and its end follows
 TIMER: Final = "timer#"
+REDRIVEN: Final = "redriven#"
 ANSWER: Final = f"{CHANNEL}task:"  # the channel of those who have a task's token, with its number
 STOP: Final = f"{CHANNEL}stop"  # the channel of those who stop the run
 NOTHING: Final = encode_value(None, TIMER)
+SIGNALLED: Final = f"signal:{ANSWER}"
 _SIGNAL: Final = "signal:"
 _REASON: Final = re.compile(r"(?s)([\w.]+): (.*?)(?: \[([^\[\]]+:\d+)\])?")
+_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{1,1800})\.([A-Za-z0-9_-]{1,64})/(\d{1,9})", re.ASCII)
 _TASK_FAILED: Final = "TaskFailed"
 
 Work: TypeAlias = ScheduleTask | ReadItems | WriteResults
@@ -81,10 +86,33 @@ class Answer(Struct):
     cause: str | None = None
 
 
-def started(cause: Envelope, machine: str, input: Json, begins: Begins, tokens: str) -> Started:
-    """Return the happening that a run begins with."""
+class Token(Struct, frozen=True):
+    """What the text of a task's token says."""
+
+    run_id: str
+    secret: str
+    number: int
+
+
+def started(cause: Envelope, machine: str, begins: Begins, run_id: str) -> Started:
+    """Return the happening that a run begins with: the event's input, or its data where it is an event of another type."""
+    data = msgspec.json.decode(cause.data)
+    given = data["input"] if cause.type == input_type(machine).type_ else data
+    whose = urlsafe_b64encode(run_id.encode()).decode().rstrip("=")
     name = run_name(machine, cause.id)
-    return Started(at_ms=cause.time_ms, input=input, name=name, machine=machine, tokens=f"{tokens}.{begins.secret}")
+    return Started(at_ms=cause.time_ms, input=given, name=name, machine=machine, tokens=f"{whose}.{begins.secret}")
+
+
+def token_of(text: str) -> Token | None:
+    """Read a task's token; None for a text that is none."""
+    found = _TOKEN.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        run_id = urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4)).decode()
+    except ValueError:
+        return None
+    return Token(run_id, found[2], int(found[3]))
 
 
 def replayed(program: Program, begins: Started, records: Iterable[StepRecord]) -> "tuple[Run, dict[int, Awaited]]":
@@ -96,6 +124,12 @@ def replayed(program: Program, begins: Started, records: Iterable[StepRecord]) -
         if happening is not None:
             note(awaited, advance(run, happening))
     return run, {number: each for number, each in awaited.items() if number in run.works or number in run.timers}
+
+
+def redriven(records: Iterable[StepRecord], at_ms: int) -> StepRecord:
+    """Return the record by which a run goes on after its end."""
+    count = sum(each.step.startswith(REDRIVEN) for each in records)
+    return StepRecord(f"{REDRIVEN}{count}", Raw(NOTHING), at_ms)
 
 
 def note(awaited: "dict[int, Awaited]", commands: Iterable[AnyCommand]) -> None:
@@ -111,17 +145,24 @@ def happening_of(record: StepRecord, awaited: Mapping[int, Awaited]) -> AnyHappe
     name, _, number = step.rpartition("#")
     if not number.isdigit():
         return _cancelled(record) if step == CANCEL else None
-    match name:
-        case "timer":
-            return TimerFired(at_ms=record.at_ms, id=int(number))
-        case "task":
-            return _ended(record, int(number))
-        case "begun":
-            return TaskSubmitted(at_ms=record.at_ms, id=int(number), output=_json(decode_value(record.value, bytes)))
-        case _ if name.startswith(CALL):
-            return _answered(record, awaited.get(int(number)))
-        case _:
-            return _said(record, name.removeprefix(_SIGNAL)) if name.startswith(_SIGNAL) else None
+    if name.startswith(CALL):
+        return _answered(record, awaited.get(int(number)))
+    if name.startswith(_SIGNAL):
+        return _said(record, name.removeprefix(_SIGNAL))
+    read = _READ.get(name)
+    return None if read is None else read(record, int(number))
+
+
+def _fired(record: StepRecord, number: int) -> AnyHappening:
+    return TimerFired(at_ms=record.at_ms, id=number)
+
+
+def _taken_on(record: StepRecord, number: int) -> AnyHappening:
+    return TaskSubmitted(at_ms=record.at_ms, id=number, output=_json(decode_value(record.value, bytes)))
+
+
+def _redriven(record: StepRecord, _number: int) -> AnyHappening:
+    return Redriven(at_ms=record.at_ms)
 
 
 def _cancelled(record: StepRecord) -> Stopped:
@@ -182,3 +223,6 @@ def failure_of(reason: str, run_id: str) -> tuple[str, str]:
 
 def _json(body: bytes) -> Json:
     return msgspec.json.decode(body) if body else None
+
+
+_READ: Final = {"timer": _fired, "task": _ended, "begun": _taken_on, "redriven": _redriven}

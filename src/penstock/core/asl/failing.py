@@ -32,11 +32,13 @@ def fail(run: Run, thread: Thread, failure: Failure) -> None:
         return
     step = thread.step
     if _tries_again(run, thread, failure):
+        go_on(run)
         return
     if isinstance(step.state, asl.Map | asl.Parallel):
         tell(run, thread, f"{step.state.type}StateFailed", _told(failure))
     caught_by = catcher_of(step, failure)
     if caught_by is not None:
+        go_on(run)
         catcher = step.catch[caught_by]
         output: Json = {"Error": failure.error, "Cause": failure.cause}
         leave(run, thread, catcher.exit, output, catcher.next)
@@ -45,6 +47,12 @@ def fail(run: Run, thread: Thread, failure: Failure) -> None:
     if isinstance(step.state, asl.Task) and owner is not None and isinstance(owner.thread.step.state, asl.Parallel):
         tell(run, thread, "TaskStateAborted")
     run.queue.appendleft(("broken", thread, failure))
+
+
+def go_on(run: Run) -> None:
+    """A failure ends nothing more: forget whom it had ended."""
+    run.left.clear()
+    run.pending.clear()
 
 
 def end_badly(run: Run, failure: Failure) -> None:

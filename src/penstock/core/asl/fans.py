@@ -8,7 +8,7 @@ import msgspec
 from penstock.core.asl import definition as asl
 from penstock.core.asl.amounts import number, within
 from penstock.core.asl.events import tell
-from penstock.core.asl.failing import fail
+from penstock.core.asl.failing import fail, go_on
 from penstock.core.asl.happenings import ReadItems, WriteResults
 from penstock.core.asl.history import History
 from penstock.core.asl.items import Item, Member, items_in, items_of
@@ -103,6 +103,7 @@ def child_failed(run: Run, child: Thread, failure: Failure) -> None:
     if fan.map_run:
         fan.failures += 1
         if fan.failures <= fan.failures_max:
+            go_on(run)
             fan.outputs[child.index] = {"Error": failure.error, "Cause": failure.cause}
             _left(run, fan, child, "")
             return

@@ -72,7 +72,11 @@ class Stopped(Happening, frozen=True, kw_only=True):
     cause: str | None = None
 
 
-AnyHappening: TypeAlias = Started | TaskSubmitted | Succeeded | Failed | Heartbeat | TimerFired | Stopped
+class Redriven(Happening, frozen=True, kw_only=True):
+    """A run that did not succeed goes on with the states that failed, or were cut off, in the place of its end."""
+
+
+AnyHappening: TypeAlias = Started | TaskSubmitted | Succeeded | Failed | Heartbeat | TimerFired | Stopped | Redriven
 
 
 class ScheduleTask(Struct, frozen=True, kw_only=True, tag=True):

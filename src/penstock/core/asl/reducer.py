@@ -31,6 +31,7 @@ from penstock.core.asl.happenings import (
     CancelTimer,
     Failed,
     Heartbeat,
+    Redriven,
     Started,
     Stopped,
     Succeeded,
@@ -38,6 +39,7 @@ from penstock.core.asl.happenings import (
     TimerFired,
 )
 from penstock.core.asl.history import EVENTS_MAX
+from penstock.core.asl.redriving import redrive
 from penstock.core.asl.run import Failure, Run, Thread, Work
 from penstock.core.asl.tasks import begin_task, heard, ran_out, submitted, task_failed, task_succeeded
 from penstock.core.asl.threads import TooLarge, begin_work, end_work, give_up, iso, leave, scope_of, start_timer
@@ -49,7 +51,7 @@ _NO_CHOICE = "Failed to transition out of the state. The state does not point to
 
 def advance(run: Run, happening: AnyHappening) -> Sequence[AnyCommand]:
     """Change the run by what has happened, until it waits for something outside or is over; return what it wants done."""
-    if run.is_over:
+    if run.is_over and not isinstance(happening, Redriven):
         return ()
     run.now_ms = max(run.now_ms, happening.at_ms)
     run.commands = []
@@ -60,6 +62,8 @@ def advance(run: Run, happening: AnyHappening) -> Sequence[AnyCommand]:
             _stop(run, "ABORTED", "ExecutionAborted", Failure(happening.error, happening.cause))
         case TimerFired():
             _fired(run, happening.id)
+        case Redriven():
+            redrive(run)
         case _:
             _answered(run, happening)
     _settle(run)
@@ -253,9 +257,15 @@ def _ended(run: Run, thread: Thread, output: Json) -> None:
 def _broken(run: Run, thread: Thread, failure: Failure) -> None:
     """Nothing in this thread caught a failure."""
     owner = thread.owner
+    if not run.left:
+        run.pending = {waiting: (what, value) for what, waiting, value in run.queue}
+        run.left.append(thread)
     if failure.is_fatal:  # it ends the whole run, or the child of a distributed Map, which is a run of its own
+        inner = thread
         while owner is not None and not owner.map_run:
             thread, owner = owner.thread, owner.thread.owner
+        if owner is not None and thread is not inner:
+            give_up(run, thread, told=False)
     if owner is None:
         end_badly(run, failure)
     else:

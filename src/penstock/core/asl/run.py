@@ -120,9 +120,11 @@ class Run:
         "commands",
         "failure",
         "history",
+        "left",
         "name",
         "now_ms",
         "number",
+        "pending",
         "program",
         "queue",
         "result",
@@ -149,6 +151,8 @@ class Run:
         self.timers: dict[int, tuple[Work | None, str]] = {}  # what each timer is for; no work: the run's own time
         self.queue: deque[tuple[str, Thread, Any]] = deque()  # what is to be done before the run waits again
         self.commands: list[AnyCommand] = []
+        self.left: list[Thread] = []  # where a failure found the run: the threads that it ended, the failed one first
+        self.pending: dict[Thread, tuple[str, Any]] = {}  # what was still to be done for them then
 
     @property
     def is_over(self) -> bool:

@@ -116,6 +116,8 @@ def give_up(run: Run, thread: Thread, *, told: bool) -> None:
     """End a thread where it is, with all that it waits for."""
     thread.over = True
     waiting = thread.work
+    if isinstance(waiting, Work) or thread in run.pending:
+        run.left.append(thread)
     if isinstance(waiting, Work):
         if waiting.kind in ("task", "read", "write"):
             run.commands.append(CancelTask(id=waiting.id))

@@ -1,0 +1,38 @@
+"""Whether a task of a state machine's run takes what the holder of its token says, in the words of AWS."""
+
+from typing import Final
+
+from penstock.core.agents.control import AnswerTask
+from penstock.core.agents.journal import decode_value
+from penstock.core.agents.machine_records import MACHINE, Begins
+from penstock.core.agents.run_journal import RunJournal
+from penstock.errors import Missing, PenstockError, Refused
+from penstock.runtime.workflow_run import WorkflowRun
+
+NO_RUN: Final = "ExecutionDoesNotExist"
+NO_TASK: Final = "TaskDoesNotExist"
+TASK_IS_OVER: Final = "TaskTimedOut"
+BAD_TOKEN: Final = "InvalidToken"  # noqa: S105 - the name of an error
+
+
+def refusal_of(journal: RunJournal, run: WorkflowRun | None, said: AnswerTask) -> str:
+    """Return AWS's code when a task does not take an answer; nothing when it does."""
+    begins = journal.find(MACHINE)
+    if begins is None or decode_value(begins, Begins).secret != said.secret:
+        return NO_TASK
+    if run is None or run.takes is None:  # it does not go on at present, and will find the answer
+        return ""
+    return "" if run.takes(said.task) else TASK_IS_OVER
+
+
+def error_of(code: str) -> PenstockError:
+    """Return a code as our error."""
+    match code:
+        case "ExecutionDoesNotExist":
+            return Missing(f"{code}: the run", "it has another name, or was removed: see `penstock asl list`")
+        case "TaskDoesNotExist":
+            return Missing(f"{code}: the task of this token", "it belongs to another app, or another store")
+        case "InvalidToken":
+            return Refused(f"{code}: this is not the token of a task", "give what the task got as $$.Task.Token")
+        case _:
+            return Refused(f"{code}: the task waits for no answer any more", "it has ended, or its time was up")
