@@ -29,6 +29,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.state import ALL_DEAD, DeadFilter
 from penstock.runtime.asking_again import UNSIGNED, AskingAgain, Fork, Signature
 from penstock.runtime.declaring import DeclaresKnowledge
+from penstock.runtime.declaring_machines import DeclaresServices
 from penstock.runtime.engine import running
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.keeping_time import ForTime
@@ -52,7 +53,7 @@ E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Handler)
 
 
-class App(DeclaresKnowledge):
+class App(DeclaresKnowledge, DeclaresServices):
     """What a user writes: `app = App("support")`, and then its agents.
 
     `prompts` is the folder of the prompt files; `events` names event types that no agent of the app takes or emits;
@@ -78,6 +79,7 @@ class App(DeclaresKnowledge):
         self._events = tuple(events)
         self._prompts = None if prompts is None else Path(prompts)
         DeclaresKnowledge.__init__(self)
+        DeclaresServices.__init__(self)
         self._models: dict[str, str | ChatModel] = {}
 
     @overload
@@ -192,6 +194,7 @@ class App(DeclaresKnowledge):
             self.embedders,
             self.on_change,
             self.registry,
+            self.outside,
         )
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mappi
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,10 +35,11 @@ from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
 from penstock.runtime.collection import Index
-from penstock.runtime.engine import Parts
+from penstock.runtime.engine import Engine, Parts
 from penstock.runtime.generations import Embedding, OnChange
 from penstock.runtime.importing import require_finished
 from penstock.runtime.janitor import household
+from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.own_agents import own_agents
 from penstock.runtime.schedules import NAME as SCHEDULES
@@ -81,6 +83,7 @@ class Declared:
     embedders: Mapping[str, Embedder] = field(default_factory=dict[str, Embedder])  # of the app's own, by name
     on_change: Mapping[str, OnChange] = field(default_factory=dict[str, OnChange])  # by collection
     registry: bool = False  # whether it keeps schemas
+    outside: Outside = field(default_factory=Outside)  # the app's own services for state machines
 
 
 def settings(
@@ -156,7 +159,13 @@ async def opened(
         if schedules is not None:
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
-        yield replace(parts, schedules=schedules, household=household_of(declared, topology, clock))
+        home = household_of(declared, topology, clock)
+        yield replace(parts, schedules=schedules, household=home, outside=partial(_reached, declared.outside))
+
+
+def _reached(own: Outside, _engine: Engine, outside: Outside) -> None:
+    """Say what state machines reach: what penstock has, and then the app's own, which comes first."""
+    outside.add(own)
 
 
 async def _embedding(declared: Declared, chosen: Settings, stack: AsyncExitStack) -> Embedding:

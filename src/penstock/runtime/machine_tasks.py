@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class TaskFailed(Exception):
-    """A task, a reading or a writing fails with this error and cause. An agent may raise it too: `raise TaskFailed("Order.Gone")`."""
+    """A task, a reading or a writing fails with this error and cause; agents raise it too: `raise TaskFailed("Order.Gone")`."""
 
     def __init__(self, error: str, cause: str = "") -> None:
         super().__init__(error, cause)
@@ -110,6 +110,12 @@ class Outside(Struct):
     sources: dict[str, ItemSource] = field(default_factory=dict[str, ItemSource])
     sinks: dict[str, ResultSink] = field(default_factory=dict[str, ResultSink])
     kept: set[str] = field(default_factory=set[str])  # digests of the definitions that are in the store
+
+    def add(self, other: "Outside") -> None:
+        """Reach what another one reaches, too; it comes first."""
+        self.services.update(other.services)
+        self.sources.update(other.sources)
+        self.sinks.update(other.sinks)
 
 
 def found(known: Mapping[str, T], resource: Resource) -> T | None:

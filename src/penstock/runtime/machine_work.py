@@ -25,6 +25,10 @@ from penstock.runtime.operations import Operations
 from penstock.runtime.write_points import WritePoint
 
 NO_FUNCTION = "Lambda.ResourceNotFoundException"
+NO_FUNCTION_CAUSE = (
+    "Function not found: arn:aws:lambda:us-east-1:111111111111:function:{}:$LATEST (Service: AWSLambda; Status Code: 404; "
+    "Error Code: ResourceNotFoundException; Request ID: {}; Proxy: null)"
+)
 NO_SERVICE = "States.Runtime"
 
 
@@ -122,7 +126,7 @@ class MachineWork:
         if service is None:
             called = called_function(task_kind(asked.resource), asked.payload)
             if called is not None:
-                outcome = Outcome(error=NO_FUNCTION, cause=f"Function not found: {called[0]}: no agent has this name")
+                outcome = Outcome(error=NO_FUNCTION, cause=NO_FUNCTION_CAUSE.format(called[0], self._run.run_id))
             else:
                 outcome = Outcome(error=NO_SERVICE, cause=f"Nothing here does what {asked.resource} names")
             self._events.ends(asked.id, outcome)
