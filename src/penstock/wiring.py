@@ -272,7 +272,7 @@ async def _store(
         from penstock.adapters.memory.passages import MemoryPassages
 
         passages = MemoryPassages()
-        return memory, Index(passages, passages, in_store=False)
+        return memory, Index(passages, passages, in_store=False, spaces=passages)
     if scheme == "sqlite" and rest:
         from penstock.adapters.sqlite.store import open_sqlite_store
 
@@ -284,7 +284,7 @@ async def _store(
         await sqlite.transact(create_tables)
         rows = SqlitePassages(sqlite.reader, sqlite.transact)
         sqlite.attach(rows)
-        return sqlite, Index(rows, rows, in_store=True)
+        return sqlite, Index(rows, rows, in_store=True, spaces=rows)
     if scheme in POSTGRES:
         if collections:
             # An index in memory would be empty after a restart, while the indexer's progress says that all is in it.

@@ -16,6 +16,7 @@ from penstock.core.knowledge.fusion import fused
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space
 from penstock.errors import Unavailable
 from penstock.ports.embedder import Embedder
+from penstock.ports.spaces import Spaces
 from penstock.ports.vectors import VectorIndex
 from penstock.ports.words import WordIndex
 from penstock.runtime.generations import Generations
@@ -64,6 +65,7 @@ class Index(Struct, frozen=True):
     words: WordIndex
     in_store: bool
     together: bool = True
+    spaces: Spaces | None = None  # None: what is dropped stays where it is
 
 
 class Collection:

@@ -28,7 +28,7 @@ from penstock.runtime.questions import Questions
 from penstock.runtime.releases import Piece
 from penstock.runtime.remembering import Session, Values, write_session, write_values
 from penstock.runtime.run_streams import Teller
-from penstock.runtime.services import RunControl, Services
+from penstock.runtime.services import GenerationControl, RunControl, Services
 from penstock.runtime.steps import Steps, scope
 from penstock.runtime.streams import StreamWriter
 
@@ -234,6 +234,10 @@ class Context:
     def collection(self, name: str) -> Collection:
         """Return a knowledge collection of the app. Its searches are not steps: `app.knowledge(...)`'s are."""
         return self._services.collection(name)
+
+    def keeper(self, name: str) -> GenerationControl:
+        """Return who keeps the generations of a collection; for penstock's own agents."""
+        return self._services.keeper(name)
 
     def tell(self, text: str, *, name: str = "") -> None:
         """Show a piece of an answer to whoever follows the run, at once: `ctx.stream().write(text)`.

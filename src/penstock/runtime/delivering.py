@@ -41,7 +41,7 @@ class Delivering:
         self._topology = topology
         self._store = store
         self._services = services
-        self._appender = appender
+        self.appender = appender
         self._handlings = handlings
         self._workflows = workflows
         self._tasks = tasks
@@ -70,13 +70,13 @@ class Delivering:
         ends, done = await self._store.ends(), await self._store.progress()
         partitions = tuple(partitions)
         await self._listeners.own(partitions, self._store)
-        self._appender.own(partitions, ends)
+        self.appender.own(partitions, ends)
         opened = [each for partition in partitions for each in self._subscribe(partition, done)]
         await self._resuming.resume(partitions)
-        await self._services.timers.own(sorted(self._appender.owned))
+        await self._services.timers.own(sorted(self.appender.owned))
         for subscription in opened:
-            subscription.open(self._appender)
-            self._tasks.start(subscription.catch_up(self._store, self._appender))
+            subscription.open(self.appender)
+            self._tasks.start(subscription.catch_up(self._store, self.appender))
         self.on_owned(partitions)
 
     async def disown(self, partition: int, within_s: float = HANDOVER_S) -> None:
@@ -92,9 +92,9 @@ class Delivering:
             pass
         await self._handlings.cut_off(partition)
         self._workflows.drop(partition)
-        self._appender.disown(partition)
+        self.appender.disown(partition)
         self._listeners.drop(partition)
-        await self._services.timers.own(sorted(self._appender.owned))
+        await self._services.timers.own(sorted(self.appender.owned))
         for subscription in closed:
             self._takers.pop((subscription.topic, partition), None)  # several agents may take one topic
             self._handlings.unsubscribe(subscription)
@@ -134,13 +134,13 @@ class Delivering:
         return made
 
     def _prepare(self, subscription: Subscription) -> None:
-        subscription.known_to = self._appender.end(subscription.topic, subscription.partition)
+        subscription.known_to = self.appender.end(subscription.topic, subscription.partition)
         subscription.on_skipped = self._skipped
         subscription.on_caught_up = self._services.committer.add  # whoever waits for a commit looks again
         subscription.app_types = self._topology.kinds
         for event in subscription.agent.accepts:
             if subscription.topic in (event.topic_, AGAIN):
-                subscription.takes(self._topology.kind(event), self._appender.partitions)
+                subscription.takes(self._topology.kind(event), self.appender.partitions)
 
     def _skipped(self, subscription: Subscription) -> None:
         agent, topic, partition = subscription.agent.name, subscription.topic, subscription.partition

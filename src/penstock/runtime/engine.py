@@ -30,6 +30,7 @@ from penstock.runtime.generations import Embedding, Generations, opened_generati
 from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import embedder_of
 from penstock.runtime.janitor import Janitor
+from penstock.runtime.keeping import Keeper, keepers
 from penstock.runtime.listeners import Listeners
 from penstock.runtime.machine_checks import require_reachable
 from penstock.runtime.machine_tasks import Outside
@@ -104,6 +105,8 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
                 unwatch.append(await _share(engine, claim, tasks, receiver))
             else:
                 await _own_all(engine, receiver)
+            for keeper in engine.keepers.values():
+                tasks.start(keeper.run())
             tasks.start(services.timers.run())
             tasks.start(receiver.run(engine.delivering.appended))
             try:
@@ -153,6 +156,8 @@ def _assembled(
     if parts.outside is not None:
         parts.outside(engine, services.outside)
     require_reachable(parts.topology.agents, services.outside)
+    engine.keepers = keepers(services.collections, parts.store, services, parts.embedding, delivering)
+    services.keepers.update(engine.keepers)
     if parts.schedules is not None:
         schedules = parts.schedules
         delivering.on_owned = lambda partitions: tasks.start(schedules.begin(engine, partitions))
@@ -247,6 +252,7 @@ class Engine(Front):
         self.places = handlings.places
         self.delivering = delivering
         self.janitor: Janitor | None = None
+        self.keepers: dict[str, Keeper] = {}  # of the generations of each collection
 
     @property
     def partitions(self) -> frozenset[int]:

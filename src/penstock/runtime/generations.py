@@ -60,9 +60,10 @@ class Generations:
         self.gate = Gate()
         self.stored = stored
         self.wanted = ""  # an embedder for which a generation is to be built, since the settings changed to it
-        self.writing = self.searching = self._built(catalogue.serving.number)
+        self.writing = self.searching = self.built(catalogue.serving.number)
         self.on_change: Callable[[], object] = _nothing
         self.before_writing: Callable[[], object] = _nothing
+        self.after_writing: Callable[[], object] = _nothing
 
     @asynccontextmanager
     async def inside(self) -> AsyncGenerator[None]:
@@ -70,6 +71,7 @@ class Generations:
         async with self.gate.inside():
             self.before_writing()
             yield
+            self.after_writing()
 
     def space(self, tenant: str) -> Space:
         """Where the indexer writes."""
@@ -83,14 +85,14 @@ class Generations:
         rules.require_can_serve(record)
         if number not in self.embedders:
             raise Refused(f"generation {number} cannot be searched", f"its embedder: {self.unopened[number]}")
-        return self._built(number)
+        return self.built(number)
 
     def change(self, catalogue: Catalogue, committer: Committer) -> None:
         """Go on with another catalogue, which the next commit writes; searches follow once that is durable."""
         served = self.writing.number
         self.catalogue, self.stored = catalogue, True
         serving = catalogue.serving.number
-        self.writing = self._built(serving)
+        self.writing = self.built(serving)
         writes = committer.add(lambda: self._durable(serving))
         writes.values.append(self._value(CATALOGUE, rules.encode(catalogue)))
         if serving != served:
@@ -112,10 +114,11 @@ class Generations:
         return self._value(POSITIONS, msgspec.msgpack.encode(rows))
 
     def _durable(self, serving: int) -> None:
-        self.searching = self._built(serving)
+        self.searching = self.built(serving)
         self.on_change()
 
-    def _built(self, number: int) -> Built:
+    def built(self, number: int) -> Built:
+        """Return a generation with its embedder."""
         return Built(self.catalogue.find(number), self.embedders[number], self.catalogue.first_model)
 
     def _value(self, name: str, body: bytes) -> ValueWrite:

@@ -11,6 +11,7 @@ from penstock.runtime.collection import LIMIT_MAX, Found, Mode, Search
 from penstock.runtime.context import required
 from penstock.runtime.engine import Engine
 from penstock.runtime.indexer import NAME as INDEXER
+from penstock.runtime.open_generations import OpenGenerations
 
 QUERY_CHARS_MAX = 10_000
 
@@ -22,11 +23,20 @@ class Knowledge:
         self.name = name
 
     async def search(
-        self, text: str, *, limit: int = 5, mode: Mode = "hybrid", filter: Filter | Mapping[str, Any] | None = None
+        self,
+        text: str,
+        *,
+        limit: int = 5,
+        mode: Mode = "hybrid",
+        filter: Filter | Mapping[str, Any] | None = None,
+        generation: int | None = None,
     ) -> list[Found]:
-        """Return the passages nearest to a text, best first: a step of the run, in the run's tenant."""
+        """Return the passages nearest to a text, best first: a step of the run, in the run's tenant.
+
+        `generation`: search that build of the collection, not the one that serves.
+        """
         ctx = required()
-        wanted = search_of(text, limit=limit, mode=mode, filter=filter)
+        wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation)
         return await ctx.read(f"search:{self.name}", ctx.collection(self.name).search, wanted, ctx.tenant)
 
     def put(self, passage: Passage) -> None:
@@ -47,10 +57,17 @@ class OpenKnowledge:
         self._tenant = tenant
 
     async def search(
-        self, text: str, *, limit: int = 5, mode: Mode = "hybrid", filter: Filter | Mapping[str, Any] | None = None
+        self,
+        text: str,
+        *,
+        limit: int = 5,
+        mode: Mode = "hybrid",
+        filter: Filter | Mapping[str, Any] | None = None,
+        generation: int | None = None,
     ) -> list[Found]:
-        """Return the passages nearest to a text, best first."""
-        return await self._collection.search(search_of(text, limit=limit, mode=mode, filter=filter), self._tenant)
+        """Return the passages nearest to a text, best first; of another `generation` than the one that serves, if given."""
+        wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation)
+        return await self._collection.search(wanted, self._tenant)
 
     async def put(self, passages: Sequence[Passage], *, agent: str = "api") -> list[str]:
         """Append an event per passage, and return the events' ids once they are durable; indexing follows."""
@@ -70,12 +87,19 @@ class OpenKnowledge:
         """Return the passages that are indexed among `ids`."""
         return await self._collection.passages(ids, self._tenant)
 
+    @property
+    def generations(self) -> OpenGenerations:
+        """The builds of this collection, which are those of all tenants."""
+        return OpenGenerations(self._collection.name, self._engine)
+
     async def indexed(self) -> None:
         """Wait until everything appended so far can be found (read-your-writes)."""
         await self._engine.caught_up(INDEXER)
 
 
-def search_of(text: str, *, limit: int, mode: Mode, filter: Filter | Mapping[str, Any] | None) -> Search:
+def search_of(
+    text: str, *, limit: int, mode: Mode, filter: Filter | Mapping[str, Any] | None, generation: int | None = None
+) -> Search:
     """Return a search; `LimitReached` and `Invalid` say what is wrong with it."""
     if not 1 <= limit <= LIMIT_MAX:
         raise LimitReached("the number of passages asked for", limit, LIMIT_MAX)
@@ -83,7 +107,7 @@ def search_of(text: str, *, limit: int, mode: Mode, filter: Filter | Mapping[str
         raise Invalid("the search", (Finding("mode", f"is {mode!r}", f"one of {', '.join(get_args(Mode))}"),))
     if len(text) > QUERY_CHARS_MAX:
         raise LimitReached("the length of the query, in characters,", len(text), QUERY_CHARS_MAX)
-    return Search(text, limit, mode, parse_filter(filter) if isinstance(filter, Mapping) else filter)
+    return Search(text, limit, mode, parse_filter(filter) if isinstance(filter, Mapping) else filter, generation)
 
 
 def put_event(collection: str, passage: Passage, *, agent: str) -> KnowledgeEvent:

@@ -3,15 +3,17 @@
 from collections.abc import Collection
 
 from penstock.core.agents.declaration import Agent
+from penstock.core.knowledge.generation_events import KEEPER
 from penstock.errors import Finding, Invalid
 from penstock.runtime import control, indexer, schedules, schemas
+from penstock.runtime.generation_control import generation_keeper
 
 
 def own_agents(taken: Collection[str], *, knowledge: bool, registry: bool) -> dict[str, Agent]:
     """Return them by name; `Invalid` where an agent of the app has the name of one: it would be replaced without a word."""
     findings = tuple(
         Finding(name, "is the name of an agent of penstock's own", "give name=...")
-        for name in (indexer.NAME, control.NAME, schedules.NAME, *([schemas.NAME] if registry else []))
+        for name in (indexer.NAME, KEEPER, control.NAME, schedules.NAME, *([schemas.NAME] if registry else []))
         if name in taken
     )
     if findings:
@@ -19,6 +21,7 @@ def own_agents(taken: Collection[str], *, knowledge: bool, registry: bool) -> di
     agents = {control.NAME: control.control()}
     if knowledge:
         agents[indexer.NAME] = indexer.indexer()
+        agents[KEEPER] = generation_keeper()
     if registry:
         agents[schemas.NAME] = schemas.schema_registry()
     return agents

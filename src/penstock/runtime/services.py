@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from penstock.core.agents.control import AnswerTask, EventHeard, StopMachine
 from penstock.core.events.envelope import Recorded
+from penstock.core.knowledge.generation_events import BuildGeneration, VerifyKnowledge
+from penstock.core.knowledge.generations import Generation
 from penstock.errors import Missing
 from penstock.ports.clock import Clock
 from penstock.runtime.collection import Collection
@@ -47,6 +49,15 @@ class RunControl(Protocol):
     def followed(self, run_id: str) -> None: ...
 
 
+class GenerationControl(Protocol):
+    """What can be said to the generations of a collection."""
+
+    async def build(self, said: BuildGeneration, asked_by: str) -> Generation: ...
+    async def switch(self, number: int, grace_ms: int, asked_by: str) -> Generation: ...
+    async def drop(self, number: int, reason: str) -> Generation: ...
+    async def verify(self, said: VerifyKnowledge) -> dict[str, Any]: ...
+
+
 @dataclass(slots=True)
 class Services:
     """Handed to every context."""
@@ -62,6 +73,7 @@ class Services:
     listeners: Listeners
     executing: Callable[[str, str], None] = unobserved
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
+    keepers: dict[str, GenerationControl] = field(default_factory=dict[str, GenerationControl])
     control: RunControl | None = None
     partitions: int = 1  # of the store
     reached: Reached = unwatched
@@ -74,6 +86,11 @@ class Services:
         if found is None:
             raise Missing(f"the knowledge collection {name!r}", f"declare it: app.knowledge({name!r})")
         return found
+
+    def keeper(self, name: str) -> GenerationControl:
+        """Return who keeps the generations of a collection; `Missing` as above."""
+        self.collection(name)
+        return self.keepers[name]
 
     def told_when_durable(self, correlation_id: str, piece: Piece) -> None:
         """Tell listeners after the next commit."""

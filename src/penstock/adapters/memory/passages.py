@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.core.knowledge.filters import Filter
-from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Space, Upsert
+from penstock.core.knowledge.passages import Delete, Hit, IndexWrite, Passage, Space, Upsert
 from penstock.core.knowledge.rows import Row, analysed, last_writes
 from penstock.core.knowledge.segment import Segment
 
 
 class MemoryPassages:
-    """A `VectorIndex` and `WordIndex`."""
+    """A `VectorIndex` and `WordIndex`, with `Spaces`."""
 
     def __init__(self) -> None:
         self._segments: dict[Space, Segment] = {}
@@ -66,6 +66,19 @@ class MemoryPassages:
 
     async def digests(self, space: Space) -> Mapping[str, str]:
         return {key: passage.digest for key, passage in self._passages.get(space, {}).items()}
+
+    async def spaces(self, collection: str) -> Sequence[Space]:
+        return [space for space, passages in self._passages.items() if space.collection == collection and passages]
+
+    async def clear(self, space: Space, *, limit: int) -> int:
+        known = self._passages.get(space, {})
+        gone = list(known)[:limit]
+        if len(gone) == len(known):
+            self._passages.pop(space, None)
+            self._segments.pop(space, None)
+        else:
+            await self.apply([Delete(space, each) for each in gone])
+        return len(gone)
 
     def _segment(self, space: Space) -> Segment:
         # A search must not leave anything behind: whoever can ask could fill the memory with empty spaces.

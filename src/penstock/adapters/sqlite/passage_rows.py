@@ -102,6 +102,28 @@ def digests(connection: sqlite3.Connection, space: Space) -> dict[str, str]:
     return dict(connection.execute("SELECT id, digest FROM passage WHERE space = ?", known[:1]).fetchall())
 
 
+def spaces(connection: sqlite3.Connection, collection: str) -> list[Space]:
+    """The spaces of a collection that have passages."""
+    query = (
+        "SELECT tenant, generation FROM passage_space WHERE collection = ? "
+        "AND EXISTS (SELECT 1 FROM passage WHERE space = number) ORDER BY number"
+    )
+    return [Space(collection, tenant, generation) for tenant, generation in connection.execute(query, (collection,))]
+
+
+def clear(connection: sqlite3.Connection, space: Space, limit: int) -> list[str]:
+    """Remove some passages of a space within the caller's transaction, and return their ids."""
+    known = _known(connection, space)
+    if known is None:
+        return []
+    some = "SELECT rowid FROM passage WHERE space = ? LIMIT ?"
+    query = f"DELETE FROM passage WHERE rowid IN ({some}) RETURNING id"  # noqa: S608 - nothing of a caller's
+    gone = [row[0] for row in connection.execute(query, (known[0], limit)).fetchall()]
+    if len(gone) < limit:  # its vectors may be of another length when it is used again
+        connection.execute("DELETE FROM passage_space WHERE number = ?", known[:1])
+    return gone
+
+
 def _write(connection: sqlite3.Connection, space: Space, last: Mapping[str, IndexWrite]) -> dict[str, Row | None]:
     upserts = [write for write in last.values() if isinstance(write, Upsert)]
     rows = [analysed(write.passage, write.vector) for write in upserts]

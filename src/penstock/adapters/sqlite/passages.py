@@ -21,7 +21,16 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.adapters.sqlite.passage_rows import PreparedWrites, create_tables, digests, page, passages, write
+from penstock.adapters.sqlite.passage_rows import (
+    PreparedWrites,
+    clear,
+    create_tables,
+    digests,
+    page,
+    passages,
+    spaces,
+    write,
+)
 from penstock.adapters.sqlite.schema import connect, translated
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Space
@@ -45,7 +54,7 @@ class Transact(Protocol):
 
 
 class SqlitePassages:
-    """A `VectorIndex` and `WordIndex` in one file. `write` and `publish` are for whoever commits to it too.
+    """A `VectorIndex` and `WordIndex` in one file, with `Spaces`. `write` and `publish` are for whoever commits to it too.
 
     `connection` reads, on the event loop, and must not be the one that `transact` writes with: it would see
     what is not committed. At most `spaces_max` spaces are kept in memory, those searched last.
@@ -123,6 +132,17 @@ class SqlitePassages:
 
     async def digests(self, space: Space) -> Mapping[str, str]:
         return self._ask(lambda: digests(self._connection, space), "reading digests")
+
+    async def spaces(self, collection: str) -> Sequence[Space]:
+        return self._ask(lambda: spaces(self._connection, collection), "reading spaces")
+
+    async def clear(self, space: Space, *, limit: int) -> int:
+        async def commit_and_publish() -> int:
+            gone = await self._transact(lambda connection: clear(connection, space, limit))
+            self.publish(PreparedWrites({space: dict.fromkeys(gone)}))
+            return len(gone)
+
+        return await asyncio.shield(asyncio.ensure_future(commit_and_publish()))
 
     async def _segment(self, space: Space) -> Segment:
         while (segment := self._segments.get(space)) is None:

@@ -41,6 +41,7 @@ class Generation(Struct, frozen=True):
     replaces: bool = False  # whether the one before is dropped at once then
     note: str = ""
     options: Mapping[str, str] = {}  # how texts are made into passages, where that is not the app's way
+    asked_by: str = ""  # the event that asked for it
 
 
 class Catalogue(Struct, frozen=True):
@@ -49,6 +50,7 @@ class Catalogue(Struct, frozen=True):
     generations: tuple[Generation, ...]
     before: int = 0  # the one that served before; 0: none that can be taken back
     seen: str = ""  # the model of the settings that was last agreed upon
+    switched_by: str = ""  # the event that asked for the last switch
 
     @property
     def serving(self) -> Generation:
@@ -74,8 +76,8 @@ def begin(embedder: str, model: str, now_ms: int) -> Catalogue:
     return Catalogue((first,), seen=model)
 
 
-def built(catalogue: Catalogue, new: Generation) -> Catalogue:
-    """Add a generation that is to be built; its number is given here."""
+def built(catalogue: Catalogue, new: Generation, seen: str = "") -> Catalogue:
+    """Add a generation that is to be built; its number is given here. `seen`: the settings' model, when they asked for it."""
     for each in catalogue.generations:
         if each.status == "building":
             hint = f"wait for it, or cancel it: penstock knowledge cancel ... {each.number}"
@@ -90,7 +92,8 @@ def built(catalogue: Catalogue, new: Generation) -> Catalogue:
         catalogue.generations[-KEPT_MAX:],
     )  # the first says whose vectors events carry
     kept = [each for each in catalogue.generations if each is first or each in newest or each.status != "dropped"]
-    return replace(catalogue, generations=(*kept, replace(new, number=number, status="building")))
+    new = replace(new, number=number, status="building")
+    return replace(catalogue, generations=(*kept, new), seen=seen or catalogue.seen)
 
 
 def readied(catalogue: Catalogue, number: int, now_ms: int) -> Catalogue:
@@ -100,7 +103,7 @@ def readied(catalogue: Catalogue, number: int, now_ms: int) -> Catalogue:
     return _with(catalogue, number, status="ready", ready_ms=now_ms)
 
 
-def switched(catalogue: Catalogue, number: int, now_ms: int, grace_ms: int = GRACE_MS) -> Catalogue:
+def switched(catalogue: Catalogue, number: int, now_ms: int, grace_ms: int = GRACE_MS, asked_by: str = "") -> Catalogue:
     """Have a generation serve. The one that served stands by for some time, or is dropped where it was only replaced."""
     new, old = catalogue.find(number), catalogue.serving
     if new.number == old.number:
@@ -113,7 +116,7 @@ def switched(catalogue: Catalogue, number: int, now_ms: int, grace_ms: int = GRA
         catalogue = _with(catalogue, old.number, status="standby", drop_ms=now_ms + grace_ms)
         before = old.number
     catalogue = _with(catalogue, number, status="serving", served_ms=now_ms, drop_ms=0, switch=False, replaces=False)
-    return replace(catalogue, before=before)
+    return replace(catalogue, before=before, switched_by=asked_by)
 
 
 def require_can_serve(generation: Generation) -> None:

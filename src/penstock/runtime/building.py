@@ -1,0 +1,185 @@
+"""From the log into a generation that does not serve: a page of events at a time, in order, from where it was.
+
+- What a page comes to and how far the generation is are one commit where the index lies in the store; elsewhere the passages come
+  first, and are idempotent. So a build goes on after a kill where it was.
+- A page is worked on under the generation's turn, and dropped when it is not to follow any more: nothing of it is written late.
+- An event that cannot be indexed is left out, and counted: it harms nothing but itself, as in the indexer (C6).
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penstock.core.events.envelope import Recorded
+from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.generations import FOLLOWING, readied
+from penstock.core.knowledge.passages import IndexWrite, Space
+from penstock.errors import Invalid, LimitReached, Missing, Refused, Unavailable
+from penstock.ports.store import Store
+from penstock.runtime.appending import Appender
+from penstock.runtime.collection import Collection
+from penstock.runtime.generations import Built
+from penstock.runtime.indexer import written
+from penstock.runtime.services import Services
+
+PAGE = 256
+PAGE_MIN = 8
+STEP_S = 0.25  # how long a page should take: whoever wants the generation's turn waits for it
+WAIT_S = 0.5  # before an embedder that did not answer is asked again; doubled each time
+WAIT_MAX_S = 60.0
+TOPIC = KnowledgeEvent.topic_
+_log = logging.getLogger("penstock")
+
+
+@dataclass(slots=True)
+class Pace:
+    """How one generation comes along."""
+
+    page: int = PAGE
+    passages: int = 0  # written since this process began
+    per_s: float = 0.0
+    due_s: float = 0.0  # before that time of the clock others are first
+    left_out: int = 0
+    reason: str = ""  # why the last one was left out
+    outage: str = ""  # what did not answer
+    wait_s: float = 0.0
+
+
+class Building:
+    """Brings generations of one collection on."""
+
+    def __init__(self, collection: Collection, store: Store, services: Services, appender: Appender) -> None:
+        self._collection = collection
+        self._generations = collection.generations
+        self._store = store
+        self._services = services
+        self._appender = appender
+        self._turns: dict[int, asyncio.Lock] = {}
+        self._paces: dict[int, Pace] = {}
+
+    def turn(self, number: int) -> asyncio.Lock:
+        """Who has it is the only one who brings the generation on."""
+        return self._turns.setdefault(number, asyncio.Lock())
+
+    def pace(self, number: int) -> Pace:
+        return self._paces.setdefault(number, Pace())
+
+    def at(self, number: int) -> dict[int, int]:
+        """Return, by partition, up to which offset a generation has the log."""
+        known = self._generations.positions.get(number, {})
+        return {each: known.get(each, 0) for each in sorted(self._appender.owned)}
+
+    def ends(self) -> dict[int, int]:
+        """Return, by partition, where the log ends."""
+        return {each: self._appender.end(TOPIC, each) for each in sorted(self._appender.owned)}
+
+    async def step(self, number: int) -> bool:
+        """Take in one page of each partition; False when there was nothing. For who has the turn."""
+        clock, pace = self._services.clock, self.pace(number)
+        began_s, moved = clock.monotonic_s(), False
+        for partition, after in self.at(number).items():
+            page = await self._store.read(TOPIC, partition, after=after, limit=self._page(number))
+            if page:
+                count = await self._take(number, partition, page)
+                if count is None:
+                    return False
+                moved, pace.passages = True, pace.passages + count
+                self._paced(number, count, clock.monotonic_s() - began_s)
+                began_s = clock.monotonic_s()
+        if not moved:
+            self._caught_up(number)
+        return moved
+
+    async def _take(self, number: int, partition: int, page: Sequence[Recorded]) -> int | None:
+        """Take in a page, and return how many passages it came to; None when the generation is not to follow any more."""
+        generations, committer = self._generations, self._services.committer
+        writes = await self._writes(page, generations.built(number))
+        if generations.catalogue.find(number).status not in FOLLOWING:
+            return None
+        if not self._collection.index.in_store:
+            await self._collection.apply(writes)
+        unit = committer.add()
+        if self._collection.index.in_store:
+            unit.index.extend(writes)
+        generations.positions.setdefault(number, {})[partition] = page[-1].position.offset
+        unit.values.append(generations.positions_value())
+        await committer.durable()
+        return len(writes)
+
+    def _paced(self, number: int, count: int, took_s: float) -> None:
+        """Leave time to others: as much as a page of a build took, or as its rate says."""
+        pace, record = self.pace(number), self._generations.catalogue.find(number)
+        if took_s > 0:
+            pace.page = max(PAGE_MIN, min(PAGE, int(pace.page * STEP_S / took_s)))
+        if record.status == "building":
+            rest_s = max(took_s, count / record.per_s - took_s) if record.per_s else took_s
+            pace.per_s = count / (took_s + rest_s) if took_s + rest_s > 0 else 0.0
+            pace.due_s = self._services.clock.monotonic_s() + rest_s
+
+    def _page(self, number: int) -> int:
+        per_s = self._generations.catalogue.find(number).per_s
+        return max(1, min(self.pace(number).page, int(per_s))) if per_s else self.pace(number).page
+
+    def _caught_up(self, number: int) -> None:
+        """A build that has all that is durable is ready."""
+        generations = self._generations
+        if self._appender.owned and generations.catalogue.find(number).status == "building":
+            generations.change(
+                readied(generations.catalogue, number, self._services.clock.now_ms()), self._services.committer
+            )
+
+    async def _writes(self, page: Sequence[Recorded], into: Built) -> list[IndexWrite]:
+        """Return what a page comes to, each tenant's events in their order."""
+        by_tenant: dict[str, list[KnowledgeEvent]] = {}
+        for recorded in page:
+            event = self._read(recorded, into.number)
+            if event is not None and event.collection == self._collection.name:
+                by_tenant.setdefault(recorded.event.tenant, []).append(event)
+        writes: list[IndexWrite] = []
+        for tenant, events in by_tenant.items():
+            writes += await self._of_tenant(events, Space(self._collection.name, tenant, into.number), into)
+        return writes
+
+    async def _of_tenant(self, events: list[KnowledgeEvent], space: Space, into: Built) -> list[IndexWrite]:
+        try:
+            return await self._patiently(events, space, into)
+        except (Invalid, LimitReached, Missing, Refused) as error:
+            if len(events) == 1:
+                self._leave_out(into.number, error)
+                return []
+        writes: list[IndexWrite] = []
+        for each in events:  # one of them is to blame
+            writes += await self._of_tenant([each], space, into)
+        return writes
+
+    async def _patiently(self, events: list[KnowledgeEvent], space: Space, into: Built) -> list[IndexWrite]:
+        """Embed, and ask again for as long as the generation is to follow: an embedder may be away for hours."""
+        pace = self.pace(into.number)
+        while True:
+            try:
+                found = await written(events, space, into)
+            except Unavailable as error:
+                if self._generations.catalogue.find(into.number).status not in FOLLOWING:
+                    return []
+                pace.outage = str(error)
+                pace.wait_s = min(WAIT_MAX_S, 2 * pace.wait_s or WAIT_S)
+                await self._services.clock.sleep(pace.wait_s)
+            else:
+                pace.outage, pace.wait_s = "", 0.0
+                return found
+
+    def _read(self, recorded: Recorded, number: int) -> KnowledgeEvent | None:
+        if recorded.event.type not in KnowledgeEvent.reads_():
+            return None
+        try:
+            return KnowledgeEvent.decoded_as(recorded.event.type, recorded.event.data)
+        except Invalid as error:
+            self._leave_out(number, error)
+            return None
+
+    def _leave_out(self, number: int, error: Exception) -> None:
+        pace = self.pace(number)
+        pace.left_out += 1
+        pace.reason = str(error)
+        _log.warning("generation %d of %r leaves an event out: %s", number, self._collection.name, error)

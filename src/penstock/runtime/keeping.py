@@ -1,0 +1,269 @@
+"""Keeps the generations of one collection: brings those on that do not serve, has one take over, lets those go that were dropped.
+
+- A switch closes the gate of the indexer, so that nobody writes; has the new generation take in what it lacks of what the indexer
+  is done with; and changes, in one commit, which one serves. So no passage that was found before is missing after it.
+- What is said comes as events of the agent `generations`, one at a time per collection, and is done once: its id is kept.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from penstock.core.agents.progress import Progress
+from penstock.core.knowledge import generations as rules
+from penstock.core.knowledge.generation_events import BuildGeneration, VerifyKnowledge
+from penstock.core.knowledge.generations import FOLLOWING, Generation
+from penstock.core.knowledge.passages import Space
+from penstock.errors import Fenced, LimitReached, PenstockError, Refused, TimedOut
+from penstock.ports.embedder import Embedder
+from penstock.ports.store import Store
+from penstock.runtime.building import TOPIC, Building
+from penstock.runtime.collection import Collection
+from penstock.runtime.delivering import Delivering
+from penstock.runtime.generations import Embedding
+from penstock.runtime.indexer import NAME as INDEXER
+from penstock.runtime.services import Services
+
+SWITCH_WITHIN_S = 30.0  # the longest that a switch keeps the indexer waiting
+LAG_MAX = 5_000  # events that a generation may lack when it is to take over
+CLEARED = 500  # passages that go at once
+WARMED_MAX = 64  # tenants whose passages are in memory before the switch
+AGAIN_S = 5.0  # before something is tried again that could not be done
+_log = logging.getLogger("penstock")
+
+
+class Keeper:
+    """One collection's."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        building: Building,
+        services: Services,
+        embedding: Embedding,
+        done: Callable[[], Mapping[int, tuple[int, int]]],
+    ) -> None:
+        """`done` says, by partition, up to where the indexer is done with all, and with any."""
+        self.collection = collection
+        self.building = building
+        self._generations = collection.generations
+        self._services = services
+        self._embedding = embedding
+        self.done = done
+        self._woken = asyncio.Event()
+        self._generations.on_change = self.wake
+        self._generations.after_writing = self._written
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._woken.set()
+
+    def _written(self) -> None:
+        """The indexer has ended a handling: what follows it has something to do once that is durable."""
+        if any(each.status in FOLLOWING for each in self._generations.catalogue.generations):
+            self._services.committer.add(self.wake)
+
+    async def run(self) -> None:
+        """Keep them until cancelled."""
+        self.wake()
+        while True:
+            await self._wait()
+            self._woken.clear()
+            try:
+                await self._bring_on()
+            except Fenced:
+                raise
+            except PenstockError as error:  # nothing hangs on it: it is tried again
+                _log.warning("the generations of %r: %s", self.collection.name, error)
+                if self._services.committer.failure is not None:
+                    raise
+                await self._services.clock.sleep(AGAIN_S)
+                self.wake()
+
+    async def _wait(self) -> None:
+        """Wait until there is something to do, or a grace is over."""
+        catalogue, now_ms = self._generations.catalogue, self._services.clock.now_ms()
+        due = [each.drop_ms for each in catalogue.generations if each.status == "standby" and each.drop_ms]
+        wait_s = max(0.0, (min(due) - now_ms) / 1000) if due else None
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _bring_on(self) -> None:
+        """Do all that there is to do, each generation in its turn."""
+        generations, busy, clock = self._generations, True, self._services.clock
+        await self._build_wanted()
+        while busy:
+            busy = False
+            later: list[float] = []
+            for each in rules.overdue(generations.catalogue, self._services.clock.now_ms()):
+                generations.change(rules.removed(generations.catalogue, each.number), self._services.committer)
+            for each in generations.catalogue.generations:
+                if each.status in FOLLOWING and each.number in generations.embedders:
+                    due_s = self.building.pace(each.number).due_s
+                    if due_s > clock.monotonic_s():
+                        later.append(due_s)
+                        continue
+                    async with self.building.turn(each.number):
+                        busy |= await self.building.step(each.number)
+                elif each.status == "dropping":
+                    busy |= await self._clear(each.number)
+            for each in generations.catalogue.generations:
+                if each.status == "ready" and each.switch:
+                    await self._switch_by_itself(each.number)
+            if later and not busy:
+                await clock.sleep(max(0.0, min(later) - clock.monotonic_s()))
+                busy = True
+        await self._services.committer.durable()
+
+    async def _build_wanted(self) -> None:
+        """Build for an embedder that the settings changed to."""
+        setting, self._generations.wanted = self._generations.wanted, ""
+        if setting:
+            said = BuildGeneration(collection=self.collection.name, embedder=setting, switch=True)
+            await self.build(said, f"settings {self._embedding.embedder.name}", agreed=True)
+
+    async def _switch_by_itself(self, number: int) -> None:
+        try:
+            await self.switch(number, rules.GRACE_MS, f"ready {number}")
+        except (LimitReached, Refused, TimedOut) as error:
+            _log.info("generation %d of %r does not take over yet: %s", number, self.collection.name, error)
+
+    # what is said
+
+    async def build(self, said: BuildGeneration, asked_by: str, *, agreed: bool = False) -> Generation:
+        """Begin a build, and return its generation; asked by the same event again, return the one that there is."""
+        generations = self._generations
+        known = next((each for each in generations.catalogue.generations if each.asked_by == asked_by), None)
+        if known is not None:
+            return known
+        name = said.embedder or generations.catalogue.serving.embedder
+        embedder = await self._opened(said)
+        new = Generation(
+            0,
+            name,
+            embedder.name,
+            "building",
+            begun_ms=self._services.clock.now_ms(),
+            per_s=said.per_s,
+            switch=said.switch,
+            replaces=said.replaces,
+            options=said.options,
+            asked_by=asked_by,
+        )
+        seen = embedder.name if agreed else ""
+        catalogue = rules.built(generations.catalogue, new, seen)
+        record = catalogue.generations[-1]
+        generations.embedders[record.number] = embedder
+        generations.change(catalogue, self._services.committer)
+        return record
+
+    async def _opened(self, said: BuildGeneration) -> Embedder:
+        if not said.embedder:
+            return self._generations.writing.embedder
+        return await self._embedding.open(said.embedder)
+
+    async def switch(self, number: int, grace_ms: int, asked_by: str) -> Generation:
+        """Have a generation serve, 0: the one that served before; `Refused` or `TimedOut` when it cannot yet."""
+        generations = self._generations
+        if generations.catalogue.switched_by == asked_by:
+            return generations.catalogue.serving
+        number = number or rules.taken_back(generations.catalogue).number
+        if number == generations.catalogue.serving.number:
+            return generations.catalogue.serving
+        generations.asked(number)
+        self._require_near(number)
+        await self._warm(number)
+        async with self.building.turn(number), generations.gate.closed(SWITCH_WITHIN_S):
+            await self._take_in_all(number)
+            # From here to the change nothing waits: what was seen holds.
+            served, now_ms = generations.catalogue.serving.number, self._services.clock.now_ms()
+            catalogue = rules.switched(generations.catalogue, number, now_ms, grace_ms, asked_by)
+            generations.positions[served] = {each: low for each, (low, _) in self.done().items()}
+            generations.change(catalogue, self._services.committer)
+        await self._services.committer.durable()
+        return generations.catalogue.serving
+
+    async def drop(self, number: int, reason: str) -> Generation:
+        """Let a generation go, or end its build; its passages go in the background."""
+        generations = self._generations
+        generations.change(rules.removed(generations.catalogue, number, reason), self._services.committer)
+        await self._services.committer.durable()
+        return generations.catalogue.find(number)
+
+    def _require_near(self, number: int) -> None:
+        at, ends = self.building.at(number), self.building.ends()
+        behind = sum(ends.values()) - sum(at.values())
+        if behind > LAG_MAX:
+            hint = f"wait until it is within {LAG_MAX:,}: penstock knowledge generations"
+            raise Refused(f"generation {number} is {behind:,} events behind", hint)
+
+    async def _take_in_all(self, number: int) -> None:
+        """Take in what the indexer is done with, and nobody adds to that meanwhile."""
+        committer = self._services.committer
+        try:
+            async with asyncio.timeout(SWITCH_WITHIN_S):
+                while any(self.building.at(number)[each] < last for each, (_, last) in self.done().items()):
+                    await committer.durable()
+                    await self.building.step(number)
+                    await asyncio.sleep(0)
+        except TimeoutError as error:
+            raise TimedOut(f"what generation {number} lacks", SWITCH_WITHIN_S) from error
+
+    async def _warm(self, number: int) -> None:
+        """Have the passages in memory before the first search comes."""
+        index, built = self.collection.index, self._generations.built(number)
+        if index.spaces is None:
+            return
+        query = await built.embedder.embed(["warm"], purpose="query")
+        known = [each for each in await index.spaces.spaces(self.collection.name) if each.generation == number]
+        for space in known[:WARMED_MAX]:
+            await index.vectors.nearest(space, query, limit=1)
+            await index.words.matching(space, ["warm"], limit=1)
+
+    async def _clear(self, number: int) -> bool:
+        """Remove some passages of a generation that was dropped; False when there are none left."""
+        spaces, generations = self.collection.index.spaces, self._generations
+        mine: list[Space] = []
+        if spaces is not None:
+            mine = [each for each in await spaces.spaces(self.collection.name) if each.generation == number]
+        for space in mine:
+            assert spaces is not None
+            if await spaces.clear(space, limit=CLEARED):
+                await self._services.clock.sleep(0)
+                return True
+        generations.change(rules.emptied(generations.catalogue, number), self._services.committer)
+        return False
+
+    async def verify(self, said: VerifyKnowledge) -> dict[str, Any]:
+        """Compare the index with the log, mend it if that is asked for, and return what was found."""
+        raise NotImplementedError(said)
+
+
+def keepers(
+    collections: Mapping[str, Collection],
+    store: Store,
+    services: Services,
+    embedding: Embedding | None,
+    delivering: Delivering,
+) -> dict[str, Keeper]:
+    """Return who keeps the generations of each collection."""
+
+    def done() -> dict[int, tuple[int, int]]:
+        mine = [each for each in delivering.of(INDEXER) if each.topic == TOPIC]
+        return {each.partition: (each.progress.low, _last(each.progress)) for each in mine}
+
+    found: dict[str, Keeper] = {}
+    for name, collection in collections.items():
+        assert embedding is not None, name
+        building = Building(collection, store, services, delivering.appender)
+        found[name] = Keeper(collection, building, services, embedding, done)
+    return found
+
+
+def _last(progress: Progress) -> int:
+    above = progress.above
+    return above[-1][1] if above else progress.low
