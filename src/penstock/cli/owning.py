@@ -6,6 +6,7 @@ the inbox of the store: the worker that has the run hears it, now or at its next
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
@@ -13,10 +14,11 @@ from penstock.adapters.clock.system import SystemClock
 from penstock.app import App, Running
 from penstock.core.agents.approvals import raise_refusal
 from penstock.core.agents.attempts import open_questions
-from penstock.core.agents.control import CONTROL, TOPIC, Decide
+from penstock.core.agents.control import CONTROL, TOPIC, AnswerTask, Decide, StopMachine
 from penstock.core.agents.unit import Sent
 from penstock.core.events.envelope import Envelope, event_of, run_id
 from penstock.errors import Missing, Refused
+from penstock.runtime.machine_answers import require_counted
 from penstock.runtime.mailbox import SOURCE
 from penstock.wiring import Desk, opened_desk
 
@@ -24,7 +26,10 @@ HEARD_WITHIN_S = 5.0
 LOOK_S = 0.05
 
 
-async def say(url: str, said: Decide, tenant: str, work: Callable[[Running], Awaitable[object]]) -> str:
+Said = Decide | StopMachine | AnswerTask
+
+
+async def say(url: str, said: Said, tenant: str, work: Callable[[Running], Awaitable[object]]) -> str:
     """Say it, by `work` where the store can be owned; return what became of it, for people, or raise what is wrong with it."""
     if url.startswith("sqlite:"):
         try:
@@ -39,10 +44,12 @@ async def say(url: str, said: Decide, tenant: str, work: Callable[[Running], Awa
     return "" if heard else " (left in the store: its app hears it when it runs)"
 
 
-async def _left(desk: Desk, said: Decide, tenant: str) -> str:
+async def _left(desk: Desk, said: Said, tenant: str) -> str:
     """Leave it for the worker that has the run, and return the id of its event."""
     origin, stored = await desk.event(event_of(said.run_id)[0]), await desk.run(said.run_id)
-    if origin is None or stored is None or origin.event.tenant != tenant or not open_questions(stored.records):
+    if origin is None or stored is None or origin.event.tenant != tenant:
+        raise Missing(f"the run {said.run_id!r}", "see `penstock runs list`")
+    if isinstance(said, Decide) and not open_questions(stored.records):
         raise Missing(f"a question of run {said.run_id!r}", "see `penstock questions list`, `penstock approvals list`")
     clock = SystemClock()
     event_id, key = clock.new_id(), origin.event.key or origin.event.id
@@ -58,7 +65,11 @@ async def _heard(desk: Desk, event_id: str) -> bool:
     for _ in range(round(HEARD_WITHIN_S / LOOK_S)):
         stored = await desk.run(run_id(event_id, CONTROL))
         if stored is not None and stored.change.status == "succeeded":
-            raise_refusal(msgspec.json.decode(stored.change.result) if stored.change.result else None)
+            answer: Any = msgspec.json.decode(stored.change.result) if stored.change.result else None
+            if isinstance(answer, str):
+                require_counted(answer)
+            else:
+                raise_refusal(answer)
             return True
         if stored is not None and stored.change.status in ("failed", "retrying"):
             raise Refused(stored.change.reason, "see `penstock runs show`")

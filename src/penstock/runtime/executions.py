@@ -14,16 +14,17 @@ from penstock.core.agents.journal import StepRecord, decode_value, standing
 from penstock.core.agents.machine_events import event_name, run_name
 from penstock.core.agents.machine_records import MACHINE, REDRIVEN, Begins, replayed, started
 from penstock.core.agents.unit import RunChange, Status
+from penstock.core.asl.definition import Machine
 from penstock.core.asl.happenings import Status as MachineStatus
 from penstock.core.asl.history import aws_shaped
-from penstock.core.asl.program import Program
+from penstock.core.asl.program import compiled
 from penstock.core.asl.reducer import ACCOUNT
 from penstock.core.asl.run import Run
 from penstock.core.asl.values import Json
 from penstock.core.events.envelope import DEFAULT_TENANT, Recorded, event_of, run_id
 from penstock.errors import Finding, Invalid, Missing
 from penstock.ports.state import RunFilter, StoredRun
-from penstock.runtime.machines import DEFINITION, OWNER, program_in
+from penstock.runtime.machines import DEFINITION, OWNER, definition_in
 
 STATUSES: tuple[MachineStatus, ...] = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 LISTED_MAX = 1000
@@ -103,9 +104,20 @@ async def made_again(store: Kept, id: str, tenant: str) -> Run:
             "it has not begun yet" if change.status == "queued" else "journals of ended runs are kept for a time only"
         )
         raise Missing(f"the history of run {change.run_id!r}", hint)
-    program = await _program(store, begins.definition)
+    program = compiled(await _definition(store, begins.definition))
     cause = unwrapped(recorded).event
     return replayed(program, started(cause, change.agent, begins, change.run_id), records)[0]
+
+
+async def definition_of(store: Kept, id: str, tenant: str) -> Machine:
+    """Return the definition that a run follows."""
+    stored, _ = await found(store, id, tenant)
+    begins = _begins(stored.records)
+    if begins is None:
+        raise Missing(
+            f"the definition of run {stored.change.run_id!r}", "it has not begun yet, or its journal was pruned"
+        )
+    return await _definition(store, begins.definition)
 
 
 async def found(store: Kept, id: str, tenant: str) -> tuple[StoredRun, Recorded]:
@@ -133,11 +145,11 @@ def _begins(records: Sequence[StepRecord]) -> Begins | None:
     return next((decode_value(each.value, Begins) for each in records if each.step == MACHINE), None)
 
 
-async def _program(store: Kept, digest: str) -> Program:
+async def _definition(store: Kept, digest: str) -> Machine:
     body = (await store.values(DEFAULT_TENANT, OWNER, digest)).get(DEFINITION)
     if body is None:
         raise Missing(f"the definition {digest}", "the store is damaged: restore a backup")
-    return program_in(body)
+    return definition_in(body)
 
 
 def _statuses(status: MachineStatus) -> tuple[Status, ...]:

@@ -36,3 +36,9 @@ def error_of(code: str) -> PenstockError:
             return Refused(f"{code}: this is not the token of a task", "give what the task got as $$.Task.Token")
         case _:
             return Refused(f"{code}: the task waits for no answer any more", "it has ended, or its time was up")
+
+
+def require_counted(code: str) -> None:
+    """Raise why what was said comes to nothing; no code: it counts."""
+    if code:
+        raise error_of(code)

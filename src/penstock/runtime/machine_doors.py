@@ -18,12 +18,12 @@ from penstock.core.asl.threads import PAYLOAD_BYTES_MAX
 from penstock.core.asl.values import Json, equal
 from penstock.core.events.envelope import event_of
 from penstock.core.events.event import Event
-from penstock.errors import LimitReached, Missing, Refused, RunFailed
+from penstock.errors import LimitReached, Missing, Refused, RunFailed, TimedOut
 from penstock.runtime import executions
 from penstock.runtime.asking_again import UNSIGNED, Asked, Signature
 from penstock.runtime.engine import Engine
 from penstock.runtime.executions import Execution
-from penstock.runtime.machine_answers import BAD_TOKEN, error_of
+from penstock.runtime.machine_answers import BAD_TOKEN, error_of, require_counted
 from penstock.runtime.machines import StateMachine, machine_of, require_name
 
 SYNC_WAIT_S = 300.0  # as long as an express machine may run on AWS
@@ -46,6 +46,10 @@ class MachineDoor:
         """The document that new runs follow."""
         return to_document(self._machine.definition)
 
+    @property
+    def express(self) -> bool:
+        return self._machine.express
+
     async def start(self, input: Json = None, *, name: str | None = None) -> str:
         """Begin a run, and return its id once that is durable.
 
@@ -63,6 +67,13 @@ class MachineDoor:
         run = await self.start(input, name=name)
         with suppress(RunFailed):  # what became of it says so
             await self._engine.result(run, tenant=self._tenant, within_s=within_s)
+        return await self.describe(run)
+
+    async def ended(self, run: str, *, within_s: float = SYNC_WAIT_S) -> Execution:
+        """Wait for the end of a run, or some time, and return what is known of it then."""
+        execution = await self.describe(run)
+        with suppress(RunFailed, TimedOut):
+            await self._engine.result(execution.run_id, tenant=self._tenant, within_s=within_s)
         return await self.describe(run)
 
     async def describe(self, run: str) -> Execution:
@@ -191,9 +202,7 @@ async def said_to_machine(engine: Engine, said: StopMachine | AnswerTask, tenant
         raise error_of("TaskDoesNotExist" if isinstance(said, AnswerTask) else "ExecutionDoesNotExist")
     # The run's own key, so that the worker hears it who has the run.
     body = await engine.call(CONTROL, said, tenant=tenant, key=recorded.event.key or recorded.event.id)
-    code = msgspec.json.decode(body) if body else ""
-    if code:
-        raise error_of(code)
+    require_counted(msgspec.json.decode(body) if body else "")
 
 
 def _require_short(error: str | None, cause: str | None) -> None:

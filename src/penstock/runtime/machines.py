@@ -100,14 +100,13 @@ class StateMachine:
             shelf.let_go(entry)
             if body is None:
                 return None
-            known = self._older[digest] = program_in(body)
+            known = self._older[digest] = compiled(definition_in(body))
         return known
 
 
-def program_in(body: bytes) -> Program:
-    """Return a stored definition, ready to run."""
-    document: dict[str, Any] = msgspec.json.decode(decode_value(body, bytes))
-    return compiled(asl.from_document(document))
+def definition_in(body: bytes) -> asl.Machine:
+    """Return a stored definition."""
+    return asl.from_document(msgspec.json.decode(decode_value(body, bytes)))
 
 
 def machine_of(agent: Agent | None) -> StateMachine | None:

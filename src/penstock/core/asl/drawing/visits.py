@@ -40,6 +40,10 @@ def visits_of(events: Iterable[HistoryEvent]) -> dict[str, Visit]:
         if "error" in event.details:
             failing.add(event.id)
         ended = ended or event.type in _ENDS
+        if event.type == "ExecutionRedriven":
+            ended = False
+            for each in told.values():
+                each.failed, each.error = False, ""
         if event.type.endswith("StateEntered"):
             name = str(event.details["name"])
             state = told.setdefault(name, _Told())
