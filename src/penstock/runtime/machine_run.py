@@ -147,8 +147,10 @@ class MachineRun:
                 asked = self._awaited.pop(command.id, None)
                 if asked is not None:
                     self._work.give_up(asked)
-            case _:
+            case _ if command.id in self.state.works:  # it was not given up in the same breath
                 self._work.begin(command)
+            case _:
+                pass
 
     # waiting
 

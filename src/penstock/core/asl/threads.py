@@ -1,6 +1,7 @@
 """A thread on its way: what its expressions see, how it leaves a state, and what it gives up when nobody waits for it."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ _RETRIED: Final = (asl.Task, asl.Parallel, asl.Map)
 _ABORTED: Final = (asl.Task, asl.Wait, asl.Parallel, asl.Map)
 
 
+@lru_cache(maxsize=4096)  # a run goes through several states in one moment
 def iso(at_ms: int) -> str:
     """Return a time as the context object shows it."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03}Z"
