@@ -45,6 +45,13 @@ class Quote(BaseModel):
     text: str
 
 
+class Goal(Event):
+    """What somebody wants. `metadata` may name a `session_id`: what its goals came to is remembered there."""
+
+    goal: str = Field(min_length=1, max_length=2000)
+    metadata: dict[str, str] = {}
+
+
 # Memory.
 
 
@@ -233,3 +240,7 @@ async def aggregator(request: Aggregate) -> str:
         f"{each.description}: {each.status}, {each.error}: {each.cause}" for each in request.results if each.error
     ]
     return "\n".join(lines)
+
+
+# The path of the definition is seen from this file. A goal begins a run, with its fields as the input.
+app.workflow("goal", definition="goal.asl.json", accepts=Goal)

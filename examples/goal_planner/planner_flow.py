@@ -7,6 +7,7 @@ from planner_app import (
     Aggregate,
     Evaluate,
     Execute,
+    Goal,
     MakePlan,
     Quote,
     Recall,
@@ -17,7 +18,7 @@ from planner_app import (
     app,
 )
 
-from penstock import Event, WorkflowContext
+from penstock import WorkflowContext
 from penstock.errors import Refused, RunFailed
 
 PLANS_MAX = 3
@@ -25,13 +26,12 @@ TRIES_MAX = 3
 AT_ONCE_MAX = 5
 
 
-class Goal(Event):
-    goal: str
-    metadata: dict[str, str] = {}
+class GoalInPython(Goal):
+    """A goal for the function below: a `Goal` is the machine's."""
 
 
 @app.workflow(timeout_s=900)
-async def goal_flow(goal: Goal, ctx: WorkflowContext) -> dict[str, Any]:
+async def goal_flow(goal: GoalInPython, ctx: WorkflowContext) -> dict[str, Any]:
     session = goal.metadata.get("session_id", "default")
     try:
         memories = await ctx.call("recall", Recall(session_id=session, goal=goal.goal))

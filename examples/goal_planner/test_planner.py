@@ -7,27 +7,25 @@ from pathlib import Path
 
 import planner_flow
 import pytest
-from machine_trial import carry_out
-from planner_app import Execute, Executed, Judged, Quote, Task, graph_findings, tasks_in
-from planner_flow import Goal
+from planner_app import Execute, Executed, Judged, PlanMade, Quote, Remember, Task, graph_findings, tasks_in
+from planner_flow import Goal, GoalInPython
 
 from penstock import testing
 from penstock.core.asl.validation import validate
 from penstock.errors import Refused
-from penstock.testing import ScriptedModel
+from penstock.testing import ScriptedModel, WritePoint
 
 HERE = Path(__file__).parent
-DEFINITION = (HERE / "goal.asl.json").read_text(encoding="utf-8")
 COMPARED = "Compare how long Kafka and SQS keep messages, and email the result to Bob."
 app = planner_flow.app
 
 
 async def led_by_a_machine(live, goal, id="g-1", **metadata):
-    return await carry_out(live, DEFINITION, {"goal": goal, "metadata": metadata}, id)
+    return await live.call("goal", Goal(goal=goal, metadata=metadata), id=id, within_s=900)
 
 
 async def led_by_python(live, goal, id="g-1", **metadata):
-    return await live.call("goal_flow", Goal(goal=goal, metadata=metadata), id=id, within_s=900)
+    return await live.call("goal_flow", GoalInPython(goal=goal, metadata=metadata), id=id, within_s=900)
 
 
 BOTH = pytest.mark.parametrize("reached", [led_by_a_machine, led_by_python], ids=["machine", "python"])
@@ -200,6 +198,26 @@ async def test_a_retriever_that_breaks_fails_its_task_only(reached):
     assert "out of order" in outcome["tasks"][0]["cause"]
 
 
+DEATHS = [
+    *((point, 1) for point in ("after append", "before commit", "during commit", "after commit", "after release")),
+    *((WritePoint.AFTER_HANDLING, nth) for nth in (1, 4, 8, 12)),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("point", "nth"), DEATHS)
+async def test_a_goal_is_reached_once_wherever_the_process_dies(reached, disk, point, nth):
+    async with testing.app(app) as live:
+        wanted = await reached(live, COMPARED)
+    async with testing.app(app, disk=disk) as live, live.crash_at(point, nth):
+        await reached(live, COMPARED)
+    async with testing.app(app, disk=disk) as live:
+        assert await reached(live, COMPARED) == wanted
+        await live.settled()
+        assert [each.answer for each in await live.events(Remember)] == [wanted["answer"]]
+        assert len(await live.events(PlanMade)) == 1
+
+
 def test_all_that_is_wrong_with_a_plan_is_said_at_once():
     tasks, findings = tasks_in('[{"id": "a b", "type": "", "description": "x", "when": 1}, {"id": "c"}]')
     assert tasks == []
@@ -214,7 +232,7 @@ def test_a_plan_may_stand_in_prose_and_fences():
 
 
 def test_the_machine_has_no_findings_and_the_tutorials_has_one_with_the_fix():
-    assert validate(json.loads(DEFINITION)) == []
+    assert validate(json.loads((HERE / "goal.asl.json").read_text(encoding="utf-8"))) == []
     wrong = json.loads((HERE / "wrong" / "tutorial.asl.json").read_text(encoding="utf-8"))
     found = validate(wrong)
     assert {each.rule for each in found} == {"pass-result-static"}

@@ -46,7 +46,7 @@ async def test_each_task_begins_after_those_that_it_needs():
         worker = Worker()
         handlers = with_handlers(executor=worker.execute, evaluator=content)
         async with testing.app(handlers, models={"planner": ScriptedModel([json.dumps(plan)])}) as live:
-            await live.call("goal_flow", Goal(goal="anything about Kafka"), within_s=900)
+            await live.call("goal", Goal(goal="anything about Kafka"), within_s=900)
         assert len(worker.begun) == len(plan)
         for each in plan:
             assert all(worker.begun.index(need) < worker.begun.index(each["id"]) for need in each["depends_on"])

@@ -4,20 +4,16 @@ import asyncio
 from collections import Counter
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import support_app
 import support_events
-from machine_trial import carry_out
 from support_agents import AnswerReady, Receive, TicketOpened, UserMessage, open_ticket
 
 from penstock import testing
 from penstock.errors import Refused
 from penstock.testing import ScriptedModel, WritePoint
 
-HERE = Path(__file__).parent
-DEFINITION = (HERE / "support.asl.json").read_text(encoding="utf-8")
 HOW_LONG = UserMessage(session_id="ada", message_id="1", text="How long can I return a lamp?")
 BROKEN = UserMessage(session_id="ada", message_id="2", text="My lamp arrived broken!! This is terrible.")
 TWO_THINGS = UserMessage(session_id="bob", message_id="1", text="What does express cost? Where do I find my invoice?")
@@ -37,7 +33,7 @@ class Desk:
 
 
 async def led_by_a_machine(live, message, times=1):
-    return await carry_out(live, DEFINITION, message.model_dump(), f"{message.session_id}-{message.message_id}-{times}")
+    return await live.call("support", message, id=f"{message.session_id}-{message.message_id}-{times}", within_s=300)
 
 
 async def led_by_events(live, message, times=1):
@@ -159,15 +155,21 @@ async def test_a_message_that_says_nothing_is_refused_with_all_that_is_wrong():
 
 
 AT_WORK = [each for each in WritePoint if each not in ("before claim", "after claim", "while resuming")]
+DEATHS = [
+    *((point, 1) for point in AT_WORK),
+    *((WritePoint.AFTER_HANDLING, nth) for nth in (4, 8)),
+    *((point, nth) for point in (WritePoint.DURING_COMMIT, WritePoint.AFTER_COMMIT) for nth in (2,)),
+]
 
 
-@pytest.mark.parametrize("point", AT_WORK)
-async def test_events_answer_once_wherever_the_process_dies(disk, point):
+@BOTH
+@pytest.mark.parametrize(("point", "nth"), DEATHS)
+async def test_a_message_is_answered_once_wherever_the_process_dies(app, answered, disk, point, nth):
     desk = Desk()
-    async with testing.app(support_events.app, tools=desk, disk=disk) as live, live.crash_at(point):
-        await led_by_events(live, BROKEN)
-    async with testing.app(support_events.app, tools=desk, disk=disk) as live:
-        answer = await led_by_events(live, BROKEN)
+    async with testing.app(app, tools=desk, disk=disk) as live, live.crash_at(point, nth):
+        await answered(live, BROKEN)
+    async with testing.app(app, tools=desk, disk=disk) as live:
+        answer = await answered(live, BROKEN)
         await live.settled()
         assert [each.text for each in await live.events(AnswerReady)] == [answer["text"]]
         assert len(await turns(live, "ada")) == 2

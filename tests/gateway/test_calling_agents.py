@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from desk import client_of, client_to, problem
+from desk import Question, client_of, client_to, problem
 
 from penstock import App
 from penstock.core.events.envelope import emitted_id
@@ -207,3 +207,16 @@ async def test_who_waits_is_let_go_when_the_server_is_about_to_stop(running, des
 async def test_an_app_without_agents_says_so():
     async with App("bare").running(store="memory:") as running, client_of(running) as client:
         assert "this app has none" in problem(await client.post("/v1/agents/x", json={}), 404, "missing")["detail"]
+
+
+ECHO = {"StartAt": "Echo", "States": {"Echo": {"Type": "Pass", "Parameters": {"said.$": "$.text"}, "End": True}}}
+
+
+async def test_a_machine_that_an_event_begins_is_called_with_that_event():
+    app = App("echoing")
+    app.workflow("echo", definition=ECHO, accepts=Question)
+    async with app.running(store="memory:") as running, client_of(running) as client:
+        answer = (await client.post("/v1/agents/echo", json=ASK)).json()
+        assert answer["result"] == {"said": "why?"}
+        bare = await client.post("/v1/agents/echo?type=echo.input.v1", json={"input": {"text": "hm"}})
+        assert bare.json()["result"] == {"said": "hm"}

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from penstock.app import Running
 from penstock.core.agents.declaration import Agent
+from penstock.core.agents.machine_events import MachineInput
 from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import run_id
 from penstock.core.events.event import Event
@@ -167,8 +168,10 @@ async def _require_same(running: Running, event: Event, id: str, tenant: str) ->
 
 
 def _chosen(types: Mapping[str, type[Event]], type: str | None) -> type[Event]:
-    if type is None and len(types) == 1:
-        return next(iter(types.values()))
+    if type is None:  # a state machine takes bare inputs too: those are named where there is an event for it
+        meant = [each for each in types.values() if len(types) == 1 or not issubclass(each, MachineInput)]
+        if len(meant) == 1:
+            return meant[0]
     chosen = types.get(type or "")
     if chosen is None:
         problem = "must be given" if type is None else f"is {type!r}"
