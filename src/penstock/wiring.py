@@ -61,11 +61,13 @@ class Settings:
     working folder.
     `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
     `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
+    `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
     """
 
     store: str = ""
     model: str = "offline:extractive"
     embedder: str = "static"
+    objects: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """`penstock asl run` and `penstock asl test-state`: a machine run in memory, and one of its states tried alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from penstock.cli.documents import file_bytes, json_given, json_in
 if TYPE_CHECKING:
     from penstock.core.asl.happenings import ScheduleTask
     from penstock.core.asl.run import Failure, Run
+    from penstock.ports.objects import Objects
 
 PLAIN = ("status", "error", "cause", "nextState", "lasted")
 """Fields that are texts of ours or of the definition, no JSON."""
@@ -25,14 +27,21 @@ Functions = Annotated[
     Path | None,
     typer.Option(help="What tasks call: a Python file with functions, or JSON: {NAME: {return: ...} or {throw: ...}}."),
 ]
-Objects = Annotated[Path | None, typer.Option(help="The folder in whose BUCKET/KEY a Map reads its items.")]
+ObjectsPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--objects",
+        metavar="PLACE",
+        help="Where Maps read and write: a folder whose folders are the buckets, s3: or s3:http://HOST:PORT.",
+    ),
+]
 
 
 def run_machine(
     file: MachineFile,
     input: Input = "{}",
     functions: Functions = None,
-    objects: Objects = None,
+    objects: ObjectsPlace = None,
     history: Annotated[bool, typer.Option("--history", help="Show the events, as AWS records them.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -53,12 +62,12 @@ def run_machine(
     from penstock.testing.jumping_world import BEGIN_MS, Endless
 
     program = compiled(parse(file_bytes(file)))
-    world = FunctionWorld(_functions(functions), _reader(objects))
     started = Started(
         at_ms=BEGIN_MS, input=json_given(input, "--input"), name="run", machine=file.name.partition(".")[0]
     )
     try:
-        run = world.run(program, started)
+        with _opened(objects) as place:
+            run = FunctionWorld(_functions(functions), place).run(program, started)
     except Endless as error:
         raise Refused(f"{file} does not end", str(error)) from error
     answer = _result(run)
@@ -160,15 +169,15 @@ def _performing(file: Path | None) -> "Callable[[ScheduleTask], Any | Failure] |
     return lambda task: answered(functions, task)
 
 
-def _reader(folder: Path | None) -> Callable[[str, str], bytes | None]:
-    def object_at(bucket: str, key: str) -> bytes | None:
-        if folder is None:
-            return None
-        file = (folder / bucket / key).resolve()
-        inside = file.is_relative_to(folder.resolve())
-        return file.read_bytes() if inside and file.is_file() else None
+@contextmanager
+def _opened(objects: str | None) -> "Generator[Objects | None]":
+    from penstock.outside import open_objects
 
-    return object_at
+    if objects is None:
+        yield None
+        return
+    with open_objects(objects if objects.startswith(("s3:", "file:")) else f"file:{objects}") as opened:
+        yield opened
 
 
 def _result(run: "Run") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from penstock.core.asl.definition import ReaderConfig, WriterConfig
 from penstock.core.asl.resources import Kind, Resource
+from penstock.core.asl.results import Child
 from penstock.core.asl.values import Json
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ class WriteCall(Asking, frozen=True, kw_only=True):
     arguments: Json
     config: WriterConfig | None
     map_run: str
-    results: Json
+    children: tuple[Child, ...]
 
 
 class TaskService(Protocol):

@@ -18,11 +18,11 @@ from penstock.core.asl.run import Failure
 from penstock.core.asl.task_kinds import TaskKind, task_kind
 from penstock.core.asl.values import Json
 from penstock.errors import Finding, Invalid, Missing
+from penstock.ports.objects import Objects
 from penstock.testing.asl_world import thrown
 from penstock.testing.jumping_world import JumpingWorld
 
 Function: TypeAlias = Callable[[Any], Any]
-ObjectAt: TypeAlias = Callable[[str, str], "bytes | None"]
 RETURN: Final = "return"
 THROW: Final = "throw"
 
@@ -39,10 +39,9 @@ class TaskError(Exception):
 class FunctionWorld(JumpingWorld):
     """A world in which functions do the tasks, each in no time. Raises `Missing` for a task that none of them does."""
 
-    def __init__(self, functions: Mapping[str, Function], object_at: ObjectAt) -> None:
-        super().__init__()
+    def __init__(self, functions: Mapping[str, Function], objects: Objects | None = None) -> None:
+        super().__init__(objects)
         self._functions = functions
-        self._object_at = object_at
 
     def begin(self, task: ScheduleTask) -> None:
         if task_kind(task.resource).is_submitted:
@@ -52,9 +51,6 @@ class FunctionWorld(JumpingWorld):
             self.fails(task.id, answer.error, answer.cause)
         else:
             self.ends(task.id, answer)
-
-    def object_at(self, bucket: str, key: str) -> bytes | None:
-        return self._object_at(bucket, key)
 
 
 def answered(functions: Mapping[str, Function], task: ScheduleTask) -> "Json | Failure":

@@ -7,6 +7,7 @@ Lambda function does), `recorded_tasks` (answers of all other tasks, to be playe
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.adapters.memory.objects import MemoryObjects
 from penstock.core.asl.definition import from_document
 from penstock.core.asl.happenings import ScheduleTask, Started, TaskSubmitted
 from penstock.core.asl.lambda_calls import called_function, lambda_answer, thrown_cause
@@ -26,10 +27,10 @@ def carried_out(case: Mapping[str, Any]) -> Run:
 
 class _Recorded(JumpingWorld):
     def __init__(self, case: Mapping[str, Any]) -> None:
-        super().__init__()
+        given = {(each["bucket"], each["key"]): each["body"].encode() for each in case.get("s3_objects") or ()}
+        super().__init__(MemoryObjects(given))
         self._functions: Mapping[str, Mapping[str, Any]] = case.get("functions") or {}
         self._recorded: list[Mapping[str, Any]] = list(case.get("recorded_tasks") or ())
-        self._objects = {(each["bucket"], each["key"]): each["body"] for each in case.get("s3_objects") or ()}
 
     def begin(self, task: ScheduleTask) -> None:
         kind = task_kind(task.resource)
@@ -91,10 +92,6 @@ class _Recorded(JumpingWorld):
             output = lambda_answer(output)
         self.ends(task.id, output, after_ms=after_ms)
         return True
-
-    def object_at(self, bucket: str, key: str) -> bytes | None:
-        body = self._objects.get((bucket, key))
-        return None if body is None else body.encode()
 
 
 def echoed(task: ScheduleTask) -> Json:

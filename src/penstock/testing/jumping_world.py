@@ -1,13 +1,16 @@
 """A world in which no time passes: a run of a state machine goes on at once, and its clock jumps to what comes next.
 
-Who makes one says how tasks begin and where items are read: `begin` and `read` answer by `ends` and `fails`, at once or later.
+Who makes one says how tasks begin, and where Maps read and write: `begin` answers by `ends` and `fails`, at once or later.
 """
 
+import asyncio
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Final, cast
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
+from penstock.adapters.memory.objects import MemoryObjects
+from penstock.adapters.tables.arrow import ArrowTables
 from penstock.core.asl.happenings import (
     AnyCommand,
     AnyHappening,
@@ -23,10 +26,12 @@ from penstock.core.asl.happenings import (
     WriteResults,
 )
 from penstock.core.asl.program import Program
-from penstock.core.asl.reading import ReadingFailed, read_items_from
 from penstock.core.asl.reducer import advance
 from penstock.core.asl.run import Run
 from penstock.core.asl.values import Json
+from penstock.ports.objects import Objects
+from penstock.runtime.machine_tasks import TaskFailed
+from penstock.runtime.map_files import ItemFiles, ResultFiles, Results
 
 BEGIN_MS: Final = 1_700_000_000_000
 HAPPENINGS_MAX: Final = 100_000
@@ -39,7 +44,8 @@ class Endless(Exception):
 class JumpingWorld(ABC):
     """The outside of one run."""
 
-    def __init__(self) -> None:
+    def __init__(self, objects: Objects | None = None) -> None:
+        self.objects = objects or MemoryObjects()
         self.now_ms = BEGIN_MS
         self._coming: list[tuple[int, int, AnyHappening]] = []
         self._cancelled: set[int] = set()
@@ -62,10 +68,6 @@ class JumpingWorld(ABC):
     @abstractmethod
     def begin(self, task: ScheduleTask) -> None:
         """Do a task, or begin to."""
-
-    @abstractmethod
-    def object_at(self, bucket: str, key: str) -> bytes | None:
-        """Return what an object in S3 holds; None when there is none."""
 
     def comes(self, happening: AnyHappening) -> None:
         self._count += 1
@@ -92,19 +94,15 @@ class JumpingWorld(ABC):
                     self._write(command)
 
     def _read(self, reading: ReadItems) -> None:
-        payload = cast("dict[str, Any]", reading.payload)
-        body = self.object_at(str(payload.get("Bucket")), str(payload.get("Key")))
-        if body is None:
-            self.fails(reading.id, "S3.NoSuchKeyException", "The specified key does not exist.")
-            return
-        try:
-            self.ends(reading.id, read_items_from(body, reading.config, reading.items_max))
-        except ReadingFailed as error:
-            self.fails(reading.id, None, str(error))
+        files = ItemFiles(self.objects, ArrowTables())
+        self._answer(reading.id, files.read(reading.resource, reading.payload, reading.config, reading.items_max))
 
     def _write(self, writing: WriteResults) -> None:
-        """Answer as if it had been written."""
-        payload = cast("dict[str, Any]", writing.payload)
-        folder = writing.map_run.rpartition(":")[2]
-        written = {"Bucket": payload["Bucket"], "Key": f"{payload['Prefix']}/{folder}/manifest.json"}
-        self.ends(writing.id, {"MapRunArn": writing.map_run, "ResultWriterDetails": cast("Json", written)})
+        results = Results(writing.payload, writing.config, writing.map_run, writing.children)
+        self._answer(writing.id, ResultFiles(self.objects).write(results))
+
+    def _answer(self, id: int, work: "Coroutine[Any, Any, Json]") -> None:
+        try:
+            self.ends(id, asyncio.run(work))
+        except TaskFailed as error:
+            self.fails(id, error.error or None, error.cause)

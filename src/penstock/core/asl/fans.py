@@ -9,19 +9,32 @@ from penstock.core.asl import definition as asl
 from penstock.core.asl.amounts import number, within
 from penstock.core.asl.events import tell
 from penstock.core.asl.failing import fail, go_on
-from penstock.core.asl.happenings import ReadItems, WriteResults
+from penstock.core.asl.failures import RUNTIME, EvaluationFailed
 from penstock.core.asl.history import History
 from penstock.core.asl.items import Item, Member, items_in, items_of
+from penstock.core.asl.map_data import (
+    READER_FAILED,
+    begin_reading,
+    begin_telling,
+    begin_writing,
+    exports,
+    map_of,
+    map_run_arn,
+    map_run_failed,
+    reading_failed,
+    shaped_output,
+    told_begun,
+    told_ended,
+    told_failed,
+)
 from penstock.core.asl.run import Failure, Fan, Run, Thread, Work
-from penstock.core.asl.scope import Scope, SeededChance
-from penstock.core.asl.threads import begin_work, end_work, give_up_children, iteration, leave, scope_of
+from penstock.core.asl.scope import Scope
+from penstock.core.asl.threads import end_work, give_up_children, iteration, leave, scope_of
 from penstock.core.asl.values import Json
 
 INLINE_AT_ONCE: Final = 40
 DISTRIBUTED_AT_ONCE: Final = 10_000
 PERCENT_MAX: Final = 100
-READER_FAILED: Final = "States.ItemReaderFailed"
-WRITER_FAILED: Final = "States.ResultWriterFailed"
 EXCEEDED: Final = Failure(
     "States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded"
 )
@@ -45,13 +58,16 @@ def begin_parallel(run: Run, thread: Thread) -> None:
 
 def begin_map(run: Run, thread: Thread) -> None:
     """Start a Map: find its items, or have them read."""
-    state, step = _map(thread), thread.step
-    if state.item_reader is not None:
-        _read(run, thread, state.item_reader)
-        return
-    items = items_of(step, scope_of(run, thread), thread.effective)
-    tell(run, thread, "MapStateStarted", {"length": len(items)})
-    _start(run, thread, items)
+    reader = map_of(thread).item_reader
+    at_once(run, thread)  # before the items are looked for, as AWS does
+    if reader is None:
+        items = items_of(thread.step, scope_of(run, thread), thread.effective)
+        tell(run, thread, "MapStateStarted", {"length": len(items)})
+        _start(run, thread, items)
+    else:
+        tell(run, thread, "MapStateStarted", {"length": 0})
+        tolerated(run, thread)  # what is wrong with it is told before anything is read
+        begin_reading(run, thread, reader)
 
 
 def items_read(run: Run, work: Work, output: Json) -> None:
@@ -59,32 +75,20 @@ def items_read(run: Run, work: Work, output: Json) -> None:
     thread = work.thread
     end_work(run, work)
     if not isinstance(output, list | dict):
-        reading_failed(run, work, Failure(READER_FAILED, "Attempting to map over non-iterable node."))
+        reading_failed(run, thread, Failure(READER_FAILED, "Attempting to map over non-iterable node."))
         return
     _start(run, thread, items_in(output))
 
 
-def reading_failed(run: Run, work: Work, failure: Failure) -> None:
-    thread = work.thread
-    if thread.work is work:
-        end_work(run, work)
-    arn = _map_run(run, thread)
-    tell(run, thread, "MapRunStarted", {"mapRunArn": arn})
-    failure = Failure(READER_FAILED, failure.cause, (failure.error,) if failure.error else ())
-    tell(run, thread, "MapRunFailed", {"error": failure.error, "cause": failure.cause})
-    fail(run, thread, failure)
-
-
 def results_written(run: Run, work: Work, output: Json) -> None:
+    """The results of a Map are where they should be; what it gives is where that is."""
     thread = work.thread
     end_work(run, work)
+    if work.failure is not None:
+        map_run_failed(run, thread, work.failure)
+        return
+    tell(run, thread, "MapRunSucceeded")
     _map_succeeded(run, thread, output)
-
-
-def writing_failed(run: Run, work: Work, failure: Failure) -> None:
-    thread = work.thread
-    end_work(run, work)
-    fail(run, thread, Failure(WRITER_FAILED, failure.cause, (failure.error,) if failure.error else ()))
 
 
 def child_ended(run: Run, child: Thread, output: Json) -> None:
@@ -92,6 +96,7 @@ def child_ended(run: Run, child: Thread, output: Json) -> None:
     fan = child.owner
     assert fan is not None, "the run's own thread has no owner"
     fan.outputs[child.index] = output
+    told_ended(run, fan, child.index, output)
     _left(run, fan, child, "MapIterationSucceeded")
 
 
@@ -102,6 +107,7 @@ def child_failed(run: Run, child: Thread, failure: Failure) -> None:
     child.over = True
     if fan.map_run:
         fan.failures += 1
+        told_failed(run, fan, child.index, failure)
         if fan.failures <= fan.failures_max:
             go_on(run)
             fan.outputs[child.index] = {"Error": failure.error, "Cause": failure.cause}
@@ -109,38 +115,19 @@ def child_failed(run: Run, child: Thread, failure: Failure) -> None:
             return
         give_up_children(run, fan, told=False)
         exceeded = failure if fan.failures_max == 0 and failure.is_fatal else EXCEEDED
-        tell(run, fan.thread, "MapRunFailed", {"error": exceeded.error, "cause": exceeded.cause})
-        failure = Failure(exceeded.error, exceeded.cause)
-    else:
-        if isinstance(fan.thread.step.state, asl.Map):
-            tell(run, child, "MapIterationFailed", iteration(child))
-        del fan.children[child.index]
-        fan.thread.last = child.last
-        give_up_children(run, fan, told=True)
+        fan.thread.work = None
+        if exports(fan):
+            begin_writing(run, fan, exceeded)
+        else:
+            map_run_failed(run, fan.thread, exceeded)
+        return
+    if isinstance(fan.thread.step.state, asl.Map):
+        tell(run, child, "MapIterationFailed", iteration(child))
+    del fan.children[child.index]
+    fan.thread.last = child.last
+    give_up_children(run, fan, told=True)
     fan.thread.work = None
     fail(run, fan.thread, failure)
-
-
-def _map(thread: Thread) -> asl.Map:
-    assert isinstance(thread.step.state, asl.Map), thread.step
-    return thread.step.state
-
-
-def _read(run: Run, thread: Thread, reader: asl.ItemReader) -> None:
-    step, scope = thread.step, scope_of(run, thread).over(thread.effective)
-    payload = step.templates["ItemReader"].evaluate(scope) if "ItemReader" in step.templates else None
-    items_max = number(step.amounts.get("max_items"), scope)
-    tell(run, thread, "MapStateStarted", {"length": 0})
-    work = begin_work(run, thread, "read")
-    run.commands.append(
-        ReadItems(
-            id=work.id,
-            resource=reader.resource,
-            payload=payload,
-            config=reader.reader_config or asl.ReaderConfig(),
-            items_max=None if items_max is None else int(items_max),
-        )
-    )
 
 
 class Plan(NamedTuple):
@@ -152,46 +139,61 @@ class Plan(NamedTuple):
     inputs: Iterator[_Input]  # of each item, before they are put into batches
 
     def failures_max(self, total: int) -> int:
-        """Return how many children of so many may fail."""
-        return max(self.tolerated_count or 0, int(total * (self.tolerated_percentage or 0) / PERCENT_MAX))
+        """Return how many children of so many may fail: where both bounds are given, neither may be exceeded."""
+        bounds: list[int] = [] if self.tolerated_count is None else [self.tolerated_count]
+        if self.tolerated_percentage is not None:
+            bounds.append(int(total * self.tolerated_percentage / PERCENT_MAX))
+        return min(bounds, default=0)
 
 
 def planned(run: Run, thread: Thread, items: list[Item]) -> Plan:
     """Evaluate the fields of a Map that say how its items are gone through."""
-    step, scope = thread.step, scope_of(run, thread)
-    seen = scope.over(thread.effective)
-    at_once = int(number(step.amounts.get("max_concurrency"), seen) or 0)
-    inputs = _selected(thread, scope, items)
-    if not _map(thread).distributed:
-        return Plan(at_once, None, None, inputs)
-    count = number(step.amounts.get("tolerated_failure_count"), seen)
-    percent = number(step.amounts.get("tolerated_failure_percentage"), seen, whole=False)
+    inputs = _selected(thread, scope_of(run, thread), items)
+    return Plan(at_once(run, thread), *tolerated(run, thread), inputs)
+
+
+def at_once(run: Run, thread: Thread) -> int:
+    """Return how many iterations of a Map may run at once; 0 is as many as may be."""
+    field = thread.step.amounts.get("max_concurrency")
+    if field is None:
+        return 0
+    value = int(number(field, scope_of(run, thread).over(thread.effective)) or 0)
+    if value < 0:
+        cause = f"Expected non-negative integer for MaxConcurrency, got '{value}' instead."
+        raise EvaluationFailed(RUNTIME, cause, "MaxConcurrency")
+    return value
+
+
+def tolerated(run: Run, thread: Thread) -> tuple[int | None, float | None]:
+    """Return how many children of a distributed Map may fail: a count and a percentage."""
+    if not map_of(thread).distributed:
+        return None, None
+    amounts, seen = thread.step.amounts, scope_of(run, thread).over(thread.effective)
+    count = number(amounts.get("tolerated_failure_count"), seen)
+    if count is not None and count < 0:
+        raise EvaluationFailed(RUNTIME, "ToleratedFailureCount cannot be negative.", "ToleratedFailureCount")
+    percent = number(amounts.get("tolerated_failure_percentage"), seen, whole=False)
     within("ToleratedFailurePercentage", percent or 0, 0, PERCENT_MAX)
-    return Plan(at_once, None if count is None else int(count), percent, inputs)
+    return None if count is None else int(count), percent
 
 
 def _start(run: Run, thread: Thread, items: list[Item]) -> None:
-    state = _map(thread)
+    state = map_of(thread)
     plan = planned(run, thread, items)
     limit = DISTRIBUTED_AT_ONCE if state.distributed else INLINE_AT_ONCE
-    at_once = min(plan.max_concurrency or limit, limit)
+    most = min(plan.max_concurrency or limit, limit)
     if state.distributed:
         inputs = list(plan.inputs)
         ready = inputs if state.item_batcher is None else batches(run, thread, inputs)
-        fan = thread.work = Fan(thread, len(ready), at_once)
+        fan = thread.work = Fan(thread, len(ready), most)
         fan.inputs, fan.failures_max = iter(ready), plan.failures_max(len(ready))
-        fan.map_run = _map_run(run, thread)
+        fan.map_run = map_run_arn(run, thread)
+        begin_telling(fan, [given for given, _ in ready])
         tell(run, thread, "MapRunStarted", {"mapRunArn": fan.map_run})
     else:
-        fan = thread.work = Fan(thread, len(items), at_once)
+        fan = thread.work = Fan(thread, len(items), most)
         fan.inputs = plan.inputs
     _fill(run, fan)
-
-
-def _map_run(run: Run, thread: Thread) -> str:
-    label = _map(thread).label or thread.step.name
-    machine = run.base["StateMachine"]["Id"].replace(":stateMachine:", ":mapRun:")
-    return f"{machine}/{label}:{SeededChance(f'{run.name}/{run.number}/{thread.entered}').uuid()}"
 
 
 def _selected(thread: Thread, scope: Scope, items: list[Item]) -> Iterator[_Input]:
@@ -239,6 +241,7 @@ def _fill(run: Run, fan: Fan) -> None:
         child.owner, child.index = fan, index
         if not fan.map_run:
             tell(run, child, "MapIterationStarted", iteration(child))
+        told_begun(run, fan, index)
         _adopt(run, fan, child, index)
     if not fan.running:
         _all_ended(run, fan)
@@ -278,25 +281,13 @@ def _left(run: Run, fan: Fan, child: Thread, told: str) -> None:
 
 def _all_ended(run: Run, fan: Fan) -> None:
     thread = fan.thread
-    state = _map(thread)
-    if fan.map_run:
-        tell(run, thread, "MapRunSucceeded")
-    if state.result_writer is None or state.result_writer.resource is None:
+    if not fan.map_run:
         _map_succeeded(run, thread, fan.outputs)
-        return
-    writer, step = state.result_writer, thread.step
-    payload = step.templates["ResultWriter"].evaluate(scope_of(run, thread).over(thread.effective))
-    work = begin_work(run, thread, "write")
-    run.commands.append(
-        WriteResults(
-            id=work.id,
-            resource=state.result_writer.resource,
-            payload=payload,
-            config=writer.writer_config,
-            map_run=fan.map_run,
-            results=fan.outputs,
-        )
-    )
+    elif exports(fan):
+        begin_writing(run, fan, None)
+    else:
+        tell(run, thread, "MapRunSucceeded")
+        _map_succeeded(run, thread, shaped_output(fan))
 
 
 def _map_succeeded(run: Run, thread: Thread, output: Json) -> None:

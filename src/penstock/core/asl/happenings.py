@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from penstock.core.asl.definition import ReaderConfig, WriterConfig
+from penstock.core.asl.results import Child
 from penstock.core.asl.values import Json
 
 Status: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
@@ -127,7 +128,7 @@ class WriteResults(Struct, frozen=True, kw_only=True, tag=True):
     payload: Json
     config: WriterConfig | None
     map_run: str
-    results: Json
+    children: tuple[Child, ...]
 
 
 AnyCommand: TypeAlias = ScheduleTask | CancelTask | StartTimer | CancelTimer | ReadItems | WriteResults

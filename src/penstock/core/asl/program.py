@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
@@ -114,6 +114,7 @@ _AMOUNTS = (
     "max_items_per_batch",
     "max_input_bytes_per_batch",
 )
+_UNSET: Any = UNSET  # in the place of a template that a state does not have
 _TEXTS = ("timestamp", "error", "cause")
 _WORKING = (asl.Task, asl.Parallel, asl.Map)
 
@@ -296,12 +297,18 @@ def _templates(state: asl.AnyState) -> dict[str, Json]:
                 "Items": state.items,
                 "ItemSelector": state.selector,
                 "ItemReader": UNSET if reader is None else _given(reader),
+                "ItemReader.CSVHeaders": UNSET if reader is None else _computed_headers(reader.reader_config),
                 "ResultWriter": UNSET if writer is None else _given(writer),
                 "ItemBatcher.BatchInput": UNSET if batcher is None else batcher.batch_input,
             }
         case _:
             given = {}
     return {name: value for name, value in given.items() if value is not UNSET}
+
+
+def _computed_headers(config: asl.ReaderConfig | None) -> Json:
+    headers = None if config is None else config.csv_headers
+    return headers if isinstance(headers, str) else _UNSET
 
 
 def _with_amounts(state: asl.AnyState) -> list[object]:

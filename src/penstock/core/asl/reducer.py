@@ -21,9 +21,7 @@ from penstock.core.asl.fans import (
     child_ended,
     child_failed,
     items_read,
-    reading_failed,
     results_written,
-    writing_failed,
 )
 from penstock.core.asl.happenings import (
     AnyCommand,
@@ -39,10 +37,12 @@ from penstock.core.asl.happenings import (
     TimerFired,
 )
 from penstock.core.asl.history import EVENTS_MAX
+from penstock.core.asl.map_data import reading_failed, writing_failed
 from penstock.core.asl.redriving import redrive
 from penstock.core.asl.run import Failure, Run, Thread, Work
 from penstock.core.asl.tasks import begin_task, heard, ran_out, submitted, task_failed, task_succeeded
-from penstock.core.asl.threads import TooLarge, begin_work, end_work, give_up, iso, leave, scope_of, start_timer
+from penstock.core.asl.threads import TooLarge, begin_work, end_work, give_up, leave, scope_of, start_timer
+from penstock.core.asl.timestamps import iso
 from penstock.core.asl.values import Json
 
 ACCOUNT = "arn:aws:states:us-east-1:111111111111"
@@ -145,7 +145,8 @@ def _take(run: Run, work: Work, happening: Succeeded | Failed | Heartbeat | Task
         case Succeeded(), "read":
             items_read(run, work, happening.output)
         case Failed(), "read":
-            reading_failed(run, work, Failure(happening.error, happening.cause))
+            end_work(run, work)
+            reading_failed(run, work.thread, Failure(happening.error, happening.cause))
         case Succeeded(), "write":
             results_written(run, work, happening.output)
         case Failed(), "write":

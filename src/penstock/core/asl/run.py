@@ -12,6 +12,7 @@ from msgspec import Struct
 from penstock.core.asl.happenings import AnyCommand, Status
 from penstock.core.asl.history import History
 from penstock.core.asl.program import Program, Step
+from penstock.core.asl.results import Child
 from penstock.core.asl.scope import Scope
 from penstock.core.asl.values import Json
 
@@ -71,7 +72,7 @@ class Thread:
 class Work:
     """Something outside that a thread waits for: a task, a timer, a reading, a writing."""
 
-    __slots__ = ("heartbeat_s", "id", "kind", "thread", "timers")
+    __slots__ = ("failure", "heartbeat_s", "id", "kind", "map_run", "thread", "timers")
 
     def __init__(self, id: int, kind: str, thread: Thread) -> None:
         self.id = id
@@ -79,6 +80,8 @@ class Work:
         self.thread = thread
         self.timers: dict[str, int] = {}  # "timeout", "heartbeat" -> id of the timer
         self.heartbeat_s = 0.0
+        self.map_run = ""  # whose results are written, and why it has failed, if it has
+        self.failure: Failure | None = None
 
 
 class Fan:
@@ -95,6 +98,7 @@ class Fan:
         "outputs",
         "running",
         "thread",
+        "told",
         "total",
     )
 
@@ -110,6 +114,7 @@ class Fan:
         self.failures = 0
         self.failures_max = 0  # more of them fail the Map
         self.map_run = ""  # the ARN of a distributed Map's run
+        self.told: list[Child] | None = None  # what a ResultWriter is to tell of each child
 
 
 class Run:

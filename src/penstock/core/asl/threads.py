@@ -1,7 +1,5 @@
 """A thread on its way: what its expressions see, how it leaves a state, and what it gives up when nobody waits for it."""
 
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +10,7 @@ from penstock.core.asl.happenings import CancelTask, CancelTimer, StartTimer
 from penstock.core.asl.language import Exit
 from penstock.core.asl.run import Failure, Fan, Run, Thread, Work
 from penstock.core.asl.scope import Scope, SeededChance
+from penstock.core.asl.timestamps import iso
 from penstock.core.asl.values import Json
 
 PAYLOAD_BYTES_MAX: Final = 262_144
@@ -20,12 +19,6 @@ PAYLOAD_BYTES_MAX: Final = 262_144
 _RETRIED: Final = (asl.Task, asl.Parallel, asl.Map)
 # Types of which the history tells that they were given up.
 _ABORTED: Final = (asl.Task, asl.Wait, asl.Parallel, asl.Map)
-
-
-@lru_cache(maxsize=4096)  # a run goes through several states in one moment
-def iso(at_ms: int) -> str:
-    """Return a time as the context object shows it."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03}Z"
 
 
 def scope_of(run: Run, thread: Thread) -> Scope:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 _PATTERN = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,6 +21,12 @@ def timestamp_ns(text: object) -> int | None:
     except (ValueError, OverflowError):
         return None
     return whole_s * _NS_PER_S + int((fraction or "").ljust(9, "0"))
+
+
+@lru_cache(maxsize=4096)  # a run goes through several states in one moment
+def iso(at_ms: int) -> str:
+    """Return a time as the context object shows it."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03}Z"
 
 
 def _zone(text: str) -> timezone:

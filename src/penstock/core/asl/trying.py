@@ -12,18 +12,21 @@ from typing import Any, Final, TypeAlias
 from penstock.core.asl import definition as asl
 from penstock.core.asl.failing import catcher_of, fail, retrier_of
 from penstock.core.asl.failures import RUNTIME, EvaluationFailed
-from penstock.core.asl.fans import EXCEEDED, READER_FAILED, batches, planned
+from penstock.core.asl.fans import EXCEEDED, batches, planned
 from penstock.core.asl.happenings import ScheduleTask
 from penstock.core.asl.items import Item, Member, items_in, items_of
 from penstock.core.asl.language import PathFlow
+from penstock.core.asl.map_data import READER_FAILED
 from penstock.core.asl.program import Program, Step
-from penstock.core.asl.reading import ReadingFailed, read_items_from
+from penstock.core.asl.reading import read_items_from
+from penstock.core.asl.records import ReadingFailed
 from penstock.core.asl.reducer import ACCOUNT, work_on
 from penstock.core.asl.run import Failure, Run, Thread, Work
 from penstock.core.asl.scope import Absent
 from penstock.core.asl.service_answers import ShapesOf
 from penstock.core.asl.tasks import begin_task, task_failed, task_succeeded
-from penstock.core.asl.threads import TooLarge, end_work, iso, leave, scope_of
+from penstock.core.asl.threads import TooLarge, end_work, leave, scope_of
+from penstock.core.asl.timestamps import iso
 from penstock.core.asl.trial import MOCKED, Trial, parsed_trial
 from penstock.core.asl.validation import TESTED
 from penstock.core.asl.values import Json
