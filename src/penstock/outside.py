@@ -3,24 +3,34 @@
 Beside `wiring.py`, the module that names concrete adapters for them.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from penstock.errors import Finding, Invalid
 from penstock.ports.objects import Objects
-from penstock.runtime.machine_tasks import ItemSource, ResultSink
+from penstock.runtime.engine import Engine
+from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.map_files import ItemFiles, ResultFiles
 
 HINT = "use file:FOLDER, whose folders are the buckets, s3: or s3:http://HOST:PORT"
 
 
-class MapFiles(NamedTuple):
-    """What reads the items of Maps and writes their results, by the names that resources give them."""
+@contextmanager
+def opened_outside(objects: str, own: Outside) -> Generator[Callable[[Engine, Outside], None]]:
+    """Open what the settings name, and yield what tells an engine of it, and of what the app itself has, which comes first.
 
-    sources: dict[str, ItemSource]
-    sinks: dict[str, ResultSink]
+    `objects` may be empty: then no Map reads or writes.
+    """
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_objects(objects)) if objects else None
+
+        def reached(_engine: Engine, outside: Outside) -> None:
+            if opened is not None:
+                add_map_files(outside, opened)
+            outside.add(own)
+
+        yield reached
 
 
 @contextmanager
@@ -45,9 +55,10 @@ def open_objects(url: str) -> Generator[Objects]:
     yield FolderObjects(folder)
 
 
-def map_files(objects: Objects) -> MapFiles:
-    """Return what Maps read and write with."""
+def add_map_files(outside: Outside, objects: Objects) -> None:
+    """Have Maps read and write objects."""
     from penstock.adapters.tables.arrow import ArrowTables
 
     items = ItemFiles(objects, ArrowTables())
-    return MapFiles({"s3:getObject": items, "s3:listObjectsV2": items}, {"s3:putObject": ResultFiles(objects)})
+    outside.sources |= {"s3:getObject": items, "s3:listObjectsV2": items}
+    outside.sinks |= {"s3:putObject": ResultFiles(objects)}

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mappi
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +25,7 @@ from penstock.embedders import Embedders
 from penstock.errors import Finding, Invalid
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
+from penstock.outside import opened_outside
 from penstock.ports.archive import Archive
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
@@ -35,7 +35,7 @@ from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
 from penstock.runtime.collection import Index
-from penstock.runtime.engine import Engine, Parts
+from penstock.runtime.engine import Parts
 from penstock.runtime.generations import Embedding, OnChange
 from penstock.runtime.importing import require_finished
 from penstock.runtime.janitor import household
@@ -158,16 +158,12 @@ async def opened(
         indexes = {name: index for name in declared.collections if index is not None}
         whole = OffloadingStore(RetryingStore(store, clock), clock)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes)
+        reached = stack.enter_context(opened_outside(chosen.objects, declared.outside))
         if schedules is not None:
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
         home = household_of(declared, topology, clock)
-        yield replace(parts, schedules=schedules, household=home, outside=partial(_reached, declared.outside))
-
-
-def _reached(own: Outside, _engine: Engine, outside: Outside) -> None:
-    """Say what state machines reach: what penstock has, and then the app's own, which comes first."""
-    outside.add(own)
+        yield replace(parts, schedules=schedules, household=home, outside=reached)
 
 
 async def _embedding(declared: Declared, chosen: Settings, stack: AsyncExitStack) -> Embedding:

@@ -11,6 +11,7 @@ from penstock.runtime.machine_tasks import Outside, found, names_of
 from penstock.runtime.machines import machine_of
 
 LAMBDA_INVOKE = ("lambda", "invoke")
+OBJECTS = "set objects in penstock.toml, or PENSTOCK_OBJECTS, to file:FOLDER or s3:"
 
 
 def require_reachable(agents: Mapping[str, Agent], outside: Outside) -> None:
@@ -33,10 +34,10 @@ def _lacking(scope: asl.Scope, path: str, agents: Mapping[str, Agent], outside: 
             case asl.Map():
                 reader, writer = state.item_reader, state.result_writer
                 yield from _lacking_one(
-                    None if reader is None else reader.resource, f"{where}/ItemReader", outside.sources
+                    None if reader is None else reader.resource, f"{where}/ItemReader", outside.sources, OBJECTS
                 )
                 yield from _lacking_one(
-                    None if writer is None else writer.resource, f"{where}/ResultWriter", outside.sinks
+                    None if writer is None else writer.resource, f"{where}/ResultWriter", outside.sinks, OBJECTS
                 )
             case _:
                 pass
@@ -68,8 +69,8 @@ def _agent_of(state: asl.Task, resource: Resource) -> str | None:
     return function.rpartition(":function:")[2].partition(":")[0]
 
 
-def _lacking_one(text: str | None, where: str, known: Mapping[str, object]) -> Iterator[Finding]:
+def _lacking_one(text: str | None, where: str, known: Mapping[str, object], hint: str = "") -> Iterator[Finding]:
     resource = None if text is None else parse_resource(text)
     if resource is not None and found(known, resource) is None:
         names = ", ".join(sorted(known)) or "nothing of the kind"
-        yield Finding(f"{where}/Resource", f"nothing here does what {text} names", f"there is {names}")
+        yield Finding(f"{where}/Resource", f"nothing here does what {text} names", hint or f"there is {names}")

@@ -215,7 +215,7 @@ class MachineWork:
             arguments=asked.payload,
             config=asked.config,
             map_run=asked.map_run,
-            results=asked.results,
+            children=asked.children,
         )
         return Outcome(output=msgspec.json.encode(await self._called(asked, sink, call)))
 
