@@ -74,7 +74,9 @@ def told_begun(run: Run, fan: Fan, at: int) -> None:
 
 def told_ended(run: Run, fan: Fan, at: int, output: Json) -> None:
     if fan.told is not None:
-        fan.told[at] = msgspec.structs.replace(fan.told[at], status="SUCCEEDED", output=output, stopped_ms=run.now_ms)
+        fan.told[at] = msgspec.structs.replace(
+            fan.told[at], status="SUCCEEDED", output=output, error=None, cause=None, stopped_ms=run.now_ms
+        )
 
 
 def told_failed(run: Run, fan: Fan, at: int, failure: Failure) -> None:
