@@ -6,7 +6,8 @@ them. Each does its present state again, with all its retries. Children of a dis
 
 from penstock.core.asl.events import tell
 from penstock.core.asl.run import Run, Thread
-from penstock.core.asl.threads import iso, start_timer
+from penstock.core.asl.threads import start_timer
+from penstock.core.asl.timestamps import iso
 
 
 def redrive(run: Run) -> None:
