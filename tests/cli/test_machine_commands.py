@@ -104,3 +104,14 @@ def test_it_works_over_http_while_the_app_runs(folder):
         run = told("start", "ask", "--url", url)["run_id"]
         said("stop", run, "--error", "Enough", "--url", url)
         assert told("describe", run)["status"] == "ABORTED"
+
+
+def test_a_run_under_way_fits_a_changed_definition_which_is_for_new_runs(folder):
+    run = told("start", "ask", "app.py")["run_id"]
+    (folder / "ask.json").write_text(json.dumps({"StartAt": "Done", "States": {"Done": ASK["States"]["Done"]}}))
+    sys.modules.pop("app", None)
+    result = CliRunner().invoke(app, ["runs", "check", "app.py", "--json"])
+    assert result.exit_code == 0, result.output
+    (checked,) = json.loads(result.stdout)["runs"]
+    assert (checked["run_id"], checked["outcome"]) == (run, "fits")
+    assert "goes on with the definition that it began with" in checked["reason"]

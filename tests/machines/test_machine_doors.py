@@ -269,3 +269,19 @@ async def test_a_stopped_run_may_be_redriven_too(desk):
             "WaitStateExited",
             "ExecutionSucceeded",
         ]
+
+
+async def test_a_fork_goes_on_from_what_the_run_had_before_a_call(desk):
+    steps = {
+        "A": {"Type": "Task", "Resource": "agent:work", "Next": "B"},
+        "B": {"Type": "Task", "Resource": "agent:work"},
+    }
+    desk.app.workflow("two", definition={"StartAt": "A", "States": {**steps, "B": {**steps["B"], "End": True}}})
+    async with testing.app(desk.app) as live:
+        run = (await live.machine("two").start_sync("x")).run_id
+        stored = await live.engine.run(run)
+        calls = [each.step for each in stored.records if each.step.startswith("call:") and "/" not in each.step]
+        fork = await live.fork(run, calls[1])
+        assert await live.result(fork) == "x"
+        assert desk.given == ["x"] * 3
+        assert len(await live.machine("two").history(fork)) == len(await live.machine("two").history(run))

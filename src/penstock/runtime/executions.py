@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from penstock.core.agents.again import unwrapped
-from penstock.core.agents.journal import StepRecord, decode_value, standing
+from penstock.core.agents.journal import standing
 from penstock.core.agents.machine_events import event_name, run_name
-from penstock.core.agents.machine_records import MACHINE, REDRIVEN, Begins, replayed, started
+from penstock.core.agents.machine_records import REDRIVEN, begins_in, replayed, started
 from penstock.core.agents.unit import RunChange, Status
 from penstock.core.asl.definition import Machine
 from penstock.core.asl.happenings import Status as MachineStatus
@@ -98,7 +98,7 @@ async def made_again(store: Kept, id: str, tenant: str) -> Run:
     """Return a run as the reducer has it, made again from what has happened to it."""
     stored, recorded = await found(store, id, tenant)
     change, records = stored.change, list(standing(stored.records))
-    begins = _begins(records)
+    begins = begins_in(records)
     if begins is None:
         hint = (
             "it has not begun yet" if change.status == "queued" else "journals of ended runs are kept for a time only"
@@ -112,7 +112,7 @@ async def made_again(store: Kept, id: str, tenant: str) -> Run:
 async def definition_of(store: Kept, id: str, tenant: str) -> Machine:
     """Return the definition that a run follows."""
     stored, _ = await found(store, id, tenant)
-    begins = _begins(stored.records)
+    begins = begins_in(stored.records)
     if begins is None:
         raise Missing(
             f"the definition of run {stored.change.run_id!r}", "it has not begun yet, or its journal was pruned"
@@ -139,10 +139,6 @@ def _ids(id: str, tenant: str) -> list[str]:
         return [id]
     machine, _, name = id.partition(":execution:")[2].partition(":")
     return [run_id(event_name(machine, name, tenant), machine), run_id(name, machine)]
-
-
-def _begins(records: Sequence[StepRecord]) -> Begins | None:
-    return next((decode_value(each.value, Begins) for each in records if each.step == MACHINE), None)
 
 
 async def _definition(store: Kept, digest: str) -> Machine:

@@ -25,6 +25,8 @@ from penstock.runtime.appending import Appender
 from penstock.runtime.arrivals import takes
 from penstock.runtime.decoding import decoded_by, decoders_of
 from penstock.runtime.listeners import Listeners
+from penstock.runtime.machine_rehearsals import led_again
+from penstock.runtime.machines import machine_of
 from penstock.runtime.operations import Operations, owner
 from penstock.runtime.outcomes import body_of, is_users, reason_of, require_annotated
 from penstock.runtime.run_calls import RunCalls
@@ -131,6 +133,9 @@ async def rehearsed(history: History, topology: Topology, services: Services) ->
         what = f"version {version} of {agent.name!r}" if run is None else f"type {run.cause.type} for {agent.name!r}"
         advice = f"declare it beside the new one: the app does not start without it ({what})"
         return verdict(gone, reason=f"the app has {what} no more", advice=advice)
+    if (machine := machine_of(agent)) is not None:
+        outcome, more = led_again(machine, change, cause, history.records)
+        return verdict(outcome, **more)
     appender = Appender(
         "rehearsal", topology
     )  # what orders events is said by the agents of the app, not of the scratch engine

@@ -103,6 +103,11 @@ def started(cause: Envelope, machine: str, begins: Begins, run_id: str) -> Start
     return Started(at_ms=cause.time_ms, input=given, name=name, machine=machine, tokens=f"{whose}.{begins.secret}")
 
 
+def begins_in(records: Iterable[StepRecord]) -> Begins | None:
+    """Return how a run began; None when it has not, or its journal is gone."""
+    return next((decode_value(each.value, Begins) for each in records if each.step == MACHINE), None)
+
+
 def token_of(text: str) -> Token | None:
     """Read a task's token; None for a text that is none."""
     found = _TOKEN.fullmatch(text)
