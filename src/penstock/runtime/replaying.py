@@ -106,7 +106,7 @@ async def replayed(
         for recorded in page:
             after = recorded.position.offset
             for agent in agents:
-                if recorded.event.type in decoders_of(agent):
+                if recorded.event.type in decoders_of(agent) and agent.selects(recorded.event):
                     yield await _replayed(history, topology, agent, recorded, services, stretch)
 
 
