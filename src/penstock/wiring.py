@@ -281,6 +281,9 @@ async def _store(
 
         await sqlite.transact(create_tables)
         rows = SqlitePassages(sqlite.reader, sqlite.transact)
+        if not shared:
+            rows.tidy()
+        stack.push_async_callback(rows.close)
         sqlite.attach(rows)
         return sqlite, Index(rows, rows, in_store=True, spaces=rows)
     if scheme in POSTGRES:

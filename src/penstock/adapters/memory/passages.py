@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.core.knowledge.filters import Filter
+from penstock.core.knowledge.layers import Layers
 from penstock.core.knowledge.passages import Delete, Hit, IndexWrite, Passage, Space, Upsert
 from penstock.core.knowledge.rows import Row, analysed, last_writes
-from penstock.core.knowledge.segment import Segment
 
 
 class MemoryPassages:
     """A `VectorIndex` and `WordIndex`, with `Spaces`."""
 
     def __init__(self) -> None:
-        self._segments: dict[Space, Segment] = {}
+        self._segments: dict[Space, Layers] = {}
         self._passages: dict[Space, dict[str, Passage]] = {}
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
@@ -32,7 +32,7 @@ class MemoryPassages:
             for space, of_space in last.items()
         }
         for space, changes in analysed_rows.items():
-            self._segments.setdefault(space, Segment()).change(changes)
+            self._segments.setdefault(space, Layers()).change(changes)
             passages = self._passages.setdefault(space, {})
             for key, write in last[space].items():
                 if isinstance(write, Upsert):
@@ -80,6 +80,6 @@ class MemoryPassages:
             await self.apply([Delete(space, each) for each in gone])
         return len(gone)
 
-    def _segment(self, space: Space) -> Segment:
+    def _segment(self, space: Space) -> Layers:
         # A search must not leave anything behind: whoever can ask could fill the memory with empty spaces.
-        return self._segments.get(space) or Segment()
+        return self._segments.get(space) or Layers()

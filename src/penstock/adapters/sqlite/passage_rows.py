@@ -8,11 +8,12 @@
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from penstock.adapters.sqlite import part_rows
 from penstock.core.knowledge.passages import IndexWrite, Passage, Space, Upsert
 from penstock.core.knowledge.rows import VECTOR_TYPE, Changes, Row, analysed, last_writes, other_length, packed_terms
 from penstock.core.knowledge.words import ANALYSIS
@@ -34,11 +35,8 @@ INSERT INTO passage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (space, id) DO UPDATE SET digest = excluded.digest, text = excluded.text, metadata = excluded.metadata,
     vector = excluded.vector, keys = excluded.keys, counts = excluded.counts, analysis = excluded.analysis
 """
-_PAGE = """
-SELECT id, keys, counts, vector, metadata, CASE WHEN analysis = ? THEN NULL ELSE text END
-FROM passage WHERE space = ? AND id {} ? ORDER BY id LIMIT ?
-"""
-_FIRST_PAGE, _NEXT_PAGE = _PAGE.format(">="), _PAGE.format(">")
+_COLUMNS = "SELECT id, keys, counts, vector, metadata, CASE WHEN analysis = ? THEN NULL ELSE text END FROM passage"
+_FIRST_PAGE, _NEXT_PAGE = (f"{_COLUMNS} WHERE space = ? AND id {each} ? ORDER BY id LIMIT ?" for each in (">=", ">"))
 _IDS_AT_ONCE = 500
 
 _metadata = msgspec.json.Decoder(dict[str, str])
@@ -46,14 +44,15 @@ _metadata = msgspec.json.Decoder(dict[str, str])
 
 @dataclass(frozen=True, slots=True)
 class PreparedWrites:
-    """What a transaction wrote, ready for the segments."""
+    """What a transaction wrote, ready for the layers of each space; and its number there."""
 
     changes: Mapping[Space, Changes]
+    numbers: Mapping[Space, int]
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
     """Make the tables where they are missing, within the caller's transaction or each by itself."""
-    for statement in _TABLES:
+    for statement in (*_TABLES, *part_rows.TABLES):
         connection.execute(statement)
 
 
@@ -63,7 +62,13 @@ def write(connection: sqlite3.Connection, writes: Sequence[IndexWrite]) -> Prepa
     Raises `Invalid` for a vector or text that is none, `Refused` for a vector of another length than the
     space's: the caller must then roll back.
     """
-    return PreparedWrites({space: _write(connection, space, last) for space, last in last_writes(writes).items()})
+    changes: dict[Space, Changes] = {}
+    numbers: dict[Space, int] = {}
+    for space, last in last_writes(writes).items():
+        changes[space] = _write(connection, space, last)
+        known = space_number(connection, space)
+        numbers[space] = 0 if known is None else part_rows.note(connection, known, last)
+    return PreparedWrites(changes, numbers)
 
 
 def page(connection: sqlite3.Connection, space: Space, *, after: str | None, limit: int) -> list[Row]:
@@ -72,12 +77,23 @@ def page(connection: sqlite3.Connection, space: Space, *, after: str | None, lim
     if known is None:
         return []
     query = _FIRST_PAGE if after is None else _NEXT_PAGE
-    rows: list[Row] = []
-    for key, keys, counts, vector, stored, text in connection.execute(query, (ANALYSIS, known[0], after or "", limit)):
-        metadata = _metadata.decode(stored)
-        packed = (keys, counts) if text is None else packed_terms(text, metadata)
-        rows.append(Row(key, *packed, vector, metadata))
-    return rows
+    return _rows(connection.execute(query, (ANALYSIS, known[0], after or "", limit)))
+
+
+def page_of(connection: sqlite3.Connection, number: int, ids: Sequence[str]) -> dict[str, Row | None]:
+    """The rows of some ids in the space of that number, none for those that are not there."""
+    changes: dict[str, Row | None] = dict.fromkeys(ids)
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        some = ids[start : start + _IDS_AT_ONCE]
+        query = f"{_COLUMNS} WHERE space = ? AND id IN ({','.join('?' * len(some))})"
+        changes.update((row.id, row) for row in _rows(connection.execute(query, (ANALYSIS, number, *some))))
+    return changes
+
+
+def space_number(connection: sqlite3.Connection, space: Space) -> int | None:
+    """The number of a space, once anything was put into it."""
+    known = _known(connection, space)
+    return None if known is None else known[0]
 
 
 def passages(connection: sqlite3.Connection, space: Space, ids: Sequence[str]) -> dict[str, Passage]:
@@ -111,17 +127,28 @@ def spaces(connection: sqlite3.Connection, collection: str) -> list[Space]:
     return [Space(collection, tenant, generation) for tenant, generation in connection.execute(query, (collection,))]
 
 
-def clear(connection: sqlite3.Connection, space: Space, limit: int) -> list[str]:
-    """Remove some passages of a space within the caller's transaction, and return their ids."""
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """Which passages were removed; if none are left, which parts are of no use any more."""
+
+    ids: Sequence[str] = ()
+    number: int = 0
+    is_empty: bool = True
+    parts: Sequence[str] = ()
+
+
+def clear(connection: sqlite3.Connection, space: Space, limit: int) -> Cleared:
+    """Remove some passages of a space within the caller's transaction."""
     known = _known(connection, space)
     if known is None:
-        return []
+        return Cleared()
     some = "SELECT rowid FROM passage WHERE space = ? LIMIT ?"
     query = f"DELETE FROM passage WHERE rowid IN ({some}) RETURNING id"  # noqa: S608 - nothing of a caller's
     gone = [row[0] for row in connection.execute(query, (known[0], limit)).fetchall()]
     if len(gone) < limit:  # its vectors may be of another length when it is used again
         connection.execute("DELETE FROM passage_space WHERE number = ?", known[:1])
-    return gone
+        return Cleared(gone, parts=part_rows.drop(connection, known[0]))
+    return Cleared(gone, part_rows.note(connection, known[0], gone), is_empty=False)
 
 
 def _write(connection: sqlite3.Connection, space: Space, last: Mapping[str, IndexWrite]) -> dict[str, Row | None]:
@@ -139,6 +166,15 @@ def _write(connection: sqlite3.Connection, space: Space, last: Mapping[str, Inde
         [_values(number, write.passage, row) for write, row in zip(upserts, rows, strict=True)],
     )
     return changes
+
+
+def _rows(found: Iterable[tuple[str, bytes, bytes, bytes | None, bytes, str | None]]) -> list[Row]:
+    rows: list[Row] = []
+    for key, keys, counts, vector, stored, text in found:
+        metadata = _metadata.decode(stored)
+        packed = (keys, counts) if text is None else packed_terms(text, metadata)
+        rows.append(Row(key, *packed, vector, metadata))
+    return rows
 
 
 def _values(space: int, passage: Passage, row: Row) -> tuple[object, ...]:

@@ -1,9 +1,9 @@
 """Passages in the file that holds log and state: written within their transactions, searched in memory.
 
-- The rows are the truth; the segment of a space is made from them when it is first searched, without analysing
-  text again. It may be dropped at any time.
-- A segment changes only by `publish`, on the event loop, after the commit. What a transaction wrote and
-  rolled back was never in it.
+- The rows are the truth; the layers of a space are made from them when it is first searched, without analysing text again.
+  They may be dropped at any time. Of a large space most lies in sealed parts beside the file, which are mapped.
+- Layers change only by `publish`, on the event loop, after the commit. What a transaction wrote and
+  rolled back was never in them.
 - While a space is being read, what is published for it waits, and is then applied on top: the last write
   of an id wins, whichever page of the reading had seen it.
 """
@@ -11,34 +11,42 @@
 import asyncio
 import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.adapters.sqlite import part_rows
+from penstock.adapters.sqlite.part_files import NotWhole
+from penstock.adapters.sqlite.part_rows import Count
 from penstock.adapters.sqlite.passage_rows import (
     PreparedWrites,
     clear,
     create_tables,
     digests,
     page,
+    page_of,
     passages,
+    space_number,
     spaces,
     write,
 )
 from penstock.adapters.sqlite.schema import connect, translated
+from penstock.adapters.sqlite.sealing import OpenSpace, Sealer, Transact
 from penstock.core.knowledge.filters import Filter
+from penstock.core.knowledge.layers import SIZES, Layers, Sizes
 from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Space
 from penstock.core.knowledge.rows import Changes, Row
-from penstock.core.knowledge.segment import Segment
 
 PAGE_PASSAGES = 2_000
 SPACES_MAX = 256
+LOADS_MAX = 3  # where other processes write to a space all the time, the next search reads it again
 
 # Queries times passages between two turns of the event loop: some 20 ms.
 _WORK_AT_ONCE = 64 * 50_000
@@ -47,25 +55,32 @@ R = TypeVar("R")
 Query = TypeVar("Query", Sequence[str], NDArray[np.float32])
 
 
-class Transact(Protocol):
-    """Runs a function within one transaction, and returns its result once that is durable."""
-
-    def __call__(self, work: Callable[[sqlite3.Connection], R], /) -> Awaitable[R]: ...
-
-
 class SqlitePassages:
     """A `VectorIndex` and `WordIndex` in one file, with `Spaces`. `write` and `publish` are for whoever commits to it too.
 
     `connection` reads, on the event loop, and must not be the one that `transact` writes with: it would see
-    what is not committed. At most `spaces_max` spaces are kept in memory, those searched last.
+    what is not committed. At most `spaces_max` spaces are kept in memory, those searched last. The parts of large spaces lie
+    in a folder beside the file, which belongs to it and can be deleted while nobody has it open.
     """
 
-    def __init__(self, connection: sqlite3.Connection, transact: Transact, *, spaces_max: int = SPACES_MAX) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, transact: Transact, *, spaces_max: int = SPACES_MAX, sizes: Sizes = SIZES
+    ) -> None:
         self._connection = connection
         self._transact = transact
+        self._sealer = Sealer(_parts_of(connection), transact)
         self._spaces_max = spaces_max
-        self._segments: OrderedDict[Space, Segment] = OrderedDict()
+        self._sizes = sizes
+        self._spaces: OrderedDict[Space, OpenSpace] = OrderedDict()
         self._loads: dict[Space, _Load] = {}
+
+    async def close(self) -> None:
+        """Wait for what is being put into parts."""
+        await self._sealer.close()
+
+    def tidy(self) -> None:
+        """Remove parts that an earlier process left unfinished. Only who is alone with the file may do so."""
+        self._ask(lambda: self._sealer.tidy(self._connection), "removing old parts")
 
     @staticmethod
     def write(connection: sqlite3.Connection, writes: Sequence[IndexWrite]) -> PreparedWrites:
@@ -77,9 +92,9 @@ class SqlitePassages:
         assert isinstance(prepared, PreparedWrites), prepared
         for space, changes in prepared.changes.items():
             if (load := self._loads.get(space)) is not None:
-                load.missed.append(changes)
-            elif (segment := self._segments.get(space)) is not None:
-                segment.change(changes)
+                load.missed.append((changes, prepared.numbers[space]))
+            elif (known := self._spaces.get(space)) is not None:
+                self._change(space, known, changes, prepared.numbers[space])
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Make the writes in a transaction of their own: all, or none. They are made also when the caller is cancelled."""
@@ -93,37 +108,37 @@ class SqlitePassages:
     async def nearest(
         self, space: Space, queries: NDArray[np.float32], *, limit: int, filter: Filter | None = None
     ) -> Sequence[Sequence[Hit]]:
-        segment = await self._segment(space)
+        layers = await self._layers(space)
         hits: list[list[Hit]] = []
-        for part in _parts(queries, len(segment)):
+        for part in _parts(queries, len(layers)):
             await _turn(hits)
-            hits += segment.nearest(part, limit=limit, filter=filter)
+            hits += layers.nearest(part, limit=limit, filter=filter)
         return hits
 
     async def matching(
         self, space: Space, queries: Sequence[str], *, limit: int, filter: Filter | None = None
     ) -> Sequence[Sequence[Hit]]:
-        segment = await self._segment(space)
+        layers = await self._layers(space)
         hits: list[list[Hit]] = []
-        for part in _parts(queries, len(segment)):
+        for part in _parts(queries, len(layers)):
             await _turn(hits)
-            hits += segment.matching(part, limit=limit, filter=filter)
+            hits += layers.matching(part, limit=limit, filter=filter)
         return hits
 
     async def cosines(
         self, space: Space, queries: NDArray[np.float32], ids: Sequence[Sequence[str]]
     ) -> Sequence[Mapping[str, float]]:
-        return (await self._segment(space)).cosines(queries, ids)
+        return (await self._layers(space)).cosines(queries, ids)
 
     async def relevances(
         self, space: Space, queries: Sequence[str], ids: Sequence[Sequence[str]]
     ) -> Sequence[Mapping[str, float]]:
-        segment = await self._segment(space)
+        layers = await self._layers(space)
         found: list[dict[str, float]] = []
         start = 0
-        for part in _parts(queries, len(segment)):
+        for part in _parts(queries, len(layers)):
             await _turn(found)
-            found += segment.relevances(part, ids[start : start + len(part)])
+            found += layers.relevances(part, ids[start : start + len(part)])
             start += len(part)
         return found
 
@@ -138,40 +153,108 @@ class SqlitePassages:
 
     async def clear(self, space: Space, *, limit: int) -> int:
         async def commit_and_publish() -> int:
-            gone = await self._transact(lambda connection: clear(connection, space, limit))
-            self.publish(PreparedWrites({space: dict.fromkeys(gone)}))
-            return len(gone)
+            cleared = await self._transact(lambda connection: clear(connection, space, limit))
+            self.publish(PreparedWrites({space: dict.fromkeys(cleared.ids)}, {space: cleared.number}))
+            if cleared.is_empty:
+                self._close(space)
+                await self._sealer.discard(cleared.parts)
+            return len(cleared.ids)
 
         return await asyncio.shield(asyncio.ensure_future(commit_and_publish()))
 
-    async def _segment(self, space: Space) -> Segment:
-        while (segment := self._segments.get(space)) is None:
+    async def _layers(self, space: Space) -> Layers:
+        loads = 0
+        while (known := self._spaces.get(space)) is None or (known.stale and loads < LOADS_MAX):
+            loads += 1
+            if known is not None:
+                del self._spaces[space]
             if (load := self._loads.get(space)) is None:
                 await self._load(space)
             else:
                 await load.ended.wait()
-        self._segments.move_to_end(space)
-        return segment
+        self._spaces.move_to_end(space)
+        return known.layers
+
+    def _close(self, space: Space) -> None:
+        """Let go of a space whose number is not its own any more."""
+        for known in (self._spaces.pop(space, None), self._loads.get(space)):
+            if known is not None:
+                known.stale = True
+
+    def _change(self, space: Space, known: OpenSpace, changes: Changes, number: int) -> None:
+        known.layers.change(changes)
+        known.follow(number)
+        known.number = known.number or self._number(space)
+        self._sealer.consider(known)
 
     async def _load(self, space: Space) -> None:
         load = self._loads[space] = _Load()
-        segment = Segment()
-        after: str | None = None
         try:
-            while rows := self._page(space, after):
-                segment.put(rows)
-                after = rows[-1].id
-                if len(rows) < PAGE_PASSAGES:
-                    break
-                await asyncio.sleep(0)
-            for changes in load.missed:
-                segment.change(changes)
-            self._segments[space] = segment
-            while len(self._segments) > self._spaces_max:
-                self._segments.popitem(last=False)
+            known = await self._opened(space)
+            for changes, number in load.missed:
+                known.layers.change(changes)
+                known.follow(number)
+            known.number = known.number or self._number(space)
+            known.stale = known.stale or load.stale
+            self._spaces[space] = known
+            self._sealer.consider(known)
+            while len(self._spaces) > self._spaces_max and (spare := self._spare()) is not None:
+                del self._spaces[spare]
         finally:
             del self._loads[space]
             load.ended.set()
+
+    def _number(self, space: Space) -> int | None:
+        return self._ask(lambda: space_number(self._connection, space), "looking up a space")
+
+    def _spare(self) -> Space | None:
+        """The space that was not searched for the longest time, of those that are not being sealed."""
+        return next((space for space, known in self._spaces.items() if known.sealing is None), None)
+
+    async def _opened(self, space: Space) -> OpenSpace:
+        number = self._number(space)
+        if number is None:
+            return OpenSpace(None, Layers(sizes=self._sizes))
+        try:
+            known, recent = self._ask(lambda: self._from_parts(number), "opening parts")
+        except NotWhole:
+            await self._transact(lambda connection: part_rows.forget(connection, number))
+            known, recent = OpenSpace(number, Layers(sizes=self._sizes)), []
+        if not known.names:
+            return await self._from_rows(space, number)
+        for ids in recent:
+            known.layers.change(self._ask(partial(page_of, self._connection, number, ids), "loading passages"))
+            await asyncio.sleep(0)
+        return known
+
+    def _from_parts(self, number: int) -> tuple[OpenSpace, list[list[str]]]:
+        """The parts of a space, and the ids that were touched since: as they are at one moment."""
+        self._connection.execute("BEGIN")
+        try:
+            names, parts = self._sealer.opened(self._connection, number)
+            count = part_rows.count(self._connection, number)
+            known = OpenSpace(number, Layers(parts, sizes=self._sizes), names, count)
+            return known, list(part_rows.recent(self._connection, number))
+        finally:
+            self._connection.execute("COMMIT")
+
+    async def _from_rows(self, space: Space, number: int) -> OpenSpace:
+        count = self._ask(lambda: part_rows.count(self._connection, number), "looking up a space")
+        known = OpenSpace(number, Layers(sizes=self._sizes), count=count)
+        after: str | None = None
+        while rows := self._page(space, after):
+            known.layers.put(rows)
+            after = rows[-1].id
+            if known.layers.must_seal and known.noting:
+                await self._sealer.seal(known)
+            elif known.layers.must_seal:
+                # What is written from here on is noted; rows that were read before that must be read again.
+                upto = await self._transact(lambda connection: part_rows.begin(connection, number))
+                known, after = OpenSpace(number, Layers(sizes=self._sizes), count=Count(upto, noting=True)), None
+            elif len(rows) < PAGE_PASSAGES:
+                break
+            await asyncio.sleep(0)
+        return known
 
     def _page(self, space: Space, after: str | None) -> list[Row]:
         return self._ask(lambda: page(self._connection, space, after=after, limit=PAGE_PASSAGES), "loading passages")
@@ -184,7 +267,7 @@ class SqlitePassages:
 
 
 @asynccontextmanager
-async def open_sqlite_passages(path: Path) -> AsyncGenerator[SqlitePassages]:
+async def open_sqlite_passages(path: Path, *, sizes: Sizes = SIZES) -> AsyncGenerator[SqlitePassages]:
     """Open passages alone in a file, which is made where it is missing."""
     with ThreadPoolExecutor(1, thread_name_prefix="penstock-passages") as thread:
         writer = connect(path)
@@ -192,18 +275,29 @@ async def open_sqlite_passages(path: Path) -> AsyncGenerator[SqlitePassages]:
             create_tables(writer)
             reader = connect(path)
             try:
-                yield SqlitePassages(reader, _transact_with(writer, thread))
+                passages = SqlitePassages(reader, _transact_with(writer, thread), sizes=sizes)
+                passages.tidy()
+                try:
+                    yield passages
+                finally:
+                    await passages.close()
             finally:
                 reader.close()
         finally:
             writer.close()
 
 
+def _parts_of(connection: sqlite3.Connection) -> Path:
+    file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+    return file.with_name(f"{file.name}-parts")
+
+
 @dataclass(slots=True)
 class _Load:
     """A space that is being read: what was published meanwhile, and when it is over."""
 
-    missed: list[Changes] = field(default_factory=list[Changes])
+    missed: list[tuple[Changes, int]] = field(default_factory=list[tuple[Changes, int]])
+    stale: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 

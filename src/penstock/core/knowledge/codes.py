@@ -5,9 +5,11 @@ in, the nearer the vectors are likely to be. The result is a list of candidates,
 scores them exactly. The rotation matters: without it recall falls by a tenth (vectors whose dimensions
 differ in weight waste bits).
 
-The codes lie in columns of 64 bits, which numpy counts about seven times as fast as rows of 32 bytes.
+The codes lie in columns of 64 bits, which numpy counts about seven times as fast as rows of 32 bytes. With many
+vectors the first half of the columns chooses whom the others are looked at for.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,25 +17,31 @@ from numpy.typing import NDArray
 
 from penstock.core.knowledge.growing import Growing
 
+Columns = Sequence[NDArray[np.uint64]]
+
 _WORD = 64
 _SCANNED = 32_768
+_FIRST_MIN = 2
+# Of whom the first columns choose, so many times those wanted are looked at with all columns, and at least such a share.
+_LOOKED_AT_PER_WANTED = 12
+_LOOKED_AT_SHARE = 48
 
 
 class Codes:
     """The codes of vectors at places 0, 1, 2...; a place may be overwritten, and the last ones dropped."""
 
     def __init__(self, dims: int) -> None:
-        self._dims = dims
-        self._words = [Growing(np.uint64) for _ in range(-(-dims // _WORD))]
+        self._rotation = rotation(dims)
+        self._words = [Growing(np.uint64) for _ in range(words_of(dims))]
 
     def __len__(self) -> int:
         return len(self._words[0])
 
     def extend(self, vectors: NDArray[np.float32]) -> None:
         """Append the codes of vectors (n, dims)."""
-        codes = self._codes(vectors)
+        packed = codes(vectors, self._rotation)
         for at, word in enumerate(self._words):
-            word.extend(codes[:, at])
+            word.extend(packed[:, at])
 
     def move(self, source: int, target: int) -> None:
         for word in self._words:
@@ -45,23 +53,58 @@ class Codes:
 
     def likely(self, query: NDArray[np.float32], count: int, places: NDArray[np.intp] | None) -> NDArray[np.intp]:
         """About `count` places (more on ties) whose codes differ least from the query's, of all or of `places`."""
-        code = self._codes(query[None])[0]
-        columns = [word.view if places is None else word.view[places] for word in self._words]
-        differing = _differing(columns, code)
-        if len(differing) <= count:
-            near = np.arange(len(differing))
+        return likely([word.view for word in self._words], codes(query[None], self._rotation)[0], count, places)
+
+
+def likely(
+    columns: Columns, code: NDArray[np.uint64], count: int, places: NDArray[np.intp] | None = None
+) -> NDArray[np.intp]:
+    """About `count` places (more on ties) whose codes differ least from `code`, of all or of `places`."""
+    if places is not None:
+        columns = [column[places] for column in columns]
+    first = max(_FIRST_MIN, len(columns) // 2)
+    looked_at = max(count * _LOOKED_AT_PER_WANTED, len(columns[0]) // _LOOKED_AT_SHARE)
+    differing = _differing(columns[:first], code[:first])
+    near: NDArray[np.intp] | None = None
+    if first < len(columns):
+        if looked_at < len(columns[0]) // 2:
+            near = _least(differing, looked_at)
+            differing = differing[near] + _differing([column[near] for column in columns[first:]], code[first:])
         else:
-            near = np.flatnonzero(differing <= np.partition(differing, count - 1)[count - 1])
-        return near if places is None else places[near]
-
-    def _codes(self, vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
-        signs = vectors @ _rotation(self._dims) > 0
-        missing = len(self._words) * _WORD - self._dims
-        padded = np.pad(signs, ((0, 0), (0, missing))) if missing else signs
-        return np.packbits(padded, axis=1).view(np.uint64)
+            differing += _differing(columns[first:], code[first:])
+    least = _least(differing, count)
+    found = least if near is None else near[least]
+    return found if places is None else places[found]
 
 
-def _differing(columns: list[NDArray[np.uint64]], code: NDArray[np.uint64]) -> NDArray[np.uint16]:
+def codes(vectors: NDArray[np.float32], rotated_by: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """The codes of vectors (n, dims), a row each."""
+    signs = vectors @ rotated_by > 0
+    missing = words_of(len(rotated_by)) * _WORD - len(rotated_by)
+    padded = np.pad(signs, ((0, 0), (0, missing))) if missing else signs
+    return np.packbits(padded, axis=1).view(np.uint64)
+
+
+def words_of(dims: int) -> int:
+    """How many columns a code has."""
+    return -(-dims // _WORD)
+
+
+@lru_cache(maxsize=8)
+def rotation(dims: int) -> NDArray[np.float32]:
+    """The rotation of this process. Who stores codes stores it with them: another machine's may differ in signs."""
+    gaussian = np.random.default_rng(20_090_719).standard_normal((dims, dims))
+    orthogonal, _ = np.linalg.qr(gaussian)
+    return orthogonal.astype(np.float32)
+
+
+def _least(differing: NDArray[np.uint16], count: int) -> NDArray[np.intp]:
+    if len(differing) <= count:
+        return np.arange(len(differing))
+    return np.flatnonzero(differing <= np.partition(differing, count - 1)[count - 1])
+
+
+def _differing(columns: Columns, code: NDArray[np.uint64]) -> NDArray[np.uint16]:
     differing = np.zeros(len(columns[0]), np.uint16)
     # In pieces that stay in the processor's cache over all the columns.
     for start in range(0, len(differing), _SCANNED):
@@ -69,11 +112,3 @@ def _differing(columns: list[NDArray[np.uint64]], code: NDArray[np.uint64]) -> N
         for column, word in zip(columns, code, strict=True):
             differing[piece] += np.bitwise_count(column[piece] ^ word)
     return differing
-
-
-@lru_cache(maxsize=8)
-def _rotation(dims: int) -> NDArray[np.float32]:
-    # The seed is part of the method: codes are never stored, but one process must rotate in one way.
-    gaussian = np.random.default_rng(20_090_719).standard_normal((dims, dims))
-    orthogonal, _ = np.linalg.qr(gaussian)
-    return orthogonal.astype(np.float32)

@@ -56,6 +56,10 @@ class Fields:
             case Not(inner):
                 return ~self.mask(inner, size)
 
+    def by_field(self) -> dict[str, tuple[Sequence[str], NDArray[np.int32], NDArray[np.int32]]]:
+        """For each field its values, the rows that have it, and the number of each one's value."""
+        return {name: field.entries() for name, field in self._of.items()}
+
     def renumber(self, new_row: NDArray[np.int32]) -> None:
         """Rows have new numbers, `new_row[old]`; those below 0 are gone, and so are values that only they had."""
         renumbered = {name: field.renumbered(new_row) for name, field in self._of.items()}
@@ -89,6 +93,9 @@ class _Field:
                 return self._having(self._between(leaf))
             case Exists():
                 return self._rows.view
+
+    def entries(self) -> tuple[Sequence[str], NDArray[np.int32], NDArray[np.int32]]:
+        return self._texts, self._rows.view, self._value_of.view
 
     def renumbered(self, new_row: NDArray[np.int32]) -> "_Field":
         rows = new_row[self._rows.view]

@@ -84,6 +84,10 @@ class Vectors:
             self._codes.move(last, place)
             self._codes.shorten(last)
 
+    def placed(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """The vectors, and the row of each."""
+        return self._vectors.view, self._row_at.view
+
     def renumber(self, new_row: NDArray[np.int32], size: int) -> None:
         """Rows have new numbers below `size`: `new_row[old]`."""
         rows = new_row[self._row_at.view]

@@ -9,7 +9,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import cast
@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.knowledge.words import idf, query_terms, saturation, terms
+from penstock.core.knowledge.words import query_terms, saturation, terms
 
 # As in BM25F with one saturation for all fields (Robertson, Zaragoza and Taylor, CIKM 2004). A text usually begins with
 # its title, so this is in addition to once.
@@ -61,32 +61,36 @@ class Postings:
             else:
                 known += pairs[start:end]
 
-    def scores(
-        self, query: Mapping[int, int], *, lengths: NDArray[np.int32], dead: NDArray[np.bool_] | None, total_length: int
-    ) -> NDArray[np.float64]:
-        """The BM25 score of every row (0 for one without a term of the query, or dead).
+    def by_term(self) -> Mapping[int, bytearray]:
+        """The postings of each term, by its key: pairs of row and occurrences (int32)."""
+        return self._of
 
-        `lengths` are the rows' numbers of terms, 0 for those of dead rows, `total_length` their sum; passages
-        without any term do not count (as in Lucene).
+    def containing(self, key: int, dead: NDArray[np.bool_] | None) -> int:
+        """How many rows have a term, without those of `dead`."""
+        known = self._of.get(key)
+        if known is None:
+            return 0
+        rows = np.frombuffer(bytes(known), np.int32)[::2]
+        return len(rows) if dead is None else len(rows) - int(np.count_nonzero(dead[rows]))
+
+    def scores(
+        self, query: Sequence[tuple[int, float]], average_length: float, *, lengths: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
+        """The BM25 score of every row, 0 for one without a term of the query; `query` has the keys of terms, and their weights.
+
+        `lengths` are the rows' numbers of terms. What dead rows get has no meaning.
         """
-        known = [(self._of[key], times) for key, times in query.items() if key in self._of]
+        known = [(self._of[key], weight) for key, weight in query if key in self._of]
         pairs = np.frombuffer(b"".join([postings for postings, _ in known]), np.int32).reshape(-1, 2)
         rows, occurrences = pairs[:, 0], pairs[:, 1]
-        sizes = [len(postings) // _PAIR_BYTES for postings, _ in known]
-        term = np.repeat(np.arange(len(known)), sizes)
-        if dead is not None:
-            alive = ~dead[rows]
-            rows, occurrences, term = rows[alive], occurrences[alive], term[alive]
-            sizes = np.bincount(term, minlength=len(known)).tolist()
         if not len(rows):
             return np.zeros(len(lengths))
-        passages = int(np.count_nonzero(lengths))
-        weights = np.array([times * idf(passages, size) for size, (_, times) in zip(sizes, known, strict=True)])
+        weights = np.repeat([weight for _, weight in known], [len(postings) // _PAIR_BYTES for postings, _ in known])
         worth = saturation(
-            occurrences.astype(np.float64), lengths[rows].astype(np.float64), average_length=total_length / passages
+            occurrences.astype(np.float64), lengths[rows].astype(np.float64), average_length=average_length
         )
         # With weights the sums are float64, which numpy's types do not say.
-        return cast("NDArray[np.float64]", np.bincount(rows, weights[term] * worth, minlength=len(lengths)))
+        return cast("NDArray[np.float64]", np.bincount(rows, weights * worth, minlength=len(lengths)))
 
     def renumber(self, new_row: NDArray[np.int32]) -> None:
         """Rows have new numbers, `new_row[old]`; those below 0 are gone."""

@@ -1,8 +1,9 @@
-"""One space in memory: found by vectors, words and filters.
+"""Passages in memory: found by vectors, words and filters. A small space is one segment; of a large one, what changed last.
 
 - A row belongs to one passage for good: writing a passage again makes a new row and the old one dead.
 - Dead rows are in no answer and no statistic. When they are the most, the segment is compacted.
 - `put` and `drop` are the only writers; a search between two of them sees all of the first.
+- A frozen segment gets no more passages, and what is read of it stays as it is: only that rows die.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,37 +16,38 @@ from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.growing import Growing
 from penstock.core.knowledge.nearest import EXACT_MAX, Vectors
 from penstock.core.knowledge.passages import Hit
-from penstock.core.knowledge.postings import Postings, query_counts
+from penstock.core.knowledge.postings import Postings
 from penstock.core.knowledge.ranking import highest, ranked
-from penstock.core.knowledge.rows import COUNT_TYPE, KEY_TYPE, VECTOR_TYPE, Changes, Row, other_length, units
-from penstock.errors import LimitReached
-
-HITS_MAX = 10_000
+from penstock.core.knowledge.relevance import Term
+from penstock.core.knowledge.rows import COUNT_TYPE, KEY_TYPE, VECTOR_TYPE, Row, other_length
+from penstock.core.knowledge.sealed_form import rounded, widened
 
 _DEAD_MIN = 1_024
 _ABOVE_ZERO = np.array([np.finfo(np.float64).tiny])
 
 
 class Segment:
-    """The passages of one space. `exact_max`: above so many vectors, a search is approximate."""
+    """Passages of one space. `exact_max`: above so many vectors, a search is approximate; `dims`: their length, if known."""
 
-    def __init__(self, *, exact_max: int = EXACT_MAX) -> None:
+    def __init__(self, *, exact_max: int = EXACT_MAX, dims: int | None = None) -> None:
         self._exact_max = exact_max
-        self._ids: list[str] = []
+        self.ids: list[str] = []
         self._row_of: dict[str, int] = {}
         self._dead = Growing(np.bool_)
         self._lengths = Growing(np.int32)
-        self._total_length = 0
-        self._postings = Postings()
-        self._fields = Fields()
-        self._vectors: Vectors | None = None
+        self.total_length = 0
+        self.with_terms = 0
+        self.postings = Postings()
+        self.fields = Fields()
+        self._vectors = None if dims is None else Vectors(dims, exact_max=exact_max)
+        self._frozen = False
 
     def __len__(self) -> int:
         return len(self._row_of)
 
     @property
     def vectors(self) -> int:
-        """How many of the passages have a vector."""
+        """How many of the passages have a vector, dead ones of a frozen segment included."""
         return 0 if self._vectors is None else len(self._vectors)
 
     @property
@@ -53,25 +55,40 @@ class Segment:
         """The length of the vectors, once there was one."""
         return None if self._vectors is None else self._vectors.dims
 
-    def change(self, changes: Changes) -> None:
-        """Drop the ids that have no row, put the others."""
-        self.drop([gone for gone, row in changes.items() if row is None])
-        self.put([row for row in changes.values() if row is not None])
+    @property
+    def dead(self) -> NDArray[np.bool_]:
+        """A mark for each row that is dead."""
+        return self._dead.view
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """The number of terms of each row; that of a dead one has no meaning."""
+        return self._lengths.view
+
+    def placed_vectors(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """The vectors, and the row of each."""
+        assert self._vectors is not None, "nothing here has a vector"
+        return self._vectors.placed()
+
+    def freeze(self) -> None:
+        """From now on rows only die."""
+        self._frozen = True
 
     def put(self, rows: Sequence[Row]) -> None:
         """Add passages, or replace those of the same ids. Raises `Refused` for vectors of another length."""
+        assert not self._frozen, "a frozen segment gets no more passages"
         rows = list({row.id: row for row in rows}.values())
         if not rows:
             return
         vectors = self._checked_vectors(rows)
         self.drop(row.id for row in rows)
-        first = len(self._ids)
+        first = len(self.ids)
         numbers = np.arange(first, first + len(rows), dtype=np.int32)
-        self._ids += [row.id for row in rows]
+        self.ids += [row.id for row in rows]
         self._row_of.update(zip((row.id for row in rows), numbers.tolist(), strict=True))
         self._dead.extend(np.zeros(len(rows), np.bool_))
         self._put_terms(rows, numbers)
-        self._fields.add(numbers.tolist(), [row.metadata for row in rows])
+        self.fields.add(numbers.tolist(), [row.metadata for row in rows])
         if vectors is not None:
             if self._vectors is None:
                 self._vectors = Vectors(vectors.shape[1], exact_max=self._exact_max)
@@ -84,85 +101,70 @@ class Segment:
             if row is None:
                 continue
             self._dead.view[row] = True
-            self._total_length -= int(self._lengths.view[row])
-            self._lengths.view[row] = 0
-            if self._vectors is not None:
+            self.total_length -= int(self._lengths.view[row])
+            self.with_terms -= int(self._lengths.view[row] > 0)
+            if self._vectors is not None and not self._frozen:
                 self._vectors.drop(row)
-        dead = len(self._ids) - len(self._row_of)
-        if dead >= _DEAD_MIN and dead > len(self._row_of):
+        dead = len(self.ids) - len(self._row_of)
+        if dead >= _DEAD_MIN and dead > len(self._row_of) and not self._frozen:
             self._compact()
 
     def nearest(self, queries: NDArray[np.float32], *, limit: int, filter: Filter | None = None) -> list[list[Hit]]:
-        """The passages whose vectors have the highest cosines, for each row of `queries`.
-
-        Raises `Refused` for queries of another length, `LimitReached` for a limit above `HITS_MAX`.
-        """
-        _check_limit(limit)
-        if self._vectors is None or not len(queries) or limit < 1:
+        """The passages whose vectors have the highest cosines, for each unit query; none for one without direction."""
+        known = queries.any(axis=1)
+        if self._vectors is None or not self.vectors or not known.any():
             return [[] for _ in queries]
-        if queries.shape[1] != self._vectors.dims:
-            raise other_length(queries.shape[1], self._vectors.dims)
-        unit = units(queries)
-        known = unit.any(axis=1)
-        rows = None if filter is None else self._rows(filter)
+        # Of a frozen segment the vectors of dead rows are still there.
+        rows = self._rows(filter) if filter is not None or (self._frozen and len(self) < len(self.ids)) else None
         if known.all():
-            query, row, scores = self._vectors.nearest(unit, limit=limit, rows=rows)
+            query, row, scores = self._vectors.nearest(queries, limit=limit, rows=rows)
         else:
-            query, row, scores = self._vectors.nearest(unit[known], limit=limit, rows=rows)
+            query, row, scores = self._vectors.nearest(queries[known], limit=limit, rows=rows)
             query = np.flatnonzero(known)[query]
-        return ranked(query, row, scores, self._ids, count=len(queries), limit=limit)
+        return ranked(query, row, scores, self.ids, count=len(queries), limit=limit)
 
-    def matching(self, queries: Sequence[str], *, limit: int, filter: Filter | None = None) -> list[list[Hit]]:
-        """The passages with the highest BM25 scores above 0, for each query.
-
-        Raises `LimitReached` for a limit above `HITS_MAX`.
-        """
-        _check_limit(limit)
-        if not self._row_of or limit < 1:
-            return [[] for _ in queries]
+    def matching(
+        self, query: Sequence[Term], average_length: float, *, limit: int, filter: Filter | None = None
+    ) -> list[Hit]:
+        """The passages with the highest BM25 scores above 0."""
+        if not self._row_of:
+            return []
+        scores = self._scores(query, average_length)
         rows = None if filter is None else self._rows(filter)
-        return [self._matching(query, limit, rows) for query in queries]
+        if rows is not None:
+            scores = scores[rows]
+        elif len(self) < len(self.ids):
+            scores[self._dead.view] = 0
+        query_of, column, _ = highest(scores[None], limit, at_least=_ABOVE_ZERO)
+        found = column if rows is None else rows[column]
+        return ranked(query_of, found, scores[column], self.ids, count=1, limit=limit)[0]
 
-    def cosines(self, queries: NDArray[np.float32], ids: Sequence[Sequence[str]]) -> list[dict[str, float]]:
-        """For each query the cosines of those of its `ids` that have a vector. Raises as `nearest` does."""
-        if self._vectors is None or not len(queries):
-            return [{} for _ in queries]
-        if queries.shape[1] != self._vectors.dims:
-            raise other_length(queries.shape[1], self._vectors.dims)
-        found: list[dict[str, float]] = []
-        for query, wanted in zip(units(queries), ids, strict=True):
-            rows, scores = self._vectors.cosines(query, self._known(wanted if query.any() else ()))
-            found.append({self._ids[row]: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True)})
-        return found
+    def containing(self, key: int) -> int:
+        """How many passages have a term."""
+        return self.postings.containing(key, self._dead.view if len(self) < len(self.ids) else None)
 
-    def relevances(self, queries: Sequence[str], ids: Sequence[Sequence[str]]) -> list[dict[str, float]]:
-        """For each query the BM25 scores of those of its `ids` that are here; 0 without a word of it."""
-        found: list[dict[str, float]] = []
-        for query, wanted in zip(queries, ids, strict=True):
-            rows = self._known(wanted)
-            scores = self._scores(query)[rows] if len(rows) else np.zeros(0)
-            found.append({self._ids[row]: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True)})
-        return found
+    def cosines(self, query: NDArray[np.float32], ids: Sequence[str]) -> dict[str, float]:
+        """The cosines of those of `ids` that have a vector to a unit query; none for one without direction."""
+        if self._vectors is None or not query.any():
+            return {}
+        rows, scores = self._vectors.cosines(query, self._known(ids))
+        return {self.ids[row]: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True)}
+
+    def relevances(self, query: Sequence[Term], average_length: float, ids: Sequence[str]) -> dict[str, float]:
+        """The BM25 scores of those of `ids` that are here; 0 without a word of the query."""
+        rows = self._known(ids)
+        scores = self._scores(query, average_length)[rows] if len(rows) else np.zeros(0)
+        return {self.ids[row]: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True)}
 
     def _known(self, ids: Iterable[str]) -> NDArray[np.intp]:
         return np.array([self._row_of[each] for each in ids if each in self._row_of], np.intp)
 
-    def _scores(self, query: str) -> NDArray[np.float64]:
-        dead = self._dead.view if len(self) < len(self._ids) else None
-        return self._postings.scores(
-            query_counts(query), lengths=self._lengths.view, dead=dead, total_length=self._total_length
-        )
+    def _scores(self, query: Sequence[Term], average_length: float) -> NDArray[np.float64]:
+        return self.postings.scores(query, average_length, lengths=self._lengths.view)
 
-    def _matching(self, query: str, limit: int, rows: NDArray[np.intp] | None) -> list[Hit]:
-        scores = self._scores(query)
-        if rows is not None:
-            scores = scores[rows]
-        query_of, column, _ = highest(scores[None], limit, at_least=_ABOVE_ZERO)
-        found = column if rows is None else rows[column]
-        return ranked(query_of, found, scores[column], self._ids, count=1, limit=limit)[0]
-
-    def _rows(self, filter: Filter) -> NDArray[np.intp]:
-        return np.flatnonzero(self._fields.mask(filter, len(self._ids)) & ~self._dead.view)
+    def _rows(self, filter: Filter | None) -> NDArray[np.intp]:
+        alive = ~self._dead.view
+        return np.flatnonzero(alive if filter is None else self.fields.mask(filter, len(self.ids)) & alive)
 
     def _checked_vectors(self, rows: Sequence[Row]) -> NDArray[np.float32] | None:
         given = [row.vector for row in rows if row.vector is not None]
@@ -172,7 +174,8 @@ class Segment:
         for vector in given:
             if len(vector) != expected:
                 raise other_length(len(vector) // VECTOR_TYPE.itemsize, expected // VECTOR_TYPE.itemsize)
-        return np.frombuffer(b"".join(given), VECTOR_TYPE).reshape(len(given), -1)
+        # In the precision of sealed parts: a score must not change when its passage is sealed.
+        return widened(rounded(np.frombuffer(b"".join(given), VECTOR_TYPE).reshape(len(given), -1)))
 
     def _put_terms(self, rows: Sequence[Row], numbers: NDArray[np.int32]) -> None:
         keys = np.frombuffer(b"".join([row.keys for row in rows]), KEY_TYPE)
@@ -181,25 +184,21 @@ class Segment:
         owners = np.repeat(np.arange(len(rows)), sizes)
         lengths = np.bincount(owners, counts, minlength=len(rows)).astype(np.int32)
         self._lengths.extend(lengths)
-        self._total_length += int(lengths.sum())
-        self._postings.add(numbers[owners], keys, counts)
+        self.total_length += int(lengths.sum())
+        self.with_terms += int(np.count_nonzero(lengths))
+        self.postings.add(numbers[owners], keys, counts)
 
     def _compact(self) -> None:
         alive = np.flatnonzero(~self._dead.view)
-        new_row = np.full(len(self._ids), -1, np.int32)
+        new_row = np.full(len(self.ids), -1, np.int32)
         new_row[alive] = np.arange(len(alive), dtype=np.int32)
         lengths = self._lengths.view[alive]
-        self._ids = [self._ids[row] for row in alive.tolist()]
-        self._row_of = dict(zip(self._ids, range(len(self._ids)), strict=True))
+        self.ids = [self.ids[row] for row in alive.tolist()]
+        self._row_of = dict(zip(self.ids, range(len(self.ids)), strict=True))
         self._dead, self._lengths = Growing(np.bool_), Growing(np.int32)
         self._dead.extend(np.zeros(len(alive), np.bool_))
         self._lengths.extend(lengths)
-        self._postings.renumber(new_row)
-        self._fields.renumber(new_row)
+        self.postings.renumber(new_row)
+        self.fields.renumber(new_row)
         if self._vectors is not None:
             self._vectors.renumber(new_row, len(alive))
-
-
-def _check_limit(limit: int) -> None:
-    if limit > HITS_MAX:
-        raise LimitReached("limit", limit, HITS_MAX)

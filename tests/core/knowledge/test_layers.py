@@ -6,9 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.core.knowledge.filters import All, Any, Equal, Exists, In, Not, Range, matches
+from penstock.core.knowledge.layers import HITS_MAX, Layers, merge_sources
+from penstock.core.knowledge.merging import merged
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.rows import analysed
-from penstock.core.knowledge.segment import HITS_MAX, Segment
+from penstock.core.knowledge.sealed import Sealed
+from penstock.core.knowledge.sealed_vectors import gather_from
+from penstock.core.knowledge.sealing import arrays_of
 from penstock.core.knowledge.words import idf, saturation, terms
 from penstock.errors import Invalid, LimitReached, Refused
 
@@ -21,6 +25,7 @@ metadata = st.dictionaries(st.sampled_from("fg"), st.sampled_from(VALUES))
 ids = st.sampled_from([f"p{number}" for number in range(12)])
 puts = st.tuples(st.just("put"), st.lists(st.tuples(ids, texts, vectors, metadata), max_size=5))
 drops = st.tuples(st.just("drop"), st.lists(ids, max_size=4))
+seals = st.tuples(st.just("seal"), st.lists(ids, max_size=2))
 
 bounds = st.none() | st.sampled_from(VALUES)
 fields = st.sampled_from("fgh")
@@ -87,30 +92,73 @@ def row(id, text="", vector=None, metadata=None):
     return analysed(Passage(id, text, metadata or {}), packed)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(puts | drops, max_size=8), st.tuples(*[st.integers(-2, 2)] * 3), texts, st.none() | filters)
+def seal(layers, *, meanwhile=()):
+    """What the adapter does with files, in memory; `meanwhile` is dropped while the part is being made."""
+    stay, segment = layers.freeze()
+    parts = [(part.arrays, part.dead.copy()) for part in layers.parts[stay:]]
+    parts.append((arrays_of(segment, lambda: None), segment.dead.copy()))
+    found, size = merge_sources(parts)
+    pieces = {}
+    for name, piece in merged(found) if size else ():
+        pieces.setdefault(name, []).append(piece)
+    arrays = {name: np.concatenate(each) for name, each in pieces.items()}
+    layers.drop(meanwhile)
+    layers.replace(stay, found, lambda dead: Sealed(arrays, gather_from(arrays.get("exact")), dead), size)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(puts | drops | seals, max_size=8), st.tuples(*[st.integers(-2, 2)] * 3), texts, st.none() | filters)
 def test_a_search_finds_what_going_through_all_passages_finds(steps, query, words, filter):
-    segment, oracle = Segment(), Oracle()
+    segment, oracle = Layers(), Oracle()
     for kind, items in steps:
         if kind == "put":
             segment.put([row(*item) for item in items])
             oracle.kept.update({name: item for name, *item in items})
         else:
+            if kind == "seal":
+                seal(segment, meanwhile=items)
             segment.drop(items)
             for name in items:
                 oracle.kept.pop(name, None)
         assert len(segment) == len(oracle.kept)
         near = segment.nearest(np.array([query], np.float32), limit=20, filter=filter)[0]
-        assert shown(near) == oracle.nearest(np.array(query), filter)
+        assert {hit.id: pytest.approx(hit.score, abs=1e-4) for hit in near} == dict(
+            oracle.nearest(np.array(query), filter)
+        )
         assert [(-hit.score, hit.id) for hit in near] == sorted((-hit.score, hit.id) for hit in near)
         assert shown(segment.matching([words], limit=20, filter=filter)[0]) == oracle.matching(words, filter)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(metadata, min_size=1, max_size=12), filters, st.sets(st.integers(0, 11)))
-def test_a_filter_lets_through_what_matches(all_metadata, filter, dropped):
-    segment = Segment()
+def test_a_score_is_the_same_to_the_last_bit_wherever_its_passage_lies():
+    random = np.random.default_rng(5)
+    rows = [
+        row(f"p{n:05}", " ".join(random.choice(WORDS, 1 + n % 6)), random.standard_normal(8), {"n": str(n)})
+        for n in range(3_000)
+    ]
+    whole, layered = Layers(), Layers()
+    whole.put(rows)
+    for start in range(0, 3_000, 500):
+        layered.put(rows[start : start + 500])
+        if start < 2_500:
+            seal(layered)
+    assert layered.parts
+    queries = random.standard_normal((10, 8)).astype(np.float32)
+    some = [f"p{n:05}" for n in range(0, 3_000, 71)]
+    for case in (None, Range("n", gte="1000", lt="3000")):
+        assert layered.nearest(queries, limit=30, filter=case) == whole.nearest(queries, limit=30, filter=case)
+        words = ["turbine gate", "surge", "valve"]
+        assert layered.matching(words, limit=30, filter=case) == whole.matching(words, limit=30, filter=case)
+    assert layered.cosines(queries, [some] * 10) == whole.cosines(queries, [some] * 10)
+    assert layered.relevances(["turbine valve"], [some]) == whole.relevances(["turbine valve"], [some])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(metadata, min_size=1, max_size=12), filters, st.sets(st.integers(0, 11)), st.booleans())
+def test_a_filter_lets_through_what_matches(all_metadata, filter, dropped, sealed):
+    segment = Layers()
     segment.put([row(f"p{n:02}", "turbine", None, each) for n, each in enumerate(all_metadata)])
+    if sealed:
+        seal(segment)
     segment.drop(f"p{n:02}" for n in dropped)
     expected = {f"p{n:02}" for n, each in enumerate(all_metadata) if n not in dropped and matches(filter, each)}
     assert {hit.id for hit in segment.matching(["turbine"], limit=20, filter=filter)[0]} == expected
@@ -128,7 +176,7 @@ def test_compaction_changes_no_answer():
         for n in range(4_000)
     ]
     kept = [each for number, each in enumerate(rows) if number % 4 == 0]
-    compacted, fresh = Segment(), Segment()
+    compacted, fresh = Layers(), Layers()
     compacted.put(rows)
     compacted.drop(each.id for number, each in enumerate(rows) if number % 4)
     compacted.put(kept[:50])
@@ -145,17 +193,17 @@ def test_compaction_changes_no_answer():
 
 
 def test_writing_the_same_passages_again_and_again_does_not_grow_a_segment():
-    segment = Segment()
+    segment = Layers()
     rows = [row(f"p{n}", "turbine valve", (1.0, n), {"n": str(n)}) for n in range(600)]
     for _ in range(20):
         segment.put(rows)
-    assert len(segment) == segment.vectors == 600
-    assert len(segment._ids) < 5_000
+    assert len(segment) == segment._top.vectors == 600
+    assert len(segment._top.ids) < 5_000
     assert len(segment.matching(["turbine"], limit=1_000)[0]) == 600
 
 
 def test_a_vector_of_another_length_is_refused_and_nothing_of_its_batch_is_kept():
-    segment = Segment()
+    segment = Layers()
     segment.put([row("a", "turbine", (1.0, 2.0))])
     with pytest.raises(Refused, match="3 dimensions and the space 2"):
         segment.put([row("b", "turbine", (1.0, 2.0)), row("c", "turbine", (1.0, 2.0, 3.0))])
@@ -165,7 +213,7 @@ def test_a_vector_of_another_length_is_refused_and_nothing_of_its_batch_is_kept(
 
 
 def test_limits_are_kept():
-    segment = Segment()
+    segment = Layers()
     segment.put([row("a", "turbine", (1.0, 2.0))])
     assert segment.nearest(np.ones((2, 2), np.float32), limit=0) == [[], []]
     assert segment.matching(["turbine"], limit=0) == [[]]
@@ -182,14 +230,14 @@ def test_what_is_no_vector_is_refused(vector):
 
 
 def test_tiny_and_huge_vectors_have_a_direction():
-    segment = Segment()
+    segment = Layers()
     segment.put([row("tiny", "", (1e-40, 0.0)), row("huge", "", (0.0, 3e38))])
     hits = segment.nearest(np.array([[3e38, 0.0], [0.0, 1e-40]], np.float32), limit=1)
     assert [(hit.id, hit.score) for each in hits for hit in each] == [("tiny", 1.0), ("huge", 1.0)]
 
 
 def test_a_passage_called_by_a_word_comes_before_one_that_mentions_it():
-    segment = Segment()
+    segment = Layers()
     segment.put([row("a", "a penstock of steel"), row("b", "a penstock of steel")])
     assert [hit.id for hit in segment.matching(["penstock"], limit=2)[0]] == ["a", "b"]
     segment.put([row("b", "a penstock of steel", metadata={"title": "penstock"})])

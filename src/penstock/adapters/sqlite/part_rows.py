@@ -1,0 +1,127 @@
+"""Which parts of a space are sealed, and what was written since: SQL only, no transaction of its own.
+
+- Each transaction that writes to a space has a number there. What it touched is noted in `passage_recent` when the space has
+  parts, or is about to.
+- A part is registered with the number up to which its passages are, and what is dead in the others then. Opening maps the
+  parts, and reads again what was touched later: nothing that was committed can be missing, whenever the process died.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+TABLES = (
+    """CREATE TABLE IF NOT EXISTS passage_sealing (
+    space INTEGER PRIMARY KEY, number INTEGER NOT NULL, noting INTEGER NOT NULL
+)""",
+    """CREATE TABLE IF NOT EXISTS passage_part (
+    space INTEGER NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL, rows INTEGER NOT NULL, dead BLOB NOT NULL,
+    PRIMARY KEY (space, place)
+) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS passage_recent (
+    space INTEGER NOT NULL, id TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (space, id)
+) WITHOUT ROWID""",
+)
+_NOTE = """
+INSERT INTO passage_recent VALUES (?, ?, ?) ON CONFLICT (space, id) DO UPDATE SET number = excluded.number
+"""
+_COUNT = """
+INSERT INTO passage_sealing VALUES (?, 1, 0) ON CONFLICT (space) DO UPDATE SET number = number + 1 RETURNING number, noting
+"""
+_BEGIN = """
+INSERT INTO passage_sealing VALUES (?, 0, 1) ON CONFLICT (space) DO UPDATE SET noting = 1 RETURNING number
+"""
+_IDS_AT_ONCE = 2_000
+
+
+class PartRow(NamedTuple):
+    """A part of a space, and which of its rows are dead."""
+
+    name: str
+    dead: NDArray[np.bool_]
+
+
+class Count(NamedTuple):
+    """The number of the last transaction that wrote to a space, and whether what is touched is noted."""
+
+    number: int
+    noting: bool
+
+
+NOTHING_WRITTEN = Count(0, noting=False)
+
+
+def note(connection: sqlite3.Connection, space: int, ids: Iterable[str]) -> int:
+    """Count a transaction, and note what it touches if that is wanted. Return its number."""
+    number, noting = connection.execute(_COUNT, (space,)).fetchone()
+    if noting:
+        connection.executemany(_NOTE, [(space, each, number) for each in ids])
+    return int(number)
+
+
+def begin(connection: sqlite3.Connection, space: int) -> int:
+    """From now on note what is touched. Return the number of the last transaction."""
+    return int(connection.execute(_BEGIN, (space,)).fetchone()[0])
+
+
+def count(connection: sqlite3.Connection, space: int) -> Count:
+    """How far a space has come."""
+    row = connection.execute("SELECT number, noting FROM passage_sealing WHERE space = ?", (space,)).fetchone()
+    return NOTHING_WRITTEN if row is None else Count(int(row[0]), bool(row[1]))
+
+
+def parts(connection: sqlite3.Connection, space: int) -> list[PartRow]:
+    """The registered parts, oldest first."""
+    rows = connection.execute("SELECT name, rows, dead FROM passage_part WHERE space = ? ORDER BY place", (space,))
+    return [PartRow(name, _unpacked(dead, size)) for name, size, dead in rows]
+
+
+def names(connection: sqlite3.Connection) -> set[str]:
+    """The names of all parts of all spaces."""
+    return {name for (name,) in connection.execute("SELECT name FROM passage_part")}
+
+
+def register(connection: sqlite3.Connection, space: int, registered: Sequence[PartRow], *, upto: int) -> None:
+    """Put these parts in the place of those before; they hold what transactions up to `upto` wrote."""
+    connection.execute("DELETE FROM passage_part WHERE space = ?", (space,))
+    rows = [
+        (space, place, part.name, len(part.dead), np.packbits(part.dead).tobytes())
+        for place, part in enumerate(registered)
+    ]
+    connection.executemany("INSERT INTO passage_part VALUES (?, ?, ?, ?, ?)", rows)
+    connection.execute("DELETE FROM passage_recent WHERE space = ? AND number <= ?", (space, upto))
+
+
+def forget(connection: sqlite3.Connection, space: int) -> None:
+    """Have no parts any more: the rows are read instead, and sealed anew."""
+    connection.execute("DELETE FROM passage_part WHERE space = ?", (space,))
+    connection.execute("DELETE FROM passage_recent WHERE space = ?", (space,))
+    connection.execute("UPDATE passage_sealing SET noting = 0 WHERE space = ?", (space,))
+
+
+def drop(connection: sqlite3.Connection, space: int) -> list[str]:
+    """Remove all that is known of a space, and return the names of its parts."""
+    gone = [part.name for part in parts(connection, space)]
+    forget(connection, space)
+    connection.execute("DELETE FROM passage_sealing WHERE space = ?", (space,))
+    return gone
+
+
+def recent(connection: sqlite3.Connection, space: int) -> Iterator[list[str]]:
+    """The ids that were touched since, in pages."""
+    after: str | None = None
+    while True:
+        query = f"SELECT id FROM passage_recent WHERE space = ? AND id {'>=' if after is None else '>'} ? ORDER BY id LIMIT ?"  # noqa: S608
+        page = [each for (each,) in connection.execute(query, (space, after or "", _IDS_AT_ONCE))]
+        if page:
+            yield page
+        if len(page) < _IDS_AT_ONCE:
+            return
+        after = page[-1]
+
+
+def _unpacked(dead: bytes, size: int) -> NDArray[np.bool_]:
+    return np.unpackbits(np.frombuffer(dead, np.uint8), count=size).astype(np.bool_)

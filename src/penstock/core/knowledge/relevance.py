@@ -1,0 +1,40 @@
+"""What the words of a query are worth in a space, whatever layers its passages lie in."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from penstock.core.knowledge.postings import query_counts
+from penstock.core.knowledge.words import idf
+
+
+class Term(NamedTuple):
+    """A word of a query, by its key, with its weight in the whole space."""
+
+    key: int
+    weight: float
+
+
+class Counted(Protocol):
+    """Passages of a space: how many of them have any terms, how many terms in all, how many have a certain one."""
+
+    @property
+    def with_terms(self) -> int: ...
+    @property
+    def total_length(self) -> int: ...
+    def containing(self, key: int) -> int: ...
+
+
+def weighed(query: str, layers: Sequence[Counted]) -> tuple[list[Term], float]:
+    """Return the words of a query that any passage has, and how many terms a passage has on average.
+
+    Passages without any term do not count (as in Lucene).
+    """
+    passages = sum(layer.with_terms for layer in layers)
+    if not passages:
+        return [], 1.0
+    terms: list[Term] = []
+    for key, times in query_counts(query).items():
+        containing = sum(layer.containing(key) for layer in layers)
+        if containing:
+            terms.append(Term(key, times * idf(passages, containing)))
+    return terms, sum(layer.total_length for layer in layers) / passages

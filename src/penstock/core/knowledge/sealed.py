@@ -1,0 +1,152 @@
+"""A sealed part of a space: never changed, but that passages of it die.
+
+Its arrays may be mapped from files (`sealed_form.py`); what a part itself keeps in memory is a mark for each row that is dead.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.core.knowledge.filters import Filter
+from penstock.core.knowledge.passages import Hit
+from penstock.core.knowledge.ranking import highest, ranked
+from penstock.core.knowledge.relevance import Term
+from penstock.core.knowledge.sealed_fields import Plan, SealedFields
+from penstock.core.knowledge.sealed_form import Arrays, text_at
+from penstock.core.knowledge.sealed_vectors import Gather, SealedVectors
+from penstock.core.knowledge.sealed_words import SealedWords
+
+Rows = NDArray[np.int32]
+
+# Of a filter that lets fewer through, the rows are scored; of one that lets more through, those of the words are asked.
+_FEW_ROWS = 5_000
+_ANY, _ANY_NARROW = np.array([-np.inf]), np.array([-np.inf], np.float32)
+
+
+class Sealed:
+    """One part. `dead` marks rows that are in no answer and no statistic."""
+
+    def __init__(self, arrays: Arrays, gather: Gather, dead: NDArray[np.bool_] | None = None) -> None:
+        self.arrays = arrays
+        lengths = self._lengths = arrays["lengths"]
+        self.size = len(lengths)
+        self.dead = np.zeros(self.size, np.bool_) if dead is None else dead
+        self.ids = Ids(arrays)
+        self._fields = SealedFields(arrays, self.size)
+        self._words = SealedWords(arrays)
+        self._vectors = SealedVectors(arrays, gather) if "near" in arrays else None
+        alive = ~self.dead
+        self.alive = int(np.count_nonzero(alive))
+        self.with_terms = int(np.count_nonzero(lengths[alive]))
+        self.total_length = int(lengths[alive].sum())
+        self.vectors = 0 if self._vectors is None else int(np.count_nonzero(arrays["has_vector"] & alive))
+
+    @property
+    def dims(self) -> int | None:
+        return None if self._vectors is None else self._vectors.dims
+
+    def drop(self, ids: Sequence[str], hashes: NDArray[np.uint64]) -> None:
+        """Take passages away; what is not there is passed over. `hashes` are those of the ids."""
+        for row in self.ids.rows(ids, hashes):
+            if self.dead[row]:
+                continue
+            self.dead[row] = True
+            self.alive -= 1
+            self.with_terms -= int(self._lengths[row] > 0)
+            self.total_length -= int(self._lengths[row])
+            self.vectors -= int(self._vectors is not None and self.arrays["has_vector"][row])
+
+    def nearest(
+        self, queries: NDArray[np.float32], *, limit: int, filter: Filter | None, share: float
+    ) -> list[list[Hit]]:
+        """The nearest passages to each unit query, at most `limit`; a query without direction has none."""
+        if self._vectors is None or not self.vectors:
+            return [[] for _ in queries]
+        rows = None if filter is None else self._let_through(self._fields.plan(filter))
+        found: list[list[Hit]] = []
+        for query in queries:
+            if not query.any():
+                found.append([])
+                continue
+            near, scores = self._vectors.nearest(query, limit=limit, rows=rows, dead=self.dead, share=share)
+            found.append(self._best(near, scores, limit))
+        return found
+
+    def matching(self, query: Sequence[Term], average_length: float, *, limit: int, filter: Filter | None) -> list[Hit]:
+        """The passages with the highest scores above 0, at most `limit`."""
+        if not self.alive:
+            return []
+        plan = None if filter is None else self._fields.plan(filter)
+        if plan is not None and plan.count <= _FEW_ROWS:
+            rows = self._let_through(plan)
+        else:
+            rows = self._words.best(query, average_length, limit, allowed=self._allowed(plan))
+        scores = self._words.scores(rows, query, average_length)
+        above = scores > 0
+        return self._best(rows[above], scores[above], limit)
+
+    def containing(self, key: int) -> int:
+        """How many living passages have a term."""
+        return self._words.containing(key, self.dead if self.alive < self.size else None)
+
+    def cosines(self, query: NDArray[np.float32], ids: Sequence[str], hashes: NDArray[np.uint64]) -> dict[str, float]:
+        """The cosines of those of `ids` that live here and have a vector."""
+        if self._vectors is None or not query.any():
+            return {}
+        rows = self._vectors.having(self._living(ids, hashes))
+        return self._by_id(rows, self._vectors.cosines(query, rows))
+
+    def relevances(
+        self, query: Sequence[Term], average_length: float, ids: Sequence[str], hashes: NDArray[np.uint64]
+    ) -> dict[str, float]:
+        """The scores of those of `ids` that live here."""
+        rows = self._living(ids, hashes)
+        return self._by_id(rows, self._words.scores(rows, query, average_length))
+
+    def _living(self, ids: Sequence[str], hashes: NDArray[np.uint64]) -> Rows:
+        rows = np.array(self.ids.rows(ids, hashes), np.int32)
+        return rows[~self.dead[rows]]
+
+    def _by_id(self, rows: Rows, scores: NDArray[np.float32] | NDArray[np.float64]) -> dict[str, float]:
+        return {self.ids[row]: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True)}
+
+    def _let_through(self, plan: Plan) -> Rows:
+        rows = self._fields.rows(plan)
+        return rows if self.alive == self.size else rows[~self.dead[rows]]
+
+    def _allowed(self, plan: Plan | None) -> NDArray[np.bool_] | None:
+        if plan is None:
+            return None if self.alive == self.size else ~self.dead
+        return self._fields.accepts(plan, np.arange(self.size, dtype=np.int32)) & ~self.dead
+
+    def _best(self, rows: Rows, scores: NDArray[np.float32] | NDArray[np.float64], limit: int) -> list[Hit]:
+        _, places, _ = highest(scores[None], limit, at_least=_ANY if scores.dtype == np.float64 else _ANY_NARROW)
+        return ranked(np.zeros(len(places), np.intp), rows[places], scores[places], self.ids, count=1, limit=limit)[0]
+
+
+class Ids(Sequence[str]):
+    """The ids of a part's rows."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._bytes, self._ends = arrays["id_bytes"], arrays["id_ends"]
+        self._hashes, self._rows = arrays["id_hashes"], arrays["id_rows"]
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, row: int) -> str:  # pyright: ignore[reportIncompatibleMethodOverride] - nobody asks for a slice
+        return text_at(self._bytes, self._ends, row)
+
+    def rows(self, ids: Iterable[str], hashes: NDArray[np.uint64]) -> list[int]:
+        """The rows of those of `ids` that are here."""
+        first = np.searchsorted(self._hashes, hashes)
+        last = np.searchsorted(self._hashes, hashes, "right")
+        if not (first < last).any():
+            return []
+        return [
+            row
+            for passage_id, begin, end in zip(ids, first.tolist(), last.tolist(), strict=True)
+            for row in self._rows[begin:end].tolist()
+            if self[row] == passage_id
+        ]
