@@ -2,6 +2,7 @@
 
 from choices import Choices
 from claims import Claims
+from deliveries import Deliveries
 from errands import Errands
 from orders import Orders
 from payments import Payments
@@ -13,7 +14,18 @@ from trips import Trips
 from world import World
 
 # Payments first: they are healed by people, and the others wait until nobody is asked any more.
-SCENES: tuple[type[Scene], ...] = (Payments, Orders, Trips, Reminders, Routine, Refunds, Choices, Claims, Errands)
+SCENES: tuple[type[Scene], ...] = (
+    Payments,
+    Orders,
+    Trips,
+    Reminders,
+    Routine,
+    Refunds,
+    Choices,
+    Claims,
+    Errands,
+    Deliveries,
+)
 
 
 def scenes_of(world: World) -> list[Scene]:

@@ -133,8 +133,14 @@ class Arrivals:
             if journal is not None:
                 self.take(said.run_id, journal, STOP, {"error": said.error, "cause": said.cause})
             return ""
-        refusal = TASK_IS_OVER if journal is None else refusal_of(journal, run, said)
-        if journal is not None and not refusal:
+        if journal is None or run is None:
+            return (
+                TASK_IS_OVER if journal is None else NO_TASK
+            )  # without a journal it has ended, without a run not begun
+        refusal = await refusal_of(journal, run, said, self._services)
+        if self.runs.get(said.run_id) is not run:
+            return TASK_IS_OVER
+        if not refusal:
             answer = {"kind": said.kind, "output": said.output, "error": said.error, "cause": said.cause}
             self.take(said.run_id, journal, f"{ANSWER}{said.task}", answer)
         return refusal

@@ -4,9 +4,11 @@ from typing import Final
 
 from penstock.core.agents.control import AnswerTask
 from penstock.core.agents.journal import decode_value
-from penstock.core.agents.machine_records import MACHINE, Begins
+from penstock.core.agents.machine_records import MACHINE, Begins, replayed, started, waits_for_token
 from penstock.core.agents.run_journal import RunJournal
 from penstock.errors import Missing, PenstockError, Refused
+from penstock.runtime.machines import kept_program
+from penstock.runtime.services import Services
 from penstock.runtime.workflow_run import WorkflowRun
 
 NO_RUN: Final = "ExecutionDoesNotExist"
@@ -15,14 +17,20 @@ TASK_IS_OVER: Final = "TaskTimedOut"
 BAD_TOKEN: Final = "InvalidToken"  # noqa: S105 - the name of an error
 
 
-def refusal_of(journal: RunJournal, run: WorkflowRun | None, said: AnswerTask) -> str:
-    """Return AWS's code when a task does not take an answer; nothing when it does."""
-    begins = journal.find(MACHINE)
-    if begins is None or decode_value(begins, Begins).secret != said.secret:
+async def refusal_of(journal: RunJournal, run: WorkflowRun, said: AnswerTask, services: Services) -> str:
+    """Return AWS's code when a task does not take an answer; nothing when it does, at the moment that this returns."""
+    found = journal.find(MACHINE)
+    begins = None if found is None else decode_value(found, Begins)
+    if begins is None or begins.secret != said.secret:
         return NO_TASK
-    if run is None or run.takes is None:  # it does not go on at present, and will find the answer
-        return ""
-    return "" if run.takes(said.task) else TASK_IS_OVER
+    program = None if run.takes is not None else await kept_program(begins.definition, services)
+    if run.takes is not None:
+        takes = run.takes(said.task)
+    else:  # it does not go on at present, and says nothing by itself
+        assert program is not None, "its definition is written with its first record"
+        whole = started(run.cause, run.agent.name, begins, run.run_id)
+        takes = waits_for_token(*replayed(program, whole, journal.records()), said.task)
+    return "" if takes else TASK_IS_OVER
 
 
 def error_of(code: str) -> PenstockError:

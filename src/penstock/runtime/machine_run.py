@@ -23,6 +23,7 @@ from penstock.core.agents.machine_records import (
     happening_of,
     note,
     replayed,
+    waits_for_token,
 )
 from penstock.core.agents.run_journal import CANCEL
 from penstock.core.agents.unit import Status
@@ -31,14 +32,12 @@ from penstock.core.asl.happenings import (
     CancelTask,
     CancelTimer,
     Failed,
-    ScheduleTask,
     Started,
     StartTimer,
     Succeeded,
 )
 from penstock.core.asl.program import Program
 from penstock.core.asl.reducer import advance
-from penstock.core.asl.task_kinds import task_kind
 from penstock.core.asl.values import Json
 from penstock.runtime.machine_work import MachineWork
 from penstock.runtime.operations import Operations
@@ -75,8 +74,7 @@ class MachineRun:
             while not self.state.is_over:
                 await self._news()
                 self._operations.enter()
-                while self._inbox:
-                    self._take(self._inbox.popleft())
+                self._catch_up()
         except asyncio.CancelledError:
             if self._run.ending is None or not self._run.delivered or self._journal.find(CANCEL) is None:
                 raise
@@ -97,11 +95,8 @@ class MachineRun:
 
     def takes(self, number: int) -> bool:
         """Whether a task waits for what the holder of its token says."""
-        asked = self._awaited.get(number)
-        if not isinstance(asked, ScheduleTask) or number not in self.state.works or number in self._told:
-            return False
-        kind = task_kind(asked.resource)
-        return kind.takes_token or kind.events == "Activity"
+        self._catch_up()  # what was recorded before may have ended it
+        return number not in self._told and waits_for_token(self.state, self._awaited, number)
 
     def record(self, step: str, value: bytes, at_ms: int | None = None) -> None:
         """Record something that happens now."""
@@ -122,6 +117,11 @@ class MachineRun:
                 self._operations.give_up(step)
         for command in list(self._awaited.values()):
             self._do(command)
+
+    def _catch_up(self) -> None:
+        while self._inbox and not self.state.is_over:
+            self._take(self._inbox[0])
+            self._inbox.popleft()
 
     def _take(self, step: str) -> None:
         happening = happening_of(self._journal.whole(step), self._awaited)
@@ -156,7 +156,7 @@ class MachineRun:
 
     async def _news(self) -> None:
         """Return when something has happened."""
-        while not self._inbox:
+        while not self._inbox and not self.state.is_over:
             self._work.require_sound()
             alarm = self._alarm()
             self._woken = asyncio.get_running_loop().create_future()

@@ -93,15 +93,18 @@ class StateMachine:
         if digest == self.digest:
             return self.program
         known = self._older.get(digest)
-        if known is None:
-            shelf = services.memory.values
-            entry = await shelf.hold((DEFAULT_TENANT, OWNER, digest))
-            body = entry.content.get(DEFINITION)
-            shelf.let_go(entry)
-            if body is None:
-                return None
-            known = self._older[digest] = compiled(definition_in(body))
+        if known is None and (known := await kept_program(digest, services)) is not None:
+            self._older[digest] = known
         return known
+
+
+async def kept_program(digest: str, services: Services) -> Program | None:
+    """Return a stored definition, ready to run; None when the store has none of this digest."""
+    shelf = services.memory.values
+    entry = await shelf.hold((DEFAULT_TENANT, OWNER, digest))
+    body = entry.content.get(DEFINITION)
+    shelf.let_go(entry)
+    return None if body is None else compiled(definition_in(body))
 
 
 def definition_in(body: bytes) -> asl.Machine:

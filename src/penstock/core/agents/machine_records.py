@@ -131,6 +131,15 @@ def replayed(program: Program, begins: Started, records: Iterable[StepRecord]) -
     return run, {number: each for number, each in awaited.items() if number in run.works or number in run.timers}
 
 
+def waits_for_token(run: Run, awaited: Mapping[int, Awaited], number: int) -> bool:
+    """Whether a task waits for what the holder of its token says."""
+    asked = awaited.get(number)
+    if not isinstance(asked, ScheduleTask) or number not in run.works:
+        return False
+    kind = task_kind(asked.resource)
+    return kind.takes_token or kind.events == "Activity"
+
+
 def redriven(records: Iterable[StepRecord], at_ms: int) -> StepRecord:
     """Return the record by which a run goes on after its end."""
     count = sum(each.step.startswith(REDRIVEN) for each in records)
