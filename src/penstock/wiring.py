@@ -157,13 +157,21 @@ async def opened(
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         whole = OffloadingStore(RetryingStore(store, clock), clock)
-        parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes)
+        parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch)
         reached = stack.enter_context(opened_outside(chosen.objects, declared.outside))
         if schedules is not None:
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
         home = household_of(declared, topology, clock)
         yield replace(parts, schedules=schedules, household=home, outside=reached)
+
+
+def _scratch() -> Index:
+    """Return an index in memory, that is kept nowhere."""
+    from penstock.adapters.memory.passages import MemoryPassages
+
+    passages = MemoryPassages()
+    return Index(passages, passages, in_store=False, spaces=passages)
 
 
 async def _embedding(declared: Declared, chosen: Settings, stack: AsyncExitStack) -> Embedding:
@@ -267,10 +275,7 @@ async def _store(
         memory = MemoryStore()
         if not collections:
             return memory, None
-        from penstock.adapters.memory.passages import MemoryPassages
-
-        passages = MemoryPassages()
-        return memory, Index(passages, passages, in_store=False, spaces=passages)
+        return memory, _scratch()
     if scheme == "sqlite" and rest:
         from penstock.adapters.sqlite.store import open_sqlite_store
 

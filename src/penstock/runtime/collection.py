@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct, structs
 
+from penstock.core.events.envelope import Recorded
+from penstock.core.knowledge.as_of import AsOf
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.fusion import fused
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space
-from penstock.errors import Unavailable
+from penstock.errors import Refused, Unavailable
 from penstock.ports.embedder import Embedder
 from penstock.ports.spaces import Spaces
+from penstock.ports.state import StoredRun
 from penstock.ports.vectors import VectorIndex
 from penstock.ports.words import WordIndex
 from penstock.runtime.generations import Generations
@@ -32,17 +35,32 @@ LIMIT_MAX = 1000
 SLICE = 16
 
 
-class Found(Struct, frozen=True):
-    """A passage that was found, with its score: higher is better, and comparable within one search only."""
+class Found(Struct, frozen=True, eq=False):
+    """A passage that was found, with its score: higher is better, and comparable within one search only.
+
+    Two are equal when the same was found with the same score, in whatever generation and whenever.
+    """
 
     id: str
     score: float
     text: str
     metadata: Mapping[str, str]
+    generation: int = 0  # in which it was found
+    as_of: int = 0  # up to which event of the log the collection was seen
 
     @property
     def source(self) -> str:
         return self.metadata.get("source", self.id)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Found) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.score))
+
+    @property
+    def _content(self) -> tuple[object, ...]:
+        return self.id, self.score, self.text, self.metadata
 
 
 class Search(Struct, frozen=True):
@@ -53,6 +71,7 @@ class Search(Struct, frozen=True):
     mode: Mode = "hybrid"
     filter: Filter | None = None
     generation: int | None = None  # None: the one that serves
+    as_of: AsOf | None = None  # None: now
 
 
 class Index(Struct, frozen=True):
@@ -68,6 +87,23 @@ class Index(Struct, frozen=True):
     spaces: Spaces | None = None  # None: what is dropped stays where it is
 
 
+class PastSearch(Protocol):
+    """A collection as it was."""
+
+    async def search(self, search: Search, tenant: str) -> list[Found]: ...
+
+    def over(self, history: PastEvents) -> PastSearch:
+        """Return the same for a history that lies elsewhere."""
+        ...
+
+
+class PastEvents(Protocol):
+    """Where the events of the past lie. It is only read."""
+
+    async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]: ...
+    async def run(self, run_id: str) -> StoredRun | None: ...
+
+
 class Collection:
     """One collection of one engine."""
 
@@ -75,6 +111,7 @@ class Collection:
         self.name = name
         self.index = index
         self.generations = generations
+        self.past: PastSearch | None = None
         self._tasks = tasks
         self._asked: list[tuple[str, Search, asyncio.Future[list[Found]]]] = []
 
@@ -85,6 +122,10 @@ class Collection:
 
     async def search(self, search: Search, tenant: str = DEFAULT_TENANT) -> list[Found]:
         """Return the best passages, best first; `Missing` or `Refused` for a generation that cannot be asked."""
+        if search.as_of is not None:
+            if self.past is None:
+                raise Refused("this collection has no past", "run the app with settings")
+            return await self.past.search(search, tenant)
         self.generations.asked(search.generation)
         future: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
         if not self._asked and not self._tasks.start(self._answer()):
@@ -132,21 +173,19 @@ class Collection:
                     future.set_result(each)
 
     async def _found(self, tenant: str, texts: list[str], how: Search) -> list[list[Found]]:
-        asked = self.generations.asked(
-            how.generation
-        )  # held to the end: a switch meanwhile is for those that begin later
+        asked = self.generations.asked(how.generation)  # to the end: a switch meanwhile is for those that begin later
         space, mode, filter_, limit = Space(self.name, tenant, asked.number), how.mode, how.filter, how.limit
+        vectors = None if mode == "words" else await asked.embedder.embed(texts, purpose="query")
+        seen = (asked.number, self.generations.visible)
         hits: Sequence[Sequence[Hit]]
-        if mode == "words":
+        if vectors is None:
             hits = await self.index.words.matching(space, texts, limit=limit, filter=filter_)
+        elif mode == "vectors":
+            hits = await self.index.vectors.nearest(space, vectors, limit=limit, filter=filter_)
         else:
-            vectors = await asked.embedder.embed(texts, purpose="query")
-            if mode == "vectors":
-                hits = await self.index.vectors.nearest(space, vectors, limit=limit, filter=filter_)
-            else:
-                hits = await self._hybrid(space, texts, vectors, filter_, limit)
+            hits = await self._hybrid(space, texts, vectors, filter_, limit)
         passages = await self.index.vectors.passages(space, list({hit.id for each in hits for hit in each}))
-        return [[_found(hit, passages[hit.id]) for hit in each if hit.id in passages] for each in hits]
+        return [[_found(hit, passages[hit.id], *seen) for hit in each if hit.id in passages] for each in hits]
 
     async def _hybrid(
         self, space: Space, texts: list[str], vectors: NDArray[np.float32], filter_: Filter | None, limit: int
@@ -203,8 +242,8 @@ class VectorBatch:
                 await asyncio.sleep(0)  # whoever goes on from here may be committed while the others still work
 
 
-def _found(hit: Hit, passage: Passage) -> Found:
-    return Found(hit.id, hit.score, passage.text, passage.metadata)
+def _found(hit: Hit, passage: Passage, generation: int, as_of: int) -> Found:
+    return Found(hit.id, hit.score, passage.text, passage.metadata, generation, as_of)
 
 
 def _rows(vectors: list[bytes]) -> NDArray[np.float32]:

@@ -37,6 +37,7 @@ from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.ownership import BEAT_S, TTL_MS, Ownership
+from penstock.runtime.past import Past
 from penstock.runtime.questions import Questions
 from penstock.runtime.queues import Queue, queue_of
 from penstock.runtime.receiving import Receiver
@@ -68,6 +69,7 @@ class Parts:
     models: Models
     embedding: Embedding | None = None
     indexes: Mapping[str, Index] = field(default_factory=dict[str, Index])
+    scratch: Callable[[], Index] | None = None  # makes an index that is kept nowhere
     executing: Callable[[str, str], None] = unobserved  # called with run id and step before a step is executed
     schedules: Schedules | None = None
     household: Household | None = None  # how long what is kept; None: without end
@@ -156,6 +158,9 @@ def _assembled(
     if parts.outside is not None:
         parts.outside(engine, services.outside)
     require_reachable(parts.topology.agents, services.outside)
+    if parts.scratch is not None:
+        for collection in services.collections.values():
+            collection.past = Past(collection, parts.store, parts.scratch, tasks, parts.store)
     engine.keepers = keepers(services.collections, parts.store, services, parts.embedding, delivering)
     services.keepers.update(engine.keepers)
     if parts.schedules is not None:

@@ -25,6 +25,7 @@ from penstock.runtime.gate import Gate
 OWNER = "penstock generations"  # whose values they are: no agent of that name, so that no retention lets them go
 POSITIONS = "positions"
 CATALOGUE = "catalogue"
+LET_GO = "let go"  # the key under which is kept what of the log was let go
 OnChange = Literal["refuse", "build", "keep"]
 _positions = msgspec.msgpack.Decoder(list[tuple[int, int, int]])  # generation, partition, offset
 
@@ -63,15 +64,16 @@ class Generations:
         self.writing = self.searching = self.built(catalogue.serving.number)
         self.on_change: Callable[[], object] = _nothing
         self.before_writing: Callable[[], object] = _nothing
-        self.after_writing: Callable[[], object] = _nothing
+        self.after_writing: Callable[[int], object] = _nothing
+        self.visible = 0  # up to which event what it came to can be found
 
     @asynccontextmanager
-    async def inside(self) -> AsyncGenerator[None]:
-        """Write to the generation that serves: no other one takes over until the block is left."""
+    async def inside(self, through: int) -> AsyncGenerator[None]:
+        """Write to the generation that serves: no other one takes over until the block is left. `through`: the last event."""
         async with self.gate.inside():
             self.before_writing()
             yield
-            self.after_writing()
+            self.after_writing(through)
 
     def space(self, tenant: str) -> Space:
         """Where the indexer writes."""
@@ -210,5 +212,10 @@ async def _embedder_of(name: str, generation: Generation, chosen: Embedding) -> 
     return embedder
 
 
-def _nothing() -> None:
+def let_go_up_to(values: Mapping[str, bytes]) -> int:
+    """Return up to which offset of the log of knowledge what is not needed any more may have been let go."""
+    return msgspec.msgpack.decode(values[LET_GO], type=int) if LET_GO in values else 0
+
+
+def _nothing(*_: object) -> None:
     """Stand in for nobody who keeps generations."""

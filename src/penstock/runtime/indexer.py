@@ -32,7 +32,7 @@ async def index(events: list[KnowledgeEvent], ctx: Context) -> None:
     async with AsyncExitStack() as gates:  # nobody changes which generation serves until this handling has ended
         for name, changes in sorted(by_collection.items()):
             into = ctx.collection(name)
-            await gates.enter_async_context(into.generations.inside())
+            await gates.enter_async_context(into.generations.inside(ctx.events[-1].position.offset))
             writes = await written(changes, into.generations.space(ctx.tenant), into.generations.writing)
             if into.index.in_store:
                 ctx.index.extend(writes)

@@ -8,6 +8,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from penstock.core.agents.progress import Progress
@@ -59,13 +60,18 @@ class Keeper:
         """There is something to do."""
         self._woken.set()
 
-    def _written(self) -> None:
-        """The indexer has ended a handling: what follows it has something to do once that is durable."""
+    def _written(self, through: int) -> None:
+        """The indexer has ended a handling: what it came to can be found once that is durable, and is there for the others."""
+        self._services.committer.add(partial(self._visible, through))
+
+    def _visible(self, through: int) -> None:
+        self._generations.visible = through
         if any(each.status in FOLLOWING for each in self._generations.catalogue.generations):
-            self._services.committer.add(self.wake)
+            self.wake()
 
     async def run(self) -> None:
         """Keep them until cancelled."""
+        self._generations.visible = max((low for low, _ in self.done().values()), default=0)
         self.wake()
         while True:
             await self._wait()

@@ -1,8 +1,11 @@
 """Knowledge in the hands of users: inside a handler, where a search is a step, and outside."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, get_args
 
+from penstock.core.knowledge.as_of import AsOf
+from penstock.core.knowledge.as_of import as_of as as_of_
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.filters import Filter, parse_filter
 from penstock.core.knowledge.passages import Passage
@@ -14,6 +17,7 @@ from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.open_generations import OpenGenerations
 
 QUERY_CHARS_MAX = 10_000
+Moment = int | datetime | str | AsOf | None  # an offset of the log, a time, the id of a run; None: now
 
 
 class Knowledge:
@@ -30,13 +34,15 @@ class Knowledge:
         mode: Mode = "hybrid",
         filter: Filter | Mapping[str, Any] | None = None,
         generation: int | None = None,
+        as_of: Moment = None,
     ) -> list[Found]:
         """Return the passages nearest to a text, best first: a step of the run, in the run's tenant.
 
-        `generation`: search that build of the collection, not the one that serves.
+        `generation`: search that build of the collection, not the one that serves. `as_of`: as it was, at an offset of its log,
+        at a time, or when a run (its id) began.
         """
         ctx = required()
-        wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation)
+        wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation, as_of=as_of)
         return await ctx.read(f"search:{self.name}", ctx.collection(self.name).search, wanted, ctx.tenant)
 
     def put(self, passage: Passage) -> None:
@@ -64,9 +70,10 @@ class OpenKnowledge:
         mode: Mode = "hybrid",
         filter: Filter | Mapping[str, Any] | None = None,
         generation: int | None = None,
+        as_of: Moment = None,
     ) -> list[Found]:
-        """Return the passages nearest to a text, best first; of another `generation` than the one that serves, if given."""
-        wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation)
+        """Return the passages nearest to a text, best first; `generation` and `as_of` as in a handler's search."""
+        wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation, as_of=as_of)
         return await self._collection.search(wanted, self._tenant)
 
     async def put(self, passages: Sequence[Passage], *, agent: str = "api") -> list[str]:
@@ -98,7 +105,13 @@ class OpenKnowledge:
 
 
 def search_of(
-    text: str, *, limit: int, mode: Mode, filter: Filter | Mapping[str, Any] | None, generation: int | None = None
+    text: str,
+    *,
+    limit: int,
+    mode: Mode,
+    filter: Filter | Mapping[str, Any] | None,
+    generation: int | None = None,
+    as_of: Moment = None,
 ) -> Search:
     """Return a search; `LimitReached` and `Invalid` say what is wrong with it."""
     if not 1 <= limit <= LIMIT_MAX:
@@ -107,7 +120,9 @@ def search_of(
         raise Invalid("the search", (Finding("mode", f"is {mode!r}", f"one of {', '.join(get_args(Mode))}"),))
     if len(text) > QUERY_CHARS_MAX:
         raise LimitReached("the length of the query, in characters,", len(text), QUERY_CHARS_MAX)
-    return Search(text, limit, mode, parse_filter(filter) if isinstance(filter, Mapping) else filter, generation)
+    return Search(
+        text, limit, mode, parse_filter(filter) if isinstance(filter, Mapping) else filter, generation, as_of_(as_of)
+    )
 
 
 def put_event(collection: str, passage: Passage, *, agent: str) -> KnowledgeEvent:

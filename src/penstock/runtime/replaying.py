@@ -3,7 +3,8 @@
 - Nothing outside is changed: a step with effects comes from the record, and is refused where there is none.
 - What runs write and emit stays in a scratch engine. Emitted events are compared, and handled by nobody.
 - Sessions and values begin empty, and grow with the runs that are replayed: replay from the first event for what depends on them.
-- Searches come from the record, also with fresh reads: an index as of that point is not kept yet.
+- Searches come from the record. Fresh ones, and those that were never recorded, see the knowledge as of that point: what had been
+  indexed when the search was made, as its record says, or what had been appended when the run began.
 - A workflow run is led through its journal: all its operations come from the record.
 """
 
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from penstock.core.agents.again import unwrapped
 from penstock.core.agents.comparing import Course, Verdict, compared
@@ -20,13 +21,16 @@ from penstock.core.agents.journal import Journal, decode_value, standing
 from penstock.core.agents.rehearsed import History as PastRun
 from penstock.core.events.envelope import Envelope, Recorded, emitted_id
 from penstock.core.events.envelope import run_id as run_id_of
+from penstock.core.knowledge.as_of import AsOf
 from penstock.errors import Finding, Invalid, Missing, Refused
 from penstock.ports.state import StoredRun
 from penstock.runtime.calling import type_returned
+from penstock.runtime.collection import Found, Search
 from penstock.runtime.context import EMITTED_MAX, Context, entered
 from penstock.runtime.decoding import decoded_by, decoders_of
 from penstock.runtime.lanes import Delivery
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
+from penstock.runtime.past import before_ms
 from penstock.runtime.rehearsing import rehearsed
 from penstock.runtime.services import Services
 from penstock.runtime.steps import scope
@@ -61,11 +65,12 @@ class Stretch(Struct, frozen=True):
 class ReplayContext(Context):
     """A handler's context in a replay."""
 
-    __slots__ = ("asked", "lacks", "recorded", "stretch")
+    __slots__ = ("asked", "before_ms", "lacks", "recorded", "stretch")
 
-    def __init__(self, delivery: Delivery, services: Services, recorded: Journal, stretch: Stretch) -> None:
+    def __init__(self, delivery: Delivery, services: Services, stored: StoredRun, stretch: Stretch) -> None:
         super().__init__(delivery, services)
-        self.recorded = recorded
+        self.recorded = Journal(stored.records)
+        self.before_ms = before_ms(stored.change)
         self.stretch = stretch
         self.asked: list[str] = []
         self.lacks = ""
@@ -81,15 +86,25 @@ class ReplayContext(Context):
         journal = self._delivery.journal
         step = journal.upcoming_step(scope.get() + name)
         self.asked.append(step)
-        is_search = name.startswith(SEARCH)
-        found = self.recorded.find(step) if effects or is_search or not self.stretch.fresh_reads else None
+        found = self.recorded.find(step) if effects or not self.stretch.fresh_reads else None
         if found is not None:
             journal.next_step(scope.get() + name)
             return decode_value(found, type_returned(call))
-        if effects or is_search:
+        if effects:
             self.lacks = self.lacks or step
             raise Refused(f"step {step!r} was never recorded, and a replay changes nothing", "record it by a real run")
+        if name.startswith(SEARCH) and args and isinstance(args[0], Search):
+            args = (self._as_it_was(step, args[0]), *args[1:])
         return await super()._step(name, call, args, options, effects=False)
+
+    def _as_it_was(self, step: str, search: Search) -> Search:
+        """Have a search see what there was when it was made, in the one generation that a replay has."""
+        if search.as_of is not None:
+            return structs.replace(search, generation=None)
+        recorded = self.recorded.find(step)
+        seen = [] if recorded is None else [each.as_of for each in decode_value(recorded, list[Found])]
+        as_of = AsOf(offset=seen[0]) if seen and seen[0] else AsOf(time_ms=self.before_ms)
+        return structs.replace(search, generation=None, as_of=as_of)
 
 
 async def replayed(
@@ -97,6 +112,8 @@ async def replayed(
 ) -> AsyncGenerator[Verdict]:
     """Yield a verdict for each run of the stretch, in the order of the log. `services` are those of a scratch engine."""
     agents = _agents(topology, stretch)
+    for collection in services.collections.values():
+        collection.past = None if collection.past is None else collection.past.over(history)
     after = max(0, stretch.first - 1)
     while after < stretch.last:
         limit = min(PAGE, stretch.last - after)
@@ -145,7 +162,7 @@ async def _replayed(
     assert kind is not None, "the agent reads this type"
     lane = f"{event.tenant}/{lane_finder(agent, kind, 1)(Recorded(recorded.position, event))}"
     delivery = Delivery(agent, [Recorded(recorded.position, event)], lane, known=False)
-    context = ReplayContext(delivery, services, Journal(stored.records), stretch)
+    context = ReplayContext(delivery, services, stored, stretch)
     now = await _handled(context, agent, event, topology)
     if not now.failure:
         context.write_memory(services.committer.add())
