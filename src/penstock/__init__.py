@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from penstock.core.agents.tools import Reconcile as Reconcile
     from penstock.core.agents.tools import Skip as Skip
     from penstock.core.agents.tools import tool as tool
+    from penstock.core.crdt.counters import GCounter as GCounter
+    from penstock.core.crdt.counters import LWWRegister as LWWRegister
+    from penstock.core.crdt.counters import PNCounter as PNCounter
+    from penstock.core.crdt.sets import GSet as GSet
+    from penstock.core.crdt.sets import ORSet as ORSet
     from penstock.core.events.event import Event as Event
     from penstock.core.knowledge.passages import Passage as Passage
     from penstock.ports.state import DeadFilter as DeadFilter
@@ -48,9 +53,14 @@ __all__ = [
     "DeadFilter",
     "Event",
     "Flow",
+    "GCounter",
+    "GSet",
     "Keep",
     "Knowledge",
+    "LWWRegister",
     "Listener",
+    "ORSet",
+    "PNCounter",
     "Passage",
     "Piece",
     "Rate",
@@ -78,6 +88,11 @@ _HOME = {
     "Context": "penstock.runtime.context",
     "Event": "penstock.core.events.event",
     "Flow": "penstock.core.agents.flow",
+    "GCounter": "penstock.core.crdt.counters",
+    "GSet": "penstock.core.crdt.sets",
+    "LWWRegister": "penstock.core.crdt.counters",
+    "ORSet": "penstock.core.crdt.sets",
+    "PNCounter": "penstock.core.crdt.counters",
     "Keep": "penstock.core.agents.retention",
     "Knowledge": "penstock.runtime.knowledge",
     "Listener": "penstock.runtime.hearing",
