@@ -38,7 +38,11 @@ class Clerk:
                 raise TaskFailed("Work.Broken", "oh")
             return given.input
 
+        app.activity("paint")
         app.workflow("ask", definition=HAND_OVER)
+        app.workflow(
+            "walls", definition={"StartAt": "P", "States": {"P": {"Type": "Task", "Resource": "paint", "End": True}}}
+        )
         app.workflow("work", definition=WORK)
 
 
@@ -71,9 +75,9 @@ async def begun(client, machine, **body):
 
 async def test_machines_are_listed_with_their_definitions(client):
     listed = (await client.get("/v1/machines")).json()["machines"]
-    assert [each["name"] for each in listed] == ["ask", "work"]
-    assert listed[1]["definition"] == WORK
-    assert (await client.get("/v1/machines/work")).json() == listed[1]
+    assert [each["name"] for each in listed] == ["ask", "walls", "work"]
+    assert listed[2]["definition"] == WORK
+    assert (await client.get("/v1/machines/work")).json() == listed[2]
     problem(await client.get("/v1/machines/keep"), 404, "missing")
 
 
@@ -114,3 +118,13 @@ async def test_a_run_is_stopped_and_another_redriven(client, clerk, running):
     assert (await client.post(at("work", failed["run_id"], "/redrive"))).status_code == 200
     assert await running.result(failed["run_id"]) == 3
     problem(await client.post(at("work", failed["run_id"], "/redrive")), 409, "refused")
+
+
+async def test_a_worker_comes_for_the_tasks_of_an_activity(client, running):
+    assert (await client.post("/v1/activities/paint/task", json={"wait_s": 0})).json() == {"token": None, "input": None}
+    run = await begun(client, "walls", input={"colour": "blue"})
+    task = (await client.post("/v1/activities/paint/task", json={"wait_s": 5})).json()
+    assert task["input"] == {"colour": "blue"}
+    assert (await client.post("/v1/tasks/success", json={"token": task["token"], "output": 1})).status_code == 204
+    assert await running.result(run["run_id"]) == 1
+    problem(await client.post("/v1/activities/print/task", json={}), 404, "missing")

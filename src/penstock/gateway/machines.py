@@ -12,6 +12,7 @@ from penstock.core.asl.history import EVENTS_MAX
 from penstock.gateway.callers import RunningApp, Tenant
 from penstock.gateway.problems import documented
 from penstock.gateway.runs import LISTED, Limit
+from penstock.runtime.activities import POLL_WAIT_S
 from penstock.runtime.executions import Execution
 from penstock.runtime.machine_doors import CAUSE_CHARS_MAX, ERROR_CHARS_MAX, SYNC_WAIT_S, MachineDoor
 from penstock.runtime.machines import machine_of
@@ -63,6 +64,19 @@ class Heartbeat(Body):
     """A task is still worked on."""
 
     token: str
+
+
+class Take(Body):
+    """A worker comes for a task."""
+
+    wait_s: Annotated[float, Field(ge=0, le=POLL_WAIT_S, description="Wait so long for one.")] = POLL_WAIT_S
+
+
+class TaskShown(BaseModel):
+    """A task of an activity."""
+
+    token: str | None = Field(default=None, description="Tell with it how the task ends; null: there was none.")
+    input: Any = None
 
 
 class MachineShown(BaseModel):
@@ -183,6 +197,13 @@ async def redrive_run(machine: str, run: str, running: RunningApp, tenant: Tenan
 async def show_run(machine: str, run: str, running: RunningApp, tenant: Tenant) -> MachineRun:
     """Return what became of a run, by its id or its ARN."""
     return run_shape(await running.machine(machine, tenant=tenant).describe(run))
+
+
+@routes.post("/activities/{name}/task", summary="Take a task", responses=documented(404, 422, 429, 503))
+async def take_task(name: str, take: Take, running: RunningApp, tenant: Tenant) -> TaskShown:
+    """Return the task of an activity that has waited longest, or the next one; without a token when none came in time."""
+    task = await running.get_activity_task(name, within_s=take.wait_s, tenant=tenant)
+    return TaskShown() if task is None else TaskShown(token=task.token, input=task.input)
 
 
 @routes.post(

@@ -5,6 +5,7 @@ import re
 from penstock.errors import Finding, Invalid
 from penstock.runtime.machine_tasks import ItemSource, Outside, ResultSink, TaskService
 
+_ACTIVITY = re.compile(r"[\w.-]{1,80}", re.ASCII)
 _NAME = re.compile(r"(aws-sdk:)?[\w-]+:([\w.-]+|\*)", re.ASCII)
 
 
@@ -21,6 +22,13 @@ class DeclaresServices:
         again, with the same `idempotency_key`. It raises `TaskFailed` for an error that Retry and Catch know by its name.
         """
         self.outside.services[_required(name)] = service
+
+    def activity(self, name: str) -> None:
+        """Have tasks whose Resource is this activity, by ARN or name, wait for workers: `live.get_activity_task(name)`."""
+        if not _ACTIVITY.fullmatch(name):
+            finding = Finding("name", f"is {name!r}", "1 to 80 letters, digits, and - . _")
+            raise Invalid("the activity", (finding,))
+        self.outside.activities.add(name)
 
     def item_source(self, name: str, source: ItemSource) -> None:
         """Have the ItemReader of Maps that names `arn:aws:states:::NAME` read by an async function of a `ReadCall`."""

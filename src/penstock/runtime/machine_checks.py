@@ -49,6 +49,11 @@ def _lacking_task(state: asl.Task, where: str, agents: Mapping[str, Agent], outs
     resource = parse_resource(state.resource or "")
     if resource is None:
         return
+    if resource.kind is Kind.ACTIVITY and found(outside.services, resource) is None:
+        if resource.name not in outside.activities:
+            hint = f'app.activity("{resource.name}"), or name an agent: agent:{resource.name}'
+            yield Finding(f"{where}/Resource", f"the app has no activity {resource.name!r}", hint)
+        return
     name = _agent_of(state, resource)
     if name is None:
         if names_of(resource) != LAMBDA_INVOKE:

@@ -20,6 +20,7 @@ from penstock.core.events.envelope import event_of
 from penstock.core.events.event import Event
 from penstock.errors import LimitReached, Missing, Refused, RunFailed, TimedOut
 from penstock.runtime import executions
+from penstock.runtime.activities import POLL_WAIT_S, ActivityTask
 from penstock.runtime.asking_again import UNSIGNED, Asked, Signature
 from penstock.runtime.engine import Engine
 from penstock.runtime.executions import Execution
@@ -162,6 +163,21 @@ class ForMachines:
             known = ", ".join(each for each, agent in agents.items() if machine_of(agent) is not None) or "none"
             raise Missing(f"StateMachineDoesNotExist: the state machine {name!r}", f"this app has {known}")
         return MachineDoor(self.engine, machine, tenant)
+
+    async def get_activity_task(
+        self, name: str, *, within_s: float = POLL_WAIT_S, tenant: str = "default"
+    ) -> ActivityTask | None:
+        """Return the task of an activity that has waited longest, or the next one: `token` and `input`. None: none came in time.
+
+        Its end is told by `send_task_success` or `send_task_failure`. It is handed out once.
+        """
+        if name not in self.engine.services.outside.activities:
+            known = ", ".join(sorted(self.engine.services.outside.activities)) or "none"
+            raise Missing(f"ActivityDoesNotExist: the activity {name!r}", f"this app has {known}")
+        task = await self.engine.services.activities.next(tenant, name, within_s)
+        if task is not None:
+            await self.engine.services.committer.durable()
+        return task
 
     async def send_task_success(self, token: str, output: Json = None, *, tenant: str = "default") -> None:
         """End a task well that waits for who has its token.

@@ -110,6 +110,7 @@ class Outside(Struct):
     services: dict[str, TaskService] = field(default_factory=dict[str, TaskService])
     sources: dict[str, ItemSource] = field(default_factory=dict[str, ItemSource])
     sinks: dict[str, ResultSink] = field(default_factory=dict[str, ResultSink])
+    activities: set[str] = field(default_factory=set[str])  # whose tasks workers come for
     kept: set[str] = field(default_factory=set[str])  # digests of the definitions that are in the store
 
     def add(self, other: "Outside") -> None:
@@ -117,6 +118,7 @@ class Outside(Struct):
         self.services.update(other.services)
         self.sources.update(other.sources)
         self.sinks.update(other.sinks)
+        self.activities.update(other.activities)
 
 
 def found(known: Mapping[str, T], resource: Resource) -> T | None:

@@ -18,6 +18,7 @@ from penstock.core.asl.lambda_calls import called_function, thrown_cause
 from penstock.core.asl.resources import Kind, Resource, parse_resource
 from penstock.core.asl.task_kinds import task_kind
 from penstock.errors import PenstockError
+from penstock.runtime.activities import ActivityTask, Offered
 from penstock.runtime.calling import is_awaitable
 from penstock.runtime.machine_inputs import event_for
 from penstock.runtime.machine_tasks import ReadCall, TaskCall, TaskFailed, TaskService, WriteCall, found
@@ -49,6 +50,7 @@ class MachineWork:
         self._services = operations.services
         self._events = events
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._offered: dict[int, tuple[str, str]] = {}  # tasks that wait for workers: activity and token
         self._broken: BaseException | None = None
 
     def begin(self, asked: Awaited) -> None:
@@ -68,6 +70,7 @@ class MachineWork:
         task = self._tasks.pop(asked.id, None)
         if task is not None:
             task.cancel()
+        self._withdraw(asked.id)
         if isinstance(asked, ScheduleTask):
             name = self._agent_of(asked)
             if name is not None and f"{CALL}{name}#{asked.id}" in self._run.open:
@@ -78,6 +81,8 @@ class MachineWork:
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
+        for number in list(self._offered):
+            self._withdraw(number)
 
     def require_sound(self) -> None:
         """Raise what ended some of the work, if that was no failure of its own."""
@@ -123,6 +128,9 @@ class MachineWork:
         resource = parse_resource(asked.resource)
         assert resource is not None, "a resource that is none has a finding"
         service = found(self._services.outside.services, resource)
+        if service is None and resource.kind is Kind.ACTIVITY:
+            self._offer(asked, resource.name)
+            return
         if service is None:
             called = called_function(task_kind(asked.resource), asked.payload)
             if called is not None:
@@ -132,6 +140,25 @@ class MachineWork:
             self._events.ends(asked.id, outcome)
             return
         self._start(asked.id, self._serve(asked, resource, service))
+
+    def _offer(self, asked: ScheduleTask, activity: str) -> None:
+        """Have a worker come for a task, unless one has."""
+        step = f"{BEGUN}{asked.id}"
+        if self._run.journal.find(step) is not None:
+            return
+
+        def taken() -> None:
+            del self._offered[asked.id]
+            self._events.record(step, encode_value(b"", step))
+
+        self._offered[asked.id] = activity, asked.token
+        task = ActivityTask(asked.token, asked.payload)
+        self._services.activities.offer(self._run.cause.tenant, activity, Offered(task, taken))
+
+    def _withdraw(self, number: int) -> None:
+        offered = self._offered.pop(number, None)
+        if offered is not None:
+            self._services.activities.withdraw(self._run.cause.tenant, *offered)
 
     def _start(self, number: int, work: Coroutine[Any, Any, Outcome | None]) -> None:
         task = asyncio.get_running_loop().create_task(self._tried(number, work))

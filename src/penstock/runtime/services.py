@@ -10,6 +10,7 @@ from penstock.core.knowledge.generation_events import BuildGeneration, VerifyKno
 from penstock.core.knowledge.generations import Generation
 from penstock.errors import Missing
 from penstock.ports.clock import Clock
+from penstock.runtime.activities import Activities
 from penstock.runtime.collection import Collection
 from penstock.runtime.committer import Committer
 from penstock.runtime.listeners import Listeners
@@ -79,6 +80,7 @@ class Services:
     reached: Reached = unwatched
     stand_in: StandIn | None = None  # answers in place of the functions of steps
     outside: Outside = field(default_factory=Outside)  # what state machines call
+    activities: Activities = field(default_factory=Activities)
 
     def collection(self, name: str) -> Collection:
         """Return a collection of the app; `Missing` when it declares none of that name."""
