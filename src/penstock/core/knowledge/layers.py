@@ -28,6 +28,7 @@ HITS_MAX = 10_000
 
 # A scan of this many vectors on top of the parts takes about as long as theirs.
 _TOP_EXACT_MAX = 8_192
+_TOP_RESCORED_MIN = 400
 # Parts that are not so many times larger than what comes after them are merged with it.
 _TIMES_LARGER = 4
 _DEAD_SHARE_MAX = 0.25
@@ -55,7 +56,7 @@ class Layers:
         self._frozen: Segment | None = None
         self._sizes = sizes
         dims = next((part.dims for part in parts if part.dims is not None), None)
-        self._top = Segment(exact_max=_TOP_EXACT_MAX, dims=dims) if parts else Segment(exact_max=sizes.whole)
+        self._top = _top(dims) if parts else Segment(exact_max=sizes.whole)
 
     def __len__(self) -> int:
         return sum(part.alive for part in self.parts) + sum(map(len, self._segments))
@@ -168,7 +169,7 @@ class Layers:
         gone = [at for at, part in enumerate(self.parts) if _mostly_gone(part)]
         self._top.freeze()
         self._frozen = self._top
-        self._top = Segment(exact_max=_TOP_EXACT_MAX, dims=self._frozen.dims)
+        self._top = _top(self._frozen.dims)
         return min([stay, *gone]), self._frozen
 
     def replace(
@@ -202,6 +203,10 @@ def merge_sources(parts: Sequence[tuple[Columns, NDArray[np.bool_]]]) -> tuple[l
 
 
 _NO_HASHES = np.zeros(0, np.uint64)
+
+
+def _top(dims: int | None) -> Segment:
+    return Segment(exact_max=_TOP_EXACT_MAX, rescored_min=_TOP_RESCORED_MIN, dims=dims)
 
 
 def _mostly_gone(part: Sealed) -> bool:

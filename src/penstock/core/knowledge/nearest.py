@@ -46,8 +46,9 @@ _ANY = np.array([-np.inf], np.float32)
 class Vectors:
     """Unit vectors of one length, each belonging to a row of the segment."""
 
-    def __init__(self, dims: int, *, exact_max: int = EXACT_MAX) -> None:
+    def __init__(self, dims: int, *, exact_max: int = EXACT_MAX, rescored_min: int = RESCORED_MIN) -> None:
         self.dims = dims
+        self._rescored_min = rescored_min
         self._exact_max = exact_max
         self._vectors = Growing(np.float32, dims)
         self._row_at = Growing(np.int32)
@@ -100,7 +101,7 @@ class Vectors:
         """Which query, row and cosine: at least the `limit` nearest (of `rows`, if given) for each unit query."""
         places = None if rows is None else self._places(rows)
         candidates = len(self) if places is None else len(places)
-        rescored = max(RESCORED_MIN, RESCORED_PER_HIT * limit)
+        rescored = max(self._rescored_min, RESCORED_PER_HIT * limit)
         if len(self) <= self._exact_max or candidates <= max(GATHERED_MAX, 2 * rescored):
             query, place = self._exact(queries, limit, places)
         else:

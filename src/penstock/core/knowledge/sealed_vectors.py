@@ -18,8 +18,8 @@ Gather = Callable[[NDArray[np.int32]], NDArray[np.int16]]
 
 # So many that a filter lets through are scored one by one.
 SCORED_MAX = 4_096
-CODED_MIN = 1_600
-CODED_PER_HIT = 16
+CODED_MIN = 1_000
+CODED_PER_HIT = 12
 # Read in full, beyond two for each hit.
 READ_MORE = 48
 _SCORED_AT_ONCE = 4_096

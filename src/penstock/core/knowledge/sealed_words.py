@@ -21,6 +21,9 @@ Scores = NDArray[np.float64]
 
 # Postings above which it is worth finding out whether they are needed.
 _WORTH_ASKING = 8_192
+# Looking up a row among postings takes about as long as adding so many of them.
+_LOOKING_UP_PAYS = 16
+_LEAST = float(np.finfo(np.float64).tiny)
 # Sums in another order differ by less.
 _SLACK = 1e-9
 
@@ -76,20 +79,34 @@ class SealedWords:
             self._sums = np.zeros(len(self._lengths))
         sums, touched = self._sums, list[Rows]()
         rest = sum(term.most for term in terms)
-        least = 0.0
-        for number, term in enumerate(terms):
-            if number and len(term.rows) > _WORTH_ASKING:
-                least = _last_wanted(sums, touched, limit)
-                if rest + _SLACK < least:
-                    break
+        number = 0
+        for term in terms:
+            if number and len(term.rows) > _WORTH_ASKING and rest + _SLACK < _last_wanted(sums, touched, limit):
+                break
             rest -= term.most
+            number += 1
             touched.append(self._add(term, average_length, sums, allowed))
-        else:
-            rest, least = 0.0, _last_wanted(sums, touched, limit)
-        candidates = np.concatenate([np.zeros(0, np.int32), *touched])
-        near = np.unique(candidates[sums[candidates] >= max(least - rest - _SLACK, np.finfo(np.float64).tiny)])
-        sums[candidates] = 0.0
+        near = _distinct(sums, touched, max(_last_wanted(sums, touched, limit) - rest - _SLACK, _LEAST))
+        # Nobody who was not found yet can be among the best: only those found are looked up in the common words.
+        for term in terms[number:]:
+            rest -= term.most
+            if len(term.rows) < _LOOKING_UP_PAYS * len(near):
+                touched.append(self._add(term, average_length, sums, allowed))
+            else:
+                self._look_up(term, average_length, sums, near)
+            scores = sums[near]
+            if len(near) > limit:
+                near = near[scores >= np.partition(scores, -limit)[-limit] - rest - _SLACK]
+        for rows in touched:
+            sums[rows] = 0.0
         return near
+
+    def _look_up(self, term: _Found, average_length: float, sums: Scores, rows: Rows) -> None:
+        place = np.minimum(np.searchsorted(term.rows, rows), len(term.rows) - 1)
+        has = term.rows[place] == rows
+        having = rows[has]
+        counts, lengths = term.counts[place[has]].astype(np.float64), self._lengths[having].astype(np.float64)
+        sums[having] += term.weight * saturation(counts, lengths, average_length=average_length)
 
     def _add(self, term: _Found, average_length: float, sums: Scores, allowed: NDArray[np.bool_] | None) -> Rows:
         rows, counts = term.rows, term.counts
@@ -124,3 +141,9 @@ def _last_wanted(sums: Scores, touched: Sequence[Rows], limit: int) -> float:
     count = limit * len(touched)
     scores = np.concatenate([sums[rows] for rows in touched]) if touched else np.zeros(0)
     return float(np.partition(scores, -count)[-count]) if len(scores) > count else 0.0
+
+
+def _distinct(sums: Scores, touched: Sequence[Rows], at_least: float) -> Rows:
+    """The rows of lists whose sums are high enough, each once."""
+    rows = np.sort(np.concatenate([np.zeros(0, np.int32), *(rows[sums[rows] >= at_least] for rows in touched)]))
+    return rows[np.concatenate(([True], rows[1:] != rows[:-1]))] if len(rows) else rows

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from penstock.core.knowledge.fields import Fields
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.growing import Growing
-from penstock.core.knowledge.nearest import EXACT_MAX, Vectors
+from penstock.core.knowledge.nearest import EXACT_MAX, RESCORED_MIN, Vectors
 from penstock.core.knowledge.passages import Hit
 from penstock.core.knowledge.postings import Postings
 from penstock.core.knowledge.ranking import highest, ranked
@@ -27,10 +28,15 @@ _ABOVE_ZERO = np.array([np.finfo(np.float64).tiny])
 
 
 class Segment:
-    """Passages of one space. `exact_max`: above so many vectors, a search is approximate; `dims`: their length, if known."""
+    """Passages of one space. `exact_max`: above so many vectors, a search is approximate, of `rescored_min` candidates.
 
-    def __init__(self, *, exact_max: int = EXACT_MAX, dims: int | None = None) -> None:
-        self._exact_max = exact_max
+    `dims`: the length of the vectors, if it is known.
+    """
+
+    def __init__(
+        self, *, exact_max: int = EXACT_MAX, rescored_min: int = RESCORED_MIN, dims: int | None = None
+    ) -> None:
+        self._vectors_of = partial(Vectors, exact_max=exact_max, rescored_min=rescored_min)
         self.ids: list[str] = []
         self._row_of: dict[str, int] = {}
         self._dead = Growing(np.bool_)
@@ -39,7 +45,7 @@ class Segment:
         self.with_terms = 0
         self.postings = Postings()
         self.fields = Fields()
-        self._vectors = None if dims is None else Vectors(dims, exact_max=exact_max)
+        self._vectors = None if dims is None else self._vectors_of(dims)
         self._frozen = False
 
     def __len__(self) -> int:
@@ -91,7 +97,7 @@ class Segment:
         self.fields.add(numbers.tolist(), [row.metadata for row in rows])
         if vectors is not None:
             if self._vectors is None:
-                self._vectors = Vectors(vectors.shape[1], exact_max=self._exact_max)
+                self._vectors = self._vectors_of(vectors.shape[1])
             self._vectors.add(numbers[[row.vector is not None for row in rows]], vectors)
 
     def drop(self, ids: Iterable[str]) -> None:
