@@ -44,8 +44,11 @@ class SealedVectors:
         `share` of the space's passages are in this part: so many of the candidates are taken from it.
         """
         wanted = max(int(max(CODED_MIN, CODED_PER_HIT * limit) * min(1.0, share + 0.1)), 2 * limit)
-        if rows is not None and len(rows) <= max(SCORED_MAX, 2 * wanted):
+        few = max(SCORED_MAX, 2 * wanted)
+        if rows is not None and len(rows) <= few:
             candidates = rows
+        elif rows is None and len(self._has) <= few:
+            candidates = np.arange(len(self._has), dtype=np.int32)
         else:
             places = None if rows is None else rows.astype(np.intp)
             code = codes(query[None], self._rotation)[0]
