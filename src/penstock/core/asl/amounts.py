@@ -44,14 +44,20 @@ def seconds(amount: Amount, scope: Scope) -> float:
         value = number(amount, scope)
         assert value is not None, "the state has the field"
         return max(0.0, value)
+    path = amount.path.text
     try:
         value = amount.path.find(scope)
-    except (PathNotFound, PathInvalid):
-        value = None
-    if not is_number(value):
-        cause = f"The SecondsPath parameter does not reference an input value: {amount.path.text}"
+    except (PathNotFound, PathInvalid) as error:
+        cause = f"The SecondsPath parameter does not reference an input value: {path}"
+        raise EvaluationFailed(RUNTIME, cause, "SecondsPath") from error
+    if not is_number(value) or value != int(value):
+        shown = value if isinstance(value, str) else json_text(value)
+        cause = f"The SecondsPath parameter cannot be parsed as a long value: {path} == {shown}"
         raise EvaluationFailed(RUNTIME, cause, "SecondsPath")
-    return max(0.0, value)
+    if value < 0:
+        cause = f"The SecondsPath parameter references a negative value: {path} == {json_text(value)}"
+        raise EvaluationFailed(RUNTIME, cause, "SecondsPath")
+    return value
 
 
 def text(part: Text | None, scope: Scope) -> str | None:
@@ -79,7 +85,7 @@ def moment_ms(part: Text, scope: Scope) -> int:
         raise EvaluationFailed(
             QUERY_EVALUATION, f"The Timestamp field cannot be parsed as an {iso}: {value}", "Timestamp"
         )
-    cause = f"The TimestampPath parameter does not reference a valid {iso}: {value}"
+    cause = f"The TimestampPath parameter does not reference a valid {iso}: {part.path.text} == {value}"
     raise EvaluationFailed(RUNTIME, cause, "TimestampPath")
 
 

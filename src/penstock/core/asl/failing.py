@@ -8,7 +8,6 @@ from penstock.core.asl.failures import QUERY_EVALUATION, RUNTIME, EvaluationFail
 from penstock.core.asl.program import Step
 from penstock.core.asl.run import Failure, Run, Thread
 from penstock.core.asl.threads import begin_work, give_up, leave, scope_of, start_timer
-from penstock.core.asl.values import Json
 
 ALL: Final = "States.ALL"
 TASK_FAILED: Final = "States.TaskFailed"
@@ -40,8 +39,7 @@ def fail(run: Run, thread: Thread, failure: Failure) -> None:
     if caught_by is not None:
         go_on(run)
         catcher = step.catch[caught_by]
-        output: Json = {"Error": failure.error, "Cause": failure.cause}
-        leave(run, thread, catcher.exit, output, catcher.next)
+        leave(run, thread, catcher.exit, failure.output, catcher.next)
         return
     owner = thread.owner
     if isinstance(step.state, asl.Task) and owner is not None and isinstance(owner.thread.step.state, asl.Parallel):

@@ -110,7 +110,7 @@ def child_failed(run: Run, child: Thread, failure: Failure) -> None:
         told_failed(run, fan, child.index, failure)
         if fan.failures <= fan.failures_max:
             go_on(run)
-            fan.outputs[child.index] = {"Error": failure.error, "Cause": failure.cause}
+            fan.outputs[child.index] = failure.output
             _left(run, fan, child, "")
             return
         give_up_children(run, fan, told=False)

@@ -230,7 +230,8 @@ def work_on(run: Run, thread: Thread) -> None:
         case asl.Succeed():
             leave(run, thread, step.flow, thread.effective, None)
         case asl.Fail():
-            failure = Failure(text(step.texts.get("error"), seen), text(step.texts.get("cause"), seen))
+            told = (text(step.texts.get("error"), seen), text(step.texts.get("cause"), seen))
+            failure = Failure(*told, lacks_as_text=True)
             run.queue.appendleft(("broken", thread, failure))
 
 

@@ -24,6 +24,18 @@ class Failure(Struct, frozen=True):
     cause: str | None
     also: tuple[str, ...] = ()
     is_fatal: bool = False  # States.Runtime: no Retry and no Catch sees it, and it ends the whole run
+    lacks_as_text: bool = (
+        False  # what it lacks is an empty text in an error output, where null comes from a token's holder
+    )
+
+    @property
+    def output(self) -> dict[str, Json]:
+        """What a Catch gets of it."""
+        lacking = "" if self.lacks_as_text else None
+        return {
+            "Error": lacking if self.error is None else self.error,
+            "Cause": lacking if self.cause is None else self.cause,
+        }
 
 
 class Thread:

@@ -96,7 +96,7 @@ def ran_out(run: Run, work: Work, purpose: str) -> None:
     end_work(run, work)
     tell(run, thread, f"{kind.events}TimedOut", {**kind.named, "error": TIMEOUT})
     also = (HEARTBEAT_TIMEOUT,) if purpose == "heartbeat" else ()
-    fail(run, thread, Failure(TIMEOUT, None, also))
+    fail(run, thread, Failure(TIMEOUT, None, also, lacks_as_text=True))
 
 
 def _await_heartbeat(run: Run, work: Work) -> None:
