@@ -21,8 +21,8 @@ def test_a_question_is_one_task():
 
 def test_what_is_compared_is_looked_up_first_side_by_side():
     assert shape("Compare how long Kafka and Redis Streams keep messages.") == [
-        ("retrieve", "How long Kafka keep messages?", []),
-        ("retrieve", "How long Redis Streams keep messages?", []),
+        ("retrieve", "How long does Kafka keep messages?", []),
+        ("retrieve", "How long does Redis Streams keep messages?", []),
         ("compare", "Compare how long Kafka and Redis Streams keep messages", ["t1", "t2"]),
     ]
 

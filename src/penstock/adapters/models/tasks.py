@@ -59,6 +59,7 @@ _NAMES = re.compile(
     r"(?P<before>.*?)(?P<left>(?:[A-Z]\S*,\s+)*(?:[A-Z]\w*\s+)*[^\s,]+),?\s+(?:and|with|to|or)\s+"
     r"(?P<right>(?:[A-Z]\S*\s*)+|\S+)(?P<after>.*)"
 )
+_HOW = re.compile(r"(?i)^(?:how(?: \w+)?|when|where|why) $")
 _REFERENCE = re.compile(
     r"(?i)\b(?:it|them|that|this|those|these|both|results?|the difference)\b",
 )
@@ -82,7 +83,8 @@ def _sides(clause: str) -> Iterator[str]:
     whole = [about]
     if names is not None:
         each_name = [*names["left"].split(","), names["right"]]
-        whole = [f"{names['before']}{each.strip()} {names['after'].strip()}".strip() for each in each_name]
+        before = _HOW.sub(r"\g<0>does ", names["before"])  # "how long A and B keep": "how long does A keep"
+        whole = [f"{before}{each.strip()} {names['after'].strip()}".strip() for each in each_name]
     for each in filter(None, whole):
         is_asking = bool(_TYPES["retrieve"].search(each))
         yield f"{each[0].upper()}{each[1:]}?" if is_asking else f"What is known about {each}?"
