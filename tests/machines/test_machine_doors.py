@@ -1,5 +1,7 @@
 """Runs of state machines from outside: started, described, listed, stopped, redriven, and their tasks answered by token."""
 
+import asyncio
+
 import pytest
 
 from penstock import App, TaskFailed, TaskInput, testing
@@ -285,3 +287,58 @@ async def test_a_fork_goes_on_from_what_the_run_had_before_a_call(desk):
         assert await live.result(fork) == "x"
         assert desk.given == ["x"] * 3
         assert len(await live.machine("two").history(fork)) == len(await live.machine("two").history(run))
+
+
+async def test_an_express_machine_may_not_have_all_and_has_five_minutes(desk):
+    with pytest.raises(Invalid, match="waitForTaskToken"):
+        desk.app.workflow("ask", definition=HAND_OVER, express=True)
+    desk.app.workflow("wait", definition=WAIT, express=True)
+    async with testing.app(desk.app) as live:
+        found = await live.machine("wait").start_sync(within_s=1e4)
+        assert found.status == "TIMED_OUT"
+        assert 300_000 <= found.ended_ms - found.started_ms <= 301_000
+        assert live.machine("wait").definition["TimeoutSeconds"] == 300
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+async def test_a_map_has_no_more_agents_at_work_at_once_than_it_says(at_once):
+    app, active, most = App("crew"), [], []
+
+    @app.agent
+    async def work(given: TaskInput) -> object:
+        active.append(given.input)
+        most.append(len(active))
+        await asyncio.sleep(10)
+        active.remove(given.input)
+        return given.input
+
+    task = {"Type": "Task", "Resource": "agent:work", "End": True}
+    each = {"Type": "Map", "MaxConcurrency": at_once, "ItemProcessor": {"StartAt": "W", "States": {"W": task}}}
+    app.workflow("crew", definition={"StartAt": "Each", "States": {"Each": {**each, "End": True}}})
+    async with testing.app(app) as live:
+        found = await live.machine("crew").start_sync(list(range(9)), within_s=1e4)
+        assert found.output == list(range(9))
+        assert max(most) == at_once
+
+
+async def test_what_a_service_answered_is_recorded_and_played_back(desk):
+    calls = []
+
+    async def add_note(call):
+        calls.append((call.state, call.arguments, call.idempotency_key))
+        return {"id": 7}
+
+    note = {"Type": "Task", "Resource": "arn:aws:states:::crm:addNote", "Parameters": {"text.$": "$"}, "End": True}
+    desk.app.service("crm:*", add_note)
+    desk.app.workflow("note", definition={"StartAt": "Note", "States": {"Note": note}})
+
+    async def answer(name, call, args, options):
+        return {"id": "from the cassette"}
+
+    async with testing.app(desk.app) as live:
+        found = await live.machine("note").start_sync("hi")
+        assert found.output == {"id": 7}
+        assert calls == [("Note", {"text": "hi"}, f"{found.run_id}/task#1")]
+    async with testing.app(desk.app, tools=answer) as live:
+        assert (await live.machine("note").start_sync("hi")).output == {"id": "from the cassette"}
+    assert len(calls) == 1

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, Final, Union, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from penstock.core.agents.declaration import Agent, WorkflowOptions, declared_workflow
 from penstock.core.agents.journal import decode_value, encode_value
@@ -32,6 +33,7 @@ from penstock.runtime.workflow_context import WorkflowContext
 OWNER: Final = "asl"  # of the stored definitions, among the values of agents
 DEFINITION: Final = "definition"
 NAME_CHARS_MAX: Final = 80
+EXPRESS_S_MAX: Final = 300
 _NAME: Final = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 _HOLE: Final = re.compile(r"\$\{([^}]*)\}")
 
@@ -164,6 +166,9 @@ def declared_machine(name: str, definition: Definition, folder: Path, given: Map
         findings += error.findings
     if findings or agent is None or machine is None:
         raise Invalid(f"the state machine {name!r}", tuple(findings))
+    if express:  # it is a part of the definition, which is what a run keeps
+        limit_s = min(machine.timeout_seconds or EXPRESS_S_MAX, EXPRESS_S_MAX)
+        machine = replace(machine, timeout_seconds=limit_s)
     lead.machine = StateMachine(name, machine, express=express)  # pyright: ignore[reportFunctionMemberAccess]
     return agent
 
