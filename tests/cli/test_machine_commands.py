@@ -115,3 +115,18 @@ def test_a_run_under_way_fits_a_changed_definition_which_is_for_new_runs(folder)
     (checked,) = json.loads(result.stdout)["runs"]
     assert (checked["run_id"], checked["outcome"]) == (run, "fits")
     assert "goes on with the definition that it began with" in checked["reason"]
+
+
+@pytest.mark.parametrize("large", [7, "x" * 100_000])
+def test_a_run_that_is_exported_takes_its_definition_with_it(folder, large):
+    (folder / "mended").touch()
+    run = told("start", "work", "app.py", "--input", json.dumps(large), "--wait")["run_id"]
+    events = said("history", run, "--store", "sqlite:.penstock/clerk.db")
+    for part in (["--run", run], ["--topic", "work-input"], ["--tenant", "default"]):
+        runner = CliRunner()
+        exported = runner.invoke(app, ["export", "app.py", "--to", "part.jsonl", *part])
+        assert exported.exit_code == 0, (exported.output, exported.exception)
+        imported = runner.invoke(app, ["import", "part.jsonl", f"sqlite:{part[0]}.db"])
+        assert imported.exit_code == 0, (imported.output, imported.exception)
+        assert said("history", run, "--store", f"sqlite:{part[0]}.db") == events
+        (folder / "part.jsonl").unlink()

@@ -16,6 +16,7 @@ from penstock.errors import Missing
 from penstock.ports.exports import LineWriter
 from penstock.ports.rows import KINDS, Kind, RowSource
 from penstock.runtime.indexer import NAME as INDEXER
+from penstock.runtime.machines import definitions_of, is_definition
 
 PAGE = 200
 SEEN_MAX = 65_536  # blobs that are known to be in the file; one that was forgotten is written again
@@ -80,7 +81,8 @@ class _Copy:
             await self._events(chosen)
             if chosen.has_state:
                 for kind in ("sessions", "values"):
-                    await self.all_of(kind, lambda each: each.tenant == chosen.tenant)
+                    await self.all_of(kind, lambda each: each.tenant == chosen.tenant and not is_definition(each))
+            await self.all_of("values", is_definition)  # runs of state machines cannot be read without
             await self.all_of("timers", lambda each: chosen.has(each.timer.topic, each.timer.event))
             await self.all_of("sent", lambda each: chosen.has(each.topic, each.event))
         await self.all_of("progress", lambda _: True)
@@ -117,6 +119,11 @@ class _Copy:
         if not any(mine[kind] for kind in ("runs", "journal", "dead")):
             raise Missing(f"the run {run!r}", "see `penstock runs list`")
         await self._write(Writes(**mine))
+        wanted = definitions_of(Writes(**mine))
+        if wanted is None:
+            await self.all_of("values", is_definition)
+        else:
+            await self._write(Writes(values=(await self._source.known(wanted)).values))
 
     async def _write(self, rows: Writes) -> None:
         self._reached.note(rows.events)

@@ -14,10 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from penstock.core.agents.declaration import Agent, WorkflowOptions, declared_workflow
-from penstock.core.agents.journal import decode_value, encode_value
+from penstock.core.agents.journal import decode_chunk, decode_value, encode_value
 from penstock.core.agents.machine_events import MachineInput, input_type
-from penstock.core.agents.machine_records import MACHINE, Begins, started
-from penstock.core.agents.unit import ValueWrite
+from penstock.core.agents.machine_records import MACHINE, Begins, begins_in, started
+from penstock.core.agents.unit import ValueWrite, Writes
 from penstock.core.asl import definition as asl
 from penstock.core.asl.documents import read_document
 from penstock.core.asl.program import Program, compiled
@@ -112,6 +112,22 @@ async def kept_program(digest: str, services: Services) -> Program | None:
 def definition_in(body: bytes) -> asl.Machine:
     """Return a stored definition."""
     return asl.from_document(msgspec.json.decode(decode_value(body, bytes)))
+
+
+def is_definition(value: ValueWrite) -> bool:
+    """Whether a stored value is the definition of a state machine."""
+    return value.agent == OWNER and value.name == DEFINITION
+
+
+def definitions_of(rows: Writes) -> Writes | None:
+    """Return where the definitions are stored that these runs follow; None when their journals lie apart and do not say."""
+    chunks = [*(each.body for each in rows.journal), *(each.records for each in rows.runs if each.records)]
+    try:
+        begins = [begins_in(decode_chunk(body)) for body in chunks]
+    except Invalid:  # a reference to a large value
+        return None
+    digests = {each.definition for each in begins if each is not None}
+    return Writes(values=[ValueWrite(DEFAULT_TENANT, OWNER, each, DEFINITION, None) for each in sorted(digests)])
 
 
 def machine_of(agent: Agent | None) -> StateMachine | None:
