@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.knowledge.words import K1, B, idf, query_terms, saturation, terms
+from penstock.core.knowledge.languages import LANGUAGES
+from penstock.core.knowledge.words import K1, B, idf, passage_terms, query_weights, saturation, terms, text_language
 
 
 @pytest.mark.parametrize(
@@ -24,8 +25,10 @@ from penstock.core.knowledge.words import K1, B, idf, query_terms, saturation, t
         ("abc東京 水", ["abc", "東京", "水"]),
         ("東京.大阪", ["東京", "大阪"]),
         ("Straße ﬁle Ⅳ", ["strass", "file", "iv"]),
-        ("हिन्दी में", ["हिन्दी", "में"]),
-        ("niño.grande", ["niño.grande", "niño", "grand"]),
+        ("हिन्दी में", ["हिन्द", "म"]),
+        ("niño.grande", ["niño.grande", "nino", "grand"]),
+        ("книга книгах", ["книг", "книг"]),
+        ("ภาษาไทย", ["ภา", "าษ", "ษา", "าไ", "ไท", "ทย"]),
         ("", []),
         ("… ?! —", []),
         ("a b c", []),
@@ -65,18 +68,75 @@ def test_two_texts_apart_have_the_terms_of_both(one, other):
 
 
 def test_a_question_looks_for_what_its_empty_words_are_about():
-    assert query_terms("How do I find what my program imports?") == terms("find program imports")
+    assert list(query_weights("How do I find what my program imports?")) == terms("find program imports")
     assert terms("how do") != []
 
 
 def test_a_question_of_empty_words_alone_looks_for_them():
-    assert query_terms("How would you do?") == terms("How would you do?") != []
+    assert set(query_weights("How would you do?")) == set(terms("How would you do?")) != set()
 
 
-@given(st.text())
-def test_a_question_looks_for_something_if_it_has_terms(text):
-    assert set(query_terms(text)) <= set(terms(text))
-    assert bool(query_terms(text)) == bool(terms(text))
+@given(st.text(), st.sampled_from([*LANGUAGES, ""]))
+def test_a_question_looks_for_something_if_it_has_terms(text, other):
+    weights = query_weights(text, {other: 0.5} if other not in {"", "english"} else {})
+    assert bool(weights) == bool(passage_terms(text, "english")[0])
+    assert all(weight > 0 for weight in weights.values())
+
+
+GERMAN = "Die Krankenversicherungen sind für alle da, und der Beitrag wird nicht höher."
+SPANISH = "El niño está en la casa de los gatos y no quiere salir."
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (GERMAN, "german"),
+        (SPANISH, "spanish"),
+        ("Les éditions sont dans la bibliothèque, et elle est fermée.", "french"),
+        ("Se on kirja, joka oli kirjastossa, ja kissat.", "finnish"),
+        ("wind tunnel", "english"),
+        ("def do(self, a, b): return a if b else self.se", "english"),
+        ("The law of de Rham and la la la", "english"),
+        ("", "english"),
+    ],
+)
+def test_the_language_of_a_text_is_told_by_its_commonest_words(text, language):
+    assert text_language(text) == language
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "others"),
+    [
+        ("versicherung", GERMAN, {"german": 0.1}),
+        ("eine Versicherung für die Kranken", GERMAN, {"german": 0.01}),
+        ("gato", SPANISH, {"spanish": 0.1}),
+        ("NINO", SPANISH, {"spanish": 0.1}),
+        ("email", "my e-mail", {}),
+        ("e-mail", "my email", {}),
+        ("水", "水道", {}),
+        ("c++", "C++ and C#", {}),
+        ("1000", "some 1,000 of them", {}),
+        ("1,000", "some 1000 of them", {}),
+    ],
+)
+def test_a_query_finds_a_passage_of_its_language(query, text, others):
+    wanted = query_weights(query, others)
+    assert wanted.keys() & set(passage_terms(text)[0])
+
+
+def test_a_query_in_plain_english_is_looked_for_in_english_only():
+    asked = "what is the insurance for"
+    assert query_weights(asked, {"german": 0.5}) == query_weights(asked)
+
+
+def test_a_language_of_few_passages_takes_no_part_in_queries_that_nothing_tells():
+    assert query_weights("wind tunnels", {"german": 0.001}) == query_weights("wind tunnels")
+    assert "~wind" in query_weights("wind tunnels", {"german": 0.5})
+
+
+def test_all_that_a_compound_shares_with_a_word_counts_half_a_word():
+    parts = {term: weight for term, weight in query_weights("versicherung", {"german": 1.0}).items() if term[0] == "~"}
+    assert sum(parts.values()) == pytest.approx(0.5)
 
 
 def test_long_texts_cost_no_more_than_their_length_allows():

@@ -17,7 +17,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.knowledge.words import query_terms, saturation, terms
+from penstock.core.knowledge.languages import ENGLISH, LANGUAGES
+from penstock.core.knowledge.words import NONE, passage_terms, query_weights, saturation
 
 # As in BM25F with one saturation for all fields (Robertson, Zaragoza and Taylor, CIKM 2004). A text usually begins with
 # its title, so this is in addition to once.
@@ -28,16 +29,22 @@ _TERM_BYTES_MAX = 1_024
 
 
 def term_counts(text: str, title: str = "") -> dict[int, int]:
-    """How often each term of a text occurs, by the term's key; those of its title count `TITLE_WEIGHT` more times."""
-    counts = Counter(terms(text))
-    for term in terms(title):
-        counts[term] += TITLE_WEIGHT
-    return {_key(term): count for term, count in counts.items()}
+    """How often each term of a text occurs, by the term's key; those of its title count `TITLE_WEIGHT` more times.
+
+    A passage in another language than English is marked as such: with two keys that occur 0 times, and so change no length.
+    """
+    found_by, language = passage_terms(text)
+    counts = Counter(found_by)
+    if title:
+        for term in passage_terms(title, language)[0]:
+            counts[term] += TITLE_WEIGHT
+    found = {_key(term): count for term, count in counts.items()}
+    return found if language == ENGLISH else {OTHER_LANGUAGE: 0, LANGUAGE_KEYS[language]: 0, **found}
 
 
-def query_counts(text: str) -> dict[int, int]:
-    """How often each term that a query looks for occurs in it, by the term's key."""
-    return {_key(term): count for term, count in Counter(query_terms(text)).items()}
+def query_counts(text: str, others: Mapping[str, float] = NONE) -> dict[int, float]:
+    """How much each term that a query looks for counts, by the term's key; `others` as in `query_weights`."""
+    return {_key(term): weight for term, weight in query_weights(text, others).items()}
 
 
 class Postings:
@@ -107,3 +114,8 @@ class Postings:
 @lru_cache(maxsize=65_536)
 def _key(term: str) -> int:
     return int.from_bytes(blake2b(term.encode(errors="surrogatepass")[:_TERM_BYTES_MAX], digest_size=8).digest())
+
+
+# No term has a space in it.
+OTHER_LANGUAGE = _key("\0another language")
+LANGUAGE_KEYS = {language: _key(f"\0language {language}") for language in LANGUAGES}

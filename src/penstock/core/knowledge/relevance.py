@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from penstock.core.knowledge.postings import query_counts
+from penstock.core.knowledge.postings import LANGUAGE_KEYS, OTHER_LANGUAGE, query_counts
 from penstock.core.knowledge.words import idf
 
 
@@ -33,8 +33,16 @@ def weighed(query: str, layers: Sequence[Counted]) -> tuple[list[Term], float]:
     if not passages:
         return [], 1.0
     terms: list[Term] = []
-    for key, times in query_counts(query).items():
+    for key, times in query_counts(query, _other_languages(layers, passages)).items():
         containing = sum(layer.containing(key) for layer in layers)
         if containing:
             terms.append(Term(key, times * idf(passages, containing)))
     return terms, sum(layer.total_length for layer in layers) / passages
+
+
+def _other_languages(layers: Sequence[Counted], passages: int) -> dict[str, float]:
+    """The languages beside English that passages are in, each with its share of them."""
+    if not any(layer.containing(OTHER_LANGUAGE) for layer in layers):
+        return {}
+    counts = {language: sum(layer.containing(key) for layer in layers) for language, key in LANGUAGE_KEYS.items()}
+    return {language: count / passages for language, count in counts.items() if count}
