@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from penstock.core.agents.tools import Reconcile as Reconcile
     from penstock.core.agents.tools import Skip as Skip
     from penstock.core.agents.tools import tool as tool
+    from penstock.core.asl.services.http_calls import Connection as Connection
+    from penstock.core.asl.services.http_calls import OAuth as OAuth
     from penstock.core.crdt.counters import GCounter as GCounter
     from penstock.core.crdt.counters import LWWRegister as LWWRegister
     from penstock.core.crdt.counters import PNCounter as PNCounter
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from penstock.core.crdt.sets import ORSet as ORSet
     from penstock.core.events.event import Event as Event
     from penstock.core.knowledge.passages import Passage as Passage
+    from penstock.core.rules.targets import Target as Target
     from penstock.ports.state import DeadFilter as DeadFilter
+    from penstock.runtime.addressing import Message as Message
     from penstock.runtime.asking_again import Signature as Signature
     from penstock.runtime.context import Context as Context
     from penstock.runtime.hearing import Listener as Listener
@@ -49,6 +53,7 @@ __all__ = [
     "Approval",
     "Attempt",
     "Concurrency",
+    "Connection",
     "Context",
     "DeadFilter",
     "Event",
@@ -59,6 +64,8 @@ __all__ = [
     "Knowledge",
     "LWWRegister",
     "Listener",
+    "Message",
+    "OAuth",
     "ORSet",
     "PNCounter",
     "Passage",
@@ -71,6 +78,7 @@ __all__ = [
     "Signature",
     "Skip",
     "Stretch",
+    "Target",
     "TaskFailed",
     "TaskInput",
     "WorkflowContext",
@@ -80,6 +88,10 @@ __all__ = [
 ]
 
 _HOME = {
+    "OAuth": "penstock.core.asl.services.http_calls",
+    "Connection": "penstock.core.asl.services.http_calls",
+    "Message": "penstock.runtime.addressing",
+    "Target": "penstock.core.rules.targets",
     "NOT_DONE": "penstock.core.agents.tools",
     "App": "penstock.app",
     "Approval": "penstock.core.agents.approvals",

@@ -28,8 +28,10 @@ from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.state import ALL_DEAD, DeadFilter
 from penstock.runtime.asking_again import UNSIGNED, AskingAgain, Fork, Signature
+from penstock.runtime.buses import ForBuses
 from penstock.runtime.declaring import DeclaresKnowledge
 from penstock.runtime.declaring_machines import DeclaresServices
+from penstock.runtime.declaring_reach import DeclaresReach
 from penstock.runtime.engine import running
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.keeping_time import ForTime
@@ -53,7 +55,7 @@ E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Handler)
 
 
-class App(DeclaresKnowledge, DeclaresServices):
+class App(DeclaresKnowledge, DeclaresServices, DeclaresReach):
     """What a user writes: `app = App("support")`, and then its agents.
 
     `prompts` is the folder of the prompt files; `events` names event types that no agent of the app takes or emits;
@@ -80,6 +82,7 @@ class App(DeclaresKnowledge, DeclaresServices):
         self._prompts = None if prompts is None else Path(prompts)
         DeclaresKnowledge.__init__(self)
         DeclaresServices.__init__(self)
+        DeclaresReach.__init__(self)
         self._models: dict[str, str | ChatModel] = {}
 
     @overload
@@ -195,6 +198,7 @@ class App(DeclaresKnowledge, DeclaresServices):
             self.on_change,
             self.registry,
             self.outside,
+            self.reach,
         )
 
     @asynccontextmanager
@@ -238,7 +242,7 @@ class App(DeclaresKnowledge, DeclaresServices):
 
 
 @dataclass(frozen=True, slots=True)
-class Running(ForPeople, ForTime, ForMachines):
+class Running(ForPeople, ForTime, ForMachines, ForBuses):
     """An app that runs: what callers from outside do with it."""
 
     app: App

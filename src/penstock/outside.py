@@ -1,36 +1,48 @@
-"""What state machines reach outside of their app, from the settings: where their Maps read and write.
+"""What state machines and rules reach outside of their app, from the settings: where Maps read and write, who answers calls.
 
 Beside `wiring.py`, the module that names concrete adapters for them.
 """
 
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from penstock.errors import Finding, Invalid
 from penstock.ports.objects import Objects
+from penstock.runtime.connections import Send
 from penstock.runtime.engine import Engine
 from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.map_files import ItemFiles, ResultFiles
+from penstock.runtime.reaching import Reaching
 
 HINT = "use file:FOLDER, whose folders are the buckets, s3: or s3:http://HOST:PORT"
 
 
 @contextmanager
-def opened_outside(objects: str, own: Outside) -> Generator[Callable[[Engine, Outside], None]]:
+def opened_outside(objects: str, own: Outside, reaching: Reaching) -> Generator[Callable[[Engine, Outside], None]]:
     """Open what the settings name, and yield what tells an engine of it, and of what the app itself has, which comes first.
 
-    `objects` may be empty: then no Map reads or writes.
+    `objects` may be empty: then no Map reads or writes. `reaching` is what penstock itself does for them.
     """
     with ExitStack() as stack:
         opened = stack.enter_context(open_objects(objects)) if objects else None
 
-        def reached(_engine: Engine, outside: Outside) -> None:
+        def reached(engine: Engine, outside: Outside) -> None:
+            reaching.fill(engine, outside)
             if opened is not None:
                 add_map_files(outside, opened)
             outside.add(own)
 
         yield reached
+
+
+@asynccontextmanager
+async def opened_calls() -> AsyncGenerator[Send]:
+    """Yield what calls over HTTP are made with."""
+    from penstock.adapters.http.client import open_http
+
+    async with open_http() as http:
+        yield http
 
 
 @contextmanager

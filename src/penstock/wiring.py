@@ -25,7 +25,7 @@ from penstock.embedders import Embedders
 from penstock.errors import Finding, Invalid
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
-from penstock.outside import opened_outside
+from penstock.outside import opened_calls, opened_outside
 from penstock.ports.archive import Archive
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
@@ -42,6 +42,7 @@ from penstock.runtime.janitor import household
 from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.own_agents import own_agents
+from penstock.runtime.reaching import Reach, Reaching
 from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
@@ -86,6 +87,7 @@ class Declared:
     on_change: Mapping[str, OnChange] = field(default_factory=dict[str, OnChange])  # by collection
     registry: bool = False  # whether it keeps schemas
     outside: Outside = field(default_factory=Outside)  # the app's own services for state machines
+    reach: Reach = field(default_factory=Reach)  # what machines and rules reach
 
 
 def settings(
@@ -148,7 +150,7 @@ async def opened(
         from penstock.adapters.clock.system import SystemClock
 
         clock = SystemClock()
-    topology, schedules = _declared_whole(declared)
+    topology, schedules, reaching = _declared_whole(declared)
     async with AsyncExitStack() as stack:
         store, index = storage or await _store(
             store_url(chosen, declared.name), declared.collections, stack, shared=shared
@@ -158,7 +160,9 @@ async def opened(
         indexes = {name: index for name in declared.collections if index is not None}
         whole = OffloadingStore(RetryingStore(store, clock), clock)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch)
-        reached = stack.enter_context(opened_outside(chosen.objects, declared.outside))
+        send = await stack.enter_async_context(opened_calls())
+        reaching.over(topology, models, send, clock)
+        reached = stack.enter_context(opened_outside(chosen.objects, declared.outside, reaching))
         if schedules is not None:
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
@@ -203,13 +207,15 @@ def topology_of(declared: Declared) -> Topology:
     return _declared_whole(declared)[0]
 
 
-def _declared_whole(declared: Declared) -> tuple[Topology, Schedules | None]:
+def _declared_whole(declared: Declared) -> tuple[Topology, Schedules | None, Reaching]:
     own = own_agents(declared.agents, knowledge=bool(declared.collections), registry=declared.registry)
     agents = {**declared.agents, **own}
     schedules = Schedules(declared.plans) if declared.plans else None
     if schedules is not None:
         agents[SCHEDULES] = schedules.agent()
-    return Topology(agents, (*declared.events, *scheduled_events(declared.plans))), schedules
+    events, reaching = (*declared.events, *scheduled_events(declared.plans)), Reaching(declared.reach)
+    needed = reaching.agents(Topology(agents, events))
+    return Topology(agents | needed, events), schedules, reaching
 
 
 def store_url(chosen: Settings, app: str) -> str:

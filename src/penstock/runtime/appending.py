@@ -82,9 +82,11 @@ class Appender:
         """Return the partition of an event. Without a key it is a lane of its own, and lies anywhere."""
         return partition_of(envelope.tenant, envelope.key or envelope.id, self.partitions)
 
-    def posted(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> Recorded:
+    def posted(
+        self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int, cause: Envelope | None = None
+    ) -> Recorded:
         """Return an event from outside that goes through the inbox, where its id is compared with those of all workers."""
-        topic, envelope = self.waiting(event, id=id, tenant=tenant, key=key, now_ms=now_ms)
+        topic, envelope = self.waiting(event, id=id, tenant=tenant, key=key, now_ms=now_ms, cause=cause)
         return Recorded(Position(topic, self.partition_of(envelope), COMPARED), envelope)
 
     def received(self, sent: Sent) -> Recorded:
@@ -95,17 +97,31 @@ class Appender:
         """Return an event that was to be sent to a partition of ours, with its place."""
         return self._in(unplaced.position.partition, unplaced.position.topic, unplaced.event)
 
-    def submitted(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> Recorded:
+    def submitted(
+        self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int, cause: Envelope | None = None
+    ) -> Recorded:
         """Return an event from outside with its place."""
-        return self._placed(*self.waiting(event, id=id, tenant=tenant, key=key, now_ms=now_ms))
+        return self._placed(*self.waiting(event, id=id, tenant=tenant, key=key, now_ms=now_ms, cause=cause))
 
-    def waiting(self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int) -> tuple[str, Envelope]:
-        """Return the topic and the envelope of an event from outside that has no place yet."""
+    def waiting(
+        self, event: Event, *, id: str, tenant: str, key: str | None, now_ms: int, cause: Envelope | None = None
+    ) -> tuple[str, Envelope]:
+        """Return the topic and the envelope of an event from outside that has no place yet.
+
+        `cause`: the event that it follows from, so that its hops are counted; `LimitReached` when they are too many.
+        """
         kind = self._topology.kind(type(event))
         data = _bounded(event)
         key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
         require_tenant(tenant)
-        return kind.topic, Envelope(id, f"/{self._app}", event.type_, key, now_ms, data, tenant, correlation_id=id)
+        source = f"/{self._app}"
+        if cause is None:
+            return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, correlation_id=id)
+        require_hops_left(cause)
+        origin, hops, trace = cause.correlation_id or cause.id, cause.depth + 1, cause.traceparent
+        if not id.startswith(f"{origin}."):  # what followed from an event is found by ids that begin with its own
+            origin = id
+        return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, origin, cause.id, hops, trace)
 
     def emitted(
         self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
@@ -170,8 +186,7 @@ class Appender:
 
     def check(self, event: Event, key: str | None, cause: Envelope) -> Outgoing:
         """Refuse what must not be emitted, before anything of the handling is written."""
-        if cause.depth >= DEPTH_MAX:
-            raise LimitReached("the number of hops since the first event", cause.depth + 1, DEPTH_MAX)
+        require_hops_left(cause)
         return self._outgoing(event, key)
 
     def _outgoing(self, event: Event, key: str | None) -> Outgoing:
@@ -189,6 +204,12 @@ class Appender:
         which = (topic, partition)
         offset = self._ends[which] = self._ends.get(which, 0) + 1
         return Recorded(Position(topic, partition, offset), envelope)
+
+
+def require_hops_left(cause: Envelope) -> None:
+    """Refuse what would follow from an event after too many hops: it is nearly always a loop (C9)."""
+    if cause.depth >= DEPTH_MAX:
+        raise LimitReached("the number of hops since the first event", cause.depth + 1, DEPTH_MAX)
 
 
 def check_id(event_id: str) -> None:

@@ -61,9 +61,13 @@ class Front:
         tenant: str = "default",
         key: str | None = None,
         when: When | None = None,
+        cause: Envelope | None = None,
     ) -> str:
-        """Append an event, now or later, and return its id once that is durable. The same `id` twice is one event."""
-        recorded, _ = await self._submit(event, id=id, tenant=tenant, key=key, when=when)
+        """Append an event, now or later, and return its id once that is durable. The same `id` twice is one event.
+
+        `cause`: the event that it follows from, where what follows asks for it from outside of its handling.
+        """
+        recorded, _ = await self._submit(event, id=id, tenant=tenant, key=key, when=when, cause=cause)
         await self.services.committer.durable()
         if when is None:
             await self._placed([recorded])
@@ -194,7 +198,7 @@ class Front:
         """Raise `Missing` unless the agent exists and takes this event."""
         self._topology.require_taker(agent, event)
 
-    async def _submit(
+    async def _submit(  # noqa: PLR0913 - the ways in which events come from outside
         self,
         event: Event,
         *,
@@ -203,6 +207,7 @@ class Front:
         key: str | None,
         made_here: bool = False,
         when: When | None = None,
+        cause: Envelope | None = None,
     ) -> tuple[Recorded, bool]:
         """Append an event, and return it with whether it is new. An id that was `made_here` cannot be known already."""
         if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance] - users without a type checker
@@ -214,21 +219,18 @@ class Front:
             await committer.durable()
         from_outside = id is not None and not made_here
         if id is not None and from_outside:
-            known = await self._known(id)
+            known = await self._known_as(id, tenant)
             if known is not None:
-                if known.event.tenant != tenant:
-                    raise Refused(f"the id {id!r} is taken", "use another id")
                 return known, False
-            if may_be_emitted(id):
+            if cause is None and may_be_emitted(id):
                 raise Refused(f"the id {id!r} is one that the engine gives to emitted events", "use another id")
         now_ms = self.services.clock.now_ms()
         event_id = id or self.services.clock.new_id()
         if when is not None:
-            return self._set(
-                self.appender.waiting(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms), when
-            ), True
+            unplaced = self.appender.waiting(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms, cause=cause)
+            return self._set(unplaced, when), True
         placed = self.appender.posted if from_outside and self.elsewhere is not None else self.appender.submitted
-        recorded = placed(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms)
+        recorded = placed(event, id=event_id, tenant=tenant, key=key, now_ms=now_ms, cause=cause)
         if id is not None and from_outside:
             self._unsure[id] = recorded
             committer.add(lambda: self._sure(id)).events.append(recorded)
@@ -249,6 +251,13 @@ class Front:
         timer = self.services.timers.timer(envelope.id, partition, when, unplaced)
         self.services.timers.set(timer, self.services.committer.add())
         return Recorded(Position(topic, partition, UNPLACED), envelope)
+
+    async def _known_as(self, id: str, tenant: str) -> Recorded | None:
+        """Return a tenant's event with an id from outside; `Refused` when it is another tenant's."""
+        known = await self._known(id)
+        if known is not None and known.event.tenant != tenant:
+            raise Refused(f"the id {id!r} is taken", "use another id")
+        return known
 
     async def _known(self, id: str) -> Recorded | None:
         """Return the event with an id from outside, durable or not."""

@@ -81,10 +81,14 @@ class Models:
         self._models: dict[str, ChatModel] = {}
         self.prompts = prompts
 
-    def bound(self, name: str, asker: Asker) -> "BoundModel":
+    def opened(self, name: str) -> ChatModel:
+        """Return a model by its name in the app; the default one for a name that the app does not declare."""
         if name not in self._models:
             self._models[name] = self._open(name)
-        return BoundModel(self._models[name], self.prompts, asker)
+        return self._models[name]
+
+    def bound(self, name: str, asker: Asker) -> "BoundModel":
+        return BoundModel(self.opened(name), self.prompts, asker)
 
 
 class BoundModel:
@@ -118,7 +122,7 @@ class BoundModel:
         end = ChatEnd(model=self._model.name)
         stream = self._model.stream(request)
         # A model that leaves the stream open goes on costing: it is closed however this ends (M3).
-        async with aclosing(_closable(stream)) as pieces:
+        async with aclosing(closable(stream)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, TextDelta):
                     parts.append(piece.text)
@@ -129,7 +133,8 @@ class BoundModel:
         return Reply("".join(parts), end.model, version, usage.tokens_in, usage.tokens_out)
 
 
-async def _closable(stream: Any) -> AsyncGenerator[TextDelta | ChatEnd]:
+async def closable(stream: Any) -> AsyncGenerator[TextDelta | ChatEnd]:
+    """Give what a stream gives, and close it, if it can be closed."""
     try:
         async for piece in stream:
             yield piece

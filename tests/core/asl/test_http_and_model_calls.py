@@ -9,6 +9,7 @@ from penstock.core.asl.services import parameters
 from penstock.core.asl.services.http_calls import (
     ANSWER_BYTES_MAX,
     Connection,
+    HttpResponse,
     connection_name,
     http_answer,
     http_request,
@@ -22,6 +23,10 @@ ARN = "arn:aws:events:us-east-1:1:connection/shop/0c5f"
 def request(connection=None, **fields):
     given = {"ApiEndpoint": "https://shop.example/orders", "Method": "POST", "Authentication": {"ConnectionArn": ARN}}
     return http_request(parameters.checked("http:invoke", {**given, **fields}), connection or Connection(), "run/1")
+
+
+def answered(status, reason, sent, body):
+    return http_answer(HttpResponse(status, reason, tuple(sent), body))
 
 
 def headers(made):
@@ -92,7 +97,7 @@ def test_a_connection_is_named_by_its_arn_or_its_name():
 
 
 def test_an_answer_has_the_shape_of_aws():
-    answer = http_answer(
+    answer = answered(
         201, "Created", [("Content-Type", "application/json; charset=utf-8"), ("X", "1"), ("X", "2")], b'{"id":7}'
     )
     assert answer == {
@@ -101,7 +106,7 @@ def test_an_answer_has_the_shape_of_aws():
         "StatusCode": 201,
         "StatusText": "Created",
     }
-    assert http_answer(200, "", [], b"plain")["ResponseBody"] == "plain"
+    assert answered(200, "", [], b"plain")["ResponseBody"] == "plain"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +121,7 @@ def test_an_answer_has_the_shape_of_aws():
 )  # fmt: skip
 def test_an_answer_that_is_none_fails_the_task(status, reason, kind, body, error, cause):
     with pytest.raises(CallFailed) as failed:
-        http_answer(status, reason, [("content-type", kind)], body)
+        answered(status, reason, [("content-type", kind)], body)
     assert (failed.value.error, failed.value.cause) == (error, cause)
 
 

@@ -6,7 +6,7 @@ the body of such an answer is not kept.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -20,6 +20,7 @@ METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 ANSWER_BYTES_MAX: Final = 256 * 1024
 TIMEOUT_S: Final = 60.0
 SOCKET: Final = "States.Http.Socket"
+NOT_AUTHORIZED: Final = "Events.ConnectionResource.InvalidConnectionState"
 NO_CONNECTION: Final = "Events.ConnectionResource.ResourceNotFound"
 _FORBIDDEN: Final = frozenset(
     """
@@ -62,6 +63,15 @@ class HttpRequest(Struct, frozen=True):
     body: bytes | None
 
 
+class HttpResponse(Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
 def connection_name(parameters: Mapping[str, Json]) -> str:
     """Return the name of the connection that a checked call names by its ARN, or by the name itself."""
     arn = ""
@@ -102,33 +112,28 @@ def http_request(parameters: Mapping[str, Json], connection: Connection, idempot
     return HttpRequest(method, whole, tuple(sent), body)
 
 
-def http_answer(status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes) -> dict[str, Json]:
+def http_answer(response: HttpResponse) -> dict[str, Json]:
     """Return what the task gets; raise `CallFailed` for a status that is no success, and for what is no text."""
-    reason = reason or _reason(status)
-    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        raise CallFailed(f"States.Http.StatusCode.{status}", reason)
-    if len(body) > ANSWER_BYTES_MAX:
+    reason = response.reason or reason_of(response.status)
+    if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+        raise CallFailed(f"States.Http.StatusCode.{response.status}", reason)
+    if len(response.body) > ANSWER_BYTES_MAX:
         what = (
             "The state/task 'http' returned a result with a size exceeding the maximum number of bytes service limit."
         )
         raise CallFailed(DATA_LIMIT, what)
     grouped: dict[str, list[Json]] = {}
-    for name, value in headers:
+    for name, value in response.headers:
         grouped.setdefault(name.lower(), []).append(value)
     kind = str(grouped.get("content-type", [""])[0]).partition(";")[0].strip().lower()
     if kind.startswith(_NO_TEXT):
         raise CallFailed(RUNTIME, f"The HTTP response has the content type {kind}, which is no text")
     return {
         "Headers": cast("dict[str, Json]", grouped),
-        "ResponseBody": _answer_body(body, kind),
-        "StatusCode": status,
+        "ResponseBody": _answer_body(response.body, kind),
+        "StatusCode": response.status,
         "StatusText": reason,
     }
-
-
-def no_connection(name: str) -> CallFailed:
-    """Return how a call fails whose connection nobody has declared."""
-    return CallFailed(NO_CONNECTION, f"The connection {name!r} is not declared: app.connection({name!r}, ...)")
 
 
 def _answer_body(body: bytes, kind: str) -> Json:
@@ -209,7 +214,8 @@ def _text(value: Json) -> str:
     return value if isinstance(value, str) else json_text(value)
 
 
-def _reason(status: int) -> str:
+def reason_of(status: int) -> str:
+    """Return the text of a status, where the answer brought none."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
