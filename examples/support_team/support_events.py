@@ -11,15 +11,11 @@ from pydantic import BaseModel
 from support_agents import (
     SPECIALISTS,
     AnswerReady,
-    Check,
     DocsRetrieved,
-    Feel,
     Find,
     MoodFound,
     OpenTicket,
-    Plan,
     PlanCreated,
-    Receive,
     Received,
     Summarize,
     TicketOpened,
@@ -27,7 +23,7 @@ from support_agents import (
     ValidationComplete,
 )
 
-from penstock import App, Context, Event, Retry, WorkflowContext
+from penstock import App, Context, Event, Retry, Target, WorkflowContext
 
 HERE = Path(__file__).parent
 TEAM_S = 20.0
@@ -41,22 +37,29 @@ for specialist in SPECIALISTS:
     app.agent(retry=Retry(attempts_max=3, delay_s=0.5, delay_max_s=5), timeout_s=30)(specialist)
 
 
-# The rules: a fact, and the requests that follow from it.
+# The rules: which fact goes to whom, and what of it. They are EventBridge's: patterns, input paths, input transformers.
+
+OF_RECEIVED = {"plan": "$.detail.plan_id", "session": "$.detail.session_id", "text": "$.detail.text"}
 
 
-@app.agent
-async def on_message(message: UserMessage) -> Receive:
-    return Receive(**message.model_dump())
+def of_received(agent: str, template: str) -> Target:
+    return Target(f"agent:{agent}", input_transformer={"InputPathsMap": OF_RECEIVED, "InputTemplate": template})
 
 
-@app.agent(pattern={"is_new": [True]})
-async def on_received(received: Received) -> list[Plan | Check | Feel]:
-    plan_id, text = received.plan_id, received.text
-    return [
-        Plan(plan_id=plan_id, session_id=received.session_id, text=text),
-        Check(plan_id=plan_id, text=text),
-        Feel(plan_id=plan_id, text=text),
-    ]
+app.rule("message", bus="app", pattern={"detail-type": ["UserMessage"]}, targets="agent:receptionist")
+app.rule(
+    "received",
+    bus="app",
+    pattern={"detail-type": ["Received"], "detail": {"is_new": [True]}},
+    targets=[
+        of_received("planner", '{"plan_id": <plan>, "session_id": <session>, "text": <text>}'),
+        of_received("validator", '{"plan_id": <plan>, "text": <text>}'),
+        of_received("sentiment", '{"plan_id": <plan>, "text": <text>}'),
+    ],
+)
+
+
+# A rule makes one request of a fact; where one fact leads to several, an agent makes them.
 
 
 @app.agent
