@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.core.asl.values import Json
 
@@ -52,8 +54,7 @@ class SeededChance:
         return hashlib.sha256(f"{self._seed}/{self._count}".encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The data of one state at one moment.
 
     `input` is what `$` means: the state's input at first, then the effective input, the result... as the fields are worked
@@ -73,7 +74,7 @@ class Scope:
         """Return the same scope over another `$`."""
         return Scope(
             value, self.context, self.chance, self.variables, self.result, self.error_output, self.now_ms
-        )  # `replace` is three times as slow, and this is done for every field
+        )  # `replace` is slower, and this is done for every field
 
     def within(self, context: Mapping[str, Json]) -> "Scope":
         """Return the same scope with more in its context object."""
