@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from penstock.core.crdt.sets import GSet as GSet
     from penstock.core.crdt.sets import ORSet as ORSet
     from penstock.core.events.event import Event as Event
+    from penstock.core.knowledge.chunking import Document as Document
+    from penstock.core.knowledge.events import KnowledgeEvent as KnowledgeEvent
     from penstock.core.knowledge.passages import Passage as Passage
+    from penstock.core.knowledge.tokens import Written as Written
     from penstock.core.rules.targets import Target as Target
     from penstock.ports.state import DeadFilter as DeadFilter
     from penstock.runtime.addressing import Message as Message
@@ -56,12 +59,14 @@ __all__ = [
     "Connection",
     "Context",
     "DeadFilter",
+    "Document",
     "Event",
     "Flow",
     "GCounter",
     "GSet",
     "Keep",
     "Knowledge",
+    "KnowledgeEvent",
     "LWWRegister",
     "Listener",
     "Message",
@@ -82,6 +87,7 @@ __all__ = [
     "TaskFailed",
     "TaskInput",
     "WorkflowContext",
+    "Written",
     "__version__",
     "standing",
     "tool",
@@ -108,6 +114,9 @@ _HOME = {
     "Keep": "penstock.core.agents.retention",
     "Knowledge": "penstock.runtime.knowledge",
     "Listener": "penstock.runtime.hearing",
+    "Document": "penstock.core.knowledge.chunking",
+    "KnowledgeEvent": "penstock.core.knowledge.events",
+    "Written": "penstock.core.knowledge.tokens",
     "Passage": "penstock.core.knowledge.passages",
     "Piece": "penstock.core.agents.pieces",
     "Rate": "penstock.core.agents.flow",

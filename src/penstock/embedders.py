@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from penstock.errors import Finding, Invalid, Missing
+from penstock.layers.cached_embedder import CachedEmbedder
 from penstock.ports.embedder import Embedder
 
 
@@ -18,7 +19,7 @@ class Embedders:
     async def open(self, spec: str) -> Embedder:
         """Return an embedder; `Invalid` for a name that is not known, `Missing` for what must be installed or set."""
         if spec not in self._opened:
-            self._opened[spec] = await _opened(spec, self._stack)
+            self._opened[spec] = CachedEmbedder(await _opened(spec, self._stack))
         return self._opened[spec]
 
 

@@ -175,7 +175,7 @@ def _scratch() -> Index:
     from penstock.adapters.memory.passages import MemoryPassages
 
     passages = MemoryPassages()
-    return Index(passages, passages, in_store=False, spaces=passages)
+    return Index(passages, passages, passages, in_store=False, spaces=passages)
 
 
 async def _embedding(declared: Declared, chosen: Settings, stack: AsyncExitStack) -> Embedding:
@@ -296,7 +296,7 @@ async def _store(
             rows.tidy()
         stack.push_async_callback(rows.close)
         sqlite.attach(rows)
-        return sqlite, Index(rows, rows, in_store=True, spaces=rows)
+        return sqlite, Index(rows, rows, rows, in_store=True, spaces=rows)
     if scheme in POSTGRES:
         if collections:
             # An index in memory would be empty after a restart, while the indexer's progress says that all is in it.

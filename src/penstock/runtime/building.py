@@ -20,7 +20,7 @@ from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.collection import Collection
 from penstock.runtime.generations import Built
-from penstock.runtime.indexer import written
+from penstock.runtime.index_writes import written
 from penstock.runtime.services import Services
 
 PAGE = 256
@@ -134,7 +134,7 @@ class Building:
         by_tenant: dict[str, list[KnowledgeEvent]] = {}
         for recorded in page:
             event = self._read(recorded, into.number)
-            if event is not None and event.collection == self._collection.name:
+            if event is not None and self._collection.takes(event):
                 by_tenant.setdefault(recorded.event.tenant, []).append(event)
         writes: list[IndexWrite] = []
         for tenant, events in by_tenant.items():
@@ -148,17 +148,22 @@ class Building:
             if len(events) == 1:
                 self._leave_out(into.number, error)
                 return []
-        writes: list[IndexWrite] = []
+        good: list[KnowledgeEvent] = []
         for each in events:  # one of them is to blame
-            writes += await self._of_tenant([each], space, into)
-        return writes
+            try:
+                await self._patiently([each], space, into)
+                good.append(each)
+            except (Invalid, LimitReached, Missing, Refused) as error:
+                self._leave_out(into.number, error)
+        # Together: a later one about a document must see what an earlier one made of it.
+        return await self._patiently(good, space, into)
 
     async def _patiently(self, events: list[KnowledgeEvent], space: Space, into: Built) -> list[IndexWrite]:
         """Embed, and ask again for as long as the generation is to follow: an embedder may be away for hours."""
         pace = self.pace(into.number)
         while True:
             try:
-                found = await written(events, space, into)
+                found = (await written(events, space, into, self._collection)).writes
             except Unavailable as error:
                 if self._generations.catalogue.find(into.number).status not in FOLLOWING:
                     return []

@@ -6,23 +6,28 @@ Searches that are asked in the same tick of the event loop are made together: on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct, structs
 
 from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.as_of import AsOf
+from penstock.core.knowledge.events import KnowledgeEvent, collection_of
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.fusion import fused
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space
 from penstock.errors import Refused, Unavailable
+from penstock.ports.documents import DocumentIndex
 from penstock.ports.embedder import Embedder
 from penstock.ports.spaces import Spaces
 from penstock.ports.state import StoredRun
 from penstock.ports.vectors import VectorIndex
 from penstock.ports.words import WordIndex
+from penstock.runtime.expiring import unexpired
 from penstock.runtime.generations import Generations
+from penstock.runtime.indexing import Indexing
 from penstock.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -82,6 +87,7 @@ class Index(Struct, frozen=True):
 
     vectors: VectorIndex
     words: WordIndex
+    documents: DocumentIndex
     in_store: bool
     together: bool = True
     spaces: Spaces | None = None  # None: what is dropped stays where it is
@@ -112,6 +118,10 @@ class Collection:
         self.index = index
         self.generations = generations
         self.past: PastSearch | None = None
+        self.indexing = Indexing()
+        self.durable: Callable[[], Awaitable[None]] = _at_once  # what was committed so far
+        self.now_ms: Callable[[], int] = _no_time
+        self.sole = False  # whether it is the app's only one
         self._tasks = tasks
         self._asked: list[tuple[str, Search, asyncio.Future[list[Found]]]] = []
 
@@ -132,6 +142,11 @@ class Collection:
             raise Unavailable("the engine", "search", "it was stopped")
         self._asked.append((tenant, search, future))
         return await future
+
+    def takes(self, event: KnowledgeEvent) -> bool:
+        """Whether an event is about this collection: it names it, or none where there is only one."""
+        named = collection_of(event)
+        return named == self.name or (self.sole and not named)
 
     async def digests(self, tenant: str = DEFAULT_TENANT) -> Mapping[str, str]:
         """Return id -> digest of all passages."""
@@ -158,7 +173,7 @@ class Collection:
         for (tenant, how), members in groups.items():
             texts = [search.text for search, _ in members]
             try:
-                found = await self._found(tenant, texts, how)
+                found = await unexpired(partial(self._limited, tenant, texts, how), how.limit, self.now_ms())
             except Exception as error:  # noqa: BLE001 - an embedder may raise anything, and only who asked is to blame
                 for _, future in members:
                     if not future.done():
@@ -171,6 +186,9 @@ class Collection:
             for (_, future), each in zip(members, found, strict=True):
                 if not future.done():
                     future.set_result(each)
+
+    async def _limited(self, tenant: str, texts: list[str], how: Search, limit: int) -> list[list[Found]]:
+        return await self._found(tenant, texts, how if limit == how.limit else structs.replace(how, limit=limit))
 
     async def _found(self, tenant: str, texts: list[str], how: Search) -> list[list[Found]]:
         asked = self.generations.asked(how.generation)  # to the end: a switch meanwhile is for those that begin later
@@ -240,6 +258,15 @@ class VectorBatch:
                 future.set_result([hit.id for hit in each[:wanted]])
             if number % SLICE == 0:
                 await asyncio.sleep(0)  # whoever goes on from here may be committed while the others still work
+
+
+async def _at_once() -> None:
+    """Stand in for a committer that has nothing to write."""
+
+
+def _no_time() -> int:
+    """Stand in for a clock: nothing has expired."""
+    return 0
 
 
 def _found(hit: Hit, passage: Passage, generation: int, as_of: int) -> Found:

@@ -153,6 +153,9 @@ def _assembled(
     services.questions.goes_on = workflows.goes_on
     for name, index in parts.indexes.items():
         services.collections[name] = Collection(name, index, generations[name], tasks)
+        services.collections[name].durable = services.committer.durable
+        services.collections[name].now_ms = parts.clock.now_ms
+        services.collections[name].sole = len(parts.indexes) == 1
         generations[name].before_writing = partial(generations[name].keep, services.committer)
     engine = Engine(parts, services, appender, handlings, delivering)
     if parts.outside is not None:

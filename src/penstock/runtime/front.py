@@ -75,10 +75,20 @@ class Front:
 
     async def send_many(self, events: list[Event], *, tenant: str = "default") -> list[str]:
         """Append events together, and return their ids once they are durable."""
-        recorded = [(await self._submit(event, id=None, tenant=tenant, key=None))[0] for event in events]
-        await self.services.committer.durable()
-        await self._placed(recorded)
-        return [each.event.id for each in recorded]
+        return [each.event.id for each in await self.accept([(event, None) for event in events], tenant=tenant)]
+
+    async def accept(
+        self, events: Sequence[tuple[Event, str | None]], *, tenant: str, durable: bool = True
+    ) -> list[Recorded]:
+        """Append events, each perhaps under an id from outside, and return them with their places.
+
+        Not `durable`: without waiting for the disk; where other workers give places it waits all the same.
+        """
+        recorded = [(await self._submit(event, id=given, tenant=tenant, key=None))[0] for event, given in events]
+        if durable or self.elsewhere is not None:
+            await self.services.committer.durable()
+            await self._placed(recorded)
+        return [each if each.position.is_given else await self._in_log(each.event.id) or each for each in recorded]
 
     async def send_again(self, asked: Sequence[Asked]) -> list[str]:
         """Append what is to be done again, and return the ids once that is durable."""

@@ -1,43 +1,68 @@
-"""The agent that keeps the indexes: it takes knowledge events in batches, embeds their texts, and writes.
+"""The agent that keeps the indexes: it takes knowledge events in batches, embeds what is new of them, and writes.
 
-Where the index lies in the state store, its writes are part of the same commit as the progress (C3): a passage is indexed
-exactly if its event is done with. Elsewhere they come first, and are idempotent.
+- Where the index lies in the state store, its writes are part of the same commit as the progress (C3): a passage is indexed
+  exactly if its event is done with. Elsewhere they come first, and are idempotent.
+- Of a document only passages that are other than those in the index are embedded and written; those that are gone are removed.
+- A batch with a poisonous event is taken apart, and only that event goes to the dead letters (C6).
 """
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from hashlib import blake2b
 
 from penstock.core.agents.declaration import Agent, Options, declare
 from penstock.core.agents.policy import Retry
-from penstock.core.knowledge.events import KnowledgeEvent
-from penstock.core.knowledge.passages import Delete, IndexWrite, Passage, Space, Upsert
-from penstock.errors import Finding, Invalid
+from penstock.core.knowledge.events import KnowledgeEvent, collection_of
+from penstock.core.knowledge.passages import Space
+from penstock.errors import PenstockError, Refused
+from penstock.runtime.collection import Collection
 from penstock.runtime.context import Context
-from penstock.runtime.generations import Built
+from penstock.runtime.index_writes import written
+from penstock.runtime.indexing import Changed
 
 NAME = "indexer"
 BATCH = 256
+APART = "the events of a batch are then handled one by one"
+# An embedder that does not answer is waited for: some three hours. What raises anything else is soon given up on.
+RETRY = Retry(attempts_max=200, delay_max_s=60)
+POISON_ATTEMPTS = 4
 
 
 def indexer() -> Agent:
     """Return the agent that indexes into the collections of an app."""
-    return declare(index, NAME, Options(retry=Retry(attempts_max=8), batch=BATCH, timeout_s=600))
+    return declare(index, NAME, Options(retry=RETRY, batch=BATCH, timeout_s=600))
 
 
 async def index(events: list[KnowledgeEvent], ctx: Context) -> None:
     """Bring the collections to where the events say."""
     by_collection: dict[str, list[KnowledgeEvent]] = {}
     for event in events:
-        by_collection.setdefault(event.collection, []).append(event)
+        by_collection.setdefault(collection_of(event), []).append(event)
     async with AsyncExitStack() as gates:  # nobody changes which generation serves until this handling has ended
         for name, changes in sorted(by_collection.items()):
             into = ctx.collection(name)
             await gates.enter_async_context(into.generations.inside(ctx.events[-1].position.offset))
-            writes = await written(changes, into.generations.space(ctx.tenant), into.generations.writing)
+            changed = await _changed(changes, into, ctx)
             if into.index.in_store:
-                ctx.index.extend(writes)
+                ctx.index.extend(changed.writes)
             else:
-                await into.apply(writes)
+                await into.apply(changed.writes)
+            into.indexing.count(events=len(changes), changed=changed, now_s=ctx.now_ms() / 1000)
+            _let_expire(into, changed, ctx)
+
+
+async def _changed(events: Sequence[KnowledgeEvent], into: Collection, ctx: Context) -> Changed:
+    space: Space = into.generations.space(ctx.tenant)
+    try:
+        return await written(events, space, into.generations.writing, into)
+    except PenstockError:
+        raise
+    except Exception as error:
+        if len(ctx.events) == 1 and ctx.attempt < POISON_ATTEMPTS:
+            raise
+        # Whatever an embedder raises at one text is not tried again with all the others.
+        raise Refused(f"{type(error).__name__}: {error}"[:500], APART) from error
 
 
 def embedder_of(collection: str) -> str:
@@ -45,30 +70,16 @@ def embedder_of(collection: str) -> str:
     return f"embedder of {collection}"
 
 
-async def written(events: Sequence[KnowledgeEvent], space: Space, into: Built) -> list[IndexWrite]:
-    """Return what events of one tenant come to in the index: the last one of a passage decides."""
-    changes = list({event.passage_id: event for event in events}.values())
-    given = into.record.model == into.given_model  # vectors that came with events are of that model
-    texts = [each.payload for each in changes if each.action != "DELETE" and not (given and each.embedding is not None)]
-    vectors = iter(await into.embedder.embed(texts, purpose="passage")) if texts else iter(())
-    writes: list[IndexWrite] = []
-    for each in changes:
-        if each.action == "DELETE":
-            writes.append(Delete(space, each.passage_id))
-            continue
-        own = each.embedding if given else None
-        vector = next(vectors).tobytes() if own is None else _given(own, into.embedder.dims)
-        writes.append(Upsert(space, Passage(each.passage_id, each.payload, each.metadata), vector))
-    return writes
-
-
-def _given(embedding: list[float], dims: int) -> bytes:
-    """Return a vector that came with its event, at length 1; `Invalid` when it is of another size."""
-    import numpy as np
-
-    if len(embedding) != dims:
-        finding = Finding("embedding", f"has {len(embedding)} numbers, the collection's embedder gives {dims}")
-        raise Invalid("the knowledge event", (finding,))
-    vector = np.asarray(embedding, np.float32)
-    length = float(np.linalg.norm(vector))
-    return (vector / length if length > 0 else vector).tobytes()
+def _let_expire(into: Collection, changed: Changed, ctx: Context) -> None:
+    """Have what expires be removed then: by an event, so that the log says it too. One timer for each document or passage."""
+    for document, passage, expires_ms in changed.expiring:
+        event = KnowledgeEvent(
+            agent_id=ctx.event.key or NAME,
+            action="DELETE",
+            collection=into.name,
+            document_id=document,
+            passage_id=passage,
+            expires_ms=expires_ms,
+        )
+        about = blake2b(f"{into.name}\0{document}\0{passage}".encode(errors="replace"), digest_size=16).hexdigest()
+        ctx.emit(event, at=datetime.fromtimestamp(expires_ms / 1000, UTC), timer=f"expiry {about}")

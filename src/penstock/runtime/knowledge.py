@@ -6,17 +6,22 @@ from typing import Any, get_args
 
 from penstock.core.knowledge.as_of import AsOf
 from penstock.core.knowledge.as_of import as_of as as_of_
-from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.chunking import Document
+from penstock.core.knowledge.events import KnowledgeEvent, collection_of
 from penstock.core.knowledge.filters import Filter, parse_filter
 from penstock.core.knowledge.passages import Passage
+from penstock.core.knowledge.tokens import Written
 from penstock.errors import Finding, Invalid, LimitReached
 from penstock.runtime.collection import LIMIT_MAX, Found, Mode, Search
 from penstock.runtime.context import required
 from penstock.runtime.engine import Engine
 from penstock.runtime.indexer import NAME as INDEXER
+from penstock.runtime.indexing import IndexingStatus
+from penstock.runtime.knowing import Consistency, lag, reached, refresh, write
 from penstock.runtime.open_generations import OpenGenerations
 
 QUERY_CHARS_MAX = 10_000
+TTL_S_MAX = 100 * 365 * 86_400.0
 Moment = int | datetime | str | AsOf | None  # an offset of the log, a time, the id of a run; None: now
 
 
@@ -45,13 +50,17 @@ class Knowledge:
         wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation, as_of=as_of)
         return await ctx.read(f"search:{self.name}", ctx.collection(self.name).search, wanted, ctx.tenant)
 
-    def put(self, passage: Passage) -> None:
-        """Have a passage indexed, new or changed, after this handling is committed."""
-        required().emit(put_event(self.name, passage, agent=required().agent))
+    def put(
+        self, passage: Passage | Document, *, ttl_s: float | None = None, expires_at: datetime | None = None
+    ) -> None:
+        """Have a passage, or a document, indexed, new or changed, after this handling is committed."""
+        ctx = required()
+        expires_ms = expiry(ttl_s, expires_at, ctx.now_ms())
+        ctx.emit(put_event(self.name, passage, agent=ctx.agent, expires_ms=expires_ms))
 
-    def delete(self, passage_id: str) -> None:
-        """Have a passage removed after this handling is committed."""
-        required().emit(delete_event(self.name, passage_id, agent=required().agent))
+    def delete(self, passage_id: str = "", *, document: str = "") -> None:
+        """Have a passage, or a whole document, removed after this handling is committed."""
+        required().emit(delete_event(self.name, passage_id, agent=required().agent, document=document))
 
 
 class OpenKnowledge:
@@ -62,7 +71,7 @@ class OpenKnowledge:
         self._engine = engine
         self._tenant = tenant
 
-    async def search(
+    async def search(  # noqa: PLR0913 - each says more of what is looked for
         self,
         text: str,
         *,
@@ -71,20 +80,74 @@ class OpenKnowledge:
         filter: Filter | Mapping[str, Any] | None = None,
         generation: int | None = None,
         as_of: Moment = None,
+        after: Written | str | None = None,
     ) -> list[Found]:
-        """Return the passages nearest to a text, best first; `generation` and `as_of` as in a handler's search."""
+        """Return the passages nearest to a text, best first; `generation` and `as_of` as in a handler's search.
+
+        `after`: once what that write wrote can be found.
+        """
         wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation, as_of=as_of)
+        if after is not None:
+            await reached(self._engine, after)
         return await self._collection.search(wanted, self._tenant)
 
-    async def put(self, passages: Sequence[Passage], *, agent: str = "api") -> list[str]:
-        """Append an event per passage, and return the events' ids once they are durable; indexing follows."""
-        events: list[Any] = [put_event(self._collection.name, passage, agent=agent) for passage in passages]
-        return await self._engine.send_many(events, tenant=self._tenant)
+    async def put(
+        self,
+        passages: Sequence[Passage | Document] | Passage | Document,
+        *,
+        agent: str = "api",
+        consistency: Consistency = "eventual",
+        ttl_s: float | None = None,
+        expires_at: datetime | None = None,
+    ) -> Written:
+        """Put passages, as they are, or documents, which are cut into passages: an event for each.
 
-    async def delete(self, passage_ids: Sequence[str], *, agent: str = "api") -> list[str]:
-        """Append an event per passage to remove, and return the events' ids once they are durable."""
-        events: list[Any] = [delete_event(self._collection.name, each, agent=agent) for each in passage_ids]
-        return await self._engine.send_many(events, tenant=self._tenant)
+        `consistency`: "strong" returns when all of it can be found, "eventual" when it is durable, "bulk" when it is accepted:
+        `refresh` then waits for all. `ttl_s`, `expires_at`: when it is not found any more. What is returned goes to
+        `search(after=...)`.
+        """
+        many = [passages] if isinstance(passages, Passage | Document) else passages
+        expires_ms = expiry(ttl_s, expires_at, self._engine.services.clock.now_ms())
+        events = [put_event(self._collection.name, each, agent=agent, expires_ms=expires_ms) for each in many]
+        return await write(self._engine, events, self._tenant, consistency)
+
+    async def apply(self, events: Sequence[KnowledgeEvent], *, consistency: Consistency = "eventual") -> Written:
+        """Append knowledge events as they come; the same `event_id` twice is one event."""
+        mine = [each.model_copy(update={"collection": collection_of(each) or self._collection.name}) for each in events]
+        return await write(self._engine, mine, self._tenant, consistency)
+
+    async def delete(
+        self,
+        passage_ids: Sequence[str] = (),
+        *,
+        documents: Sequence[str] = (),
+        agent: str = "api",
+        consistency: Consistency = "eventual",
+    ) -> Written:
+        """Remove passages, and documents with all their passages: those with exactly these ids, of this tenant."""
+        name = self._collection.name
+        events = [delete_event(name, each, agent=agent) for each in passage_ids]
+        events += [delete_event(name, "", agent=agent, document=each) for each in documents]
+        return await write(self._engine, events, self._tenant, consistency)
+
+    async def refresh(self) -> None:
+        """Wait until all that was accepted so far, of "bulk" writes too, can be found."""
+        await refresh(self._engine)
+
+    def indexing(self) -> IndexingStatus:
+        """Return how far behind the indexer is, and what it did since the start."""
+        done, now_s = self._collection.indexing, self._engine.services.clock.now_ms() / 1000
+        embedder = self._collection.embedder
+        return IndexingStatus(
+            lag(self._engine),
+            done.events,
+            done.embedded,
+            done.kept,
+            done.deleted,
+            done.passages_per_s(now_s),
+            getattr(embedder, "hits", 0),
+            getattr(embedder, "misses", 0),
+        )
 
     async def digests(self) -> Mapping[str, str]:
         """Return id -> digest of all that is indexed."""
@@ -125,21 +188,50 @@ def search_of(
     )
 
 
-def put_event(collection: str, passage: Passage, *, agent: str) -> KnowledgeEvent:
-    """Return the event that puts a passage; `Invalid` with all findings when it is none, or has other metadata than texts."""
-    if not isinstance(passage, Passage):  # pyright: ignore[reportUnnecessaryIsInstance] - users without a type checker
-        hint = 'give Passage("id", "text", {"source": "where it is from"})'
-        raise Invalid("the passage", (Finding("(whole)", f"is a {type(passage).__name__}", hint),))
-    values = {
-        "collection": collection,
-        "passage_id": passage.id,
-        "agent_id": agent,
-        "action": "UPDATE",
-        "payload": passage.text,
-        "metadata": passage.metadata,
-    }
+def put_event(collection: str, what: Passage | Document, *, agent: str, expires_ms: int = 0) -> KnowledgeEvent:
+    """Return the event that puts something; `Invalid` with all findings when it is none, or has other metadata than texts."""
+    values: dict[str, Any] = {"agent_id": agent, "action": "UPDATE", "collection": collection, "expires_ms": expires_ms}
+    match what:
+        case Passage():
+            values |= {"passage_id": what.id, "payload": what.text, "metadata": what.metadata}
+        case Document():
+            title = {"title": what.title} if what.title and "title" not in what.metadata else {}
+            values |= {"document_id": what.id, "payload": what.text, "metadata": {**title, **what.metadata}}
+        case _:  # pyright: ignore[reportUnnecessaryComparison] - users without a type checker
+            hint = 'give Passage("id", "text", {"source": "where it is from"}), or Document("id", "title", "text")'
+            raise Invalid("the passage", (Finding("(whole)", f"is a {type(what).__name__}", hint),))
+    if not (values.get("passage_id") or values.get("document_id")):
+        raise Invalid("the passage", (Finding("id", "is empty", "give it an id"),))
     return KnowledgeEvent.checked(values)
 
 
-def delete_event(collection: str, passage_id: str, *, agent: str) -> KnowledgeEvent:
-    return KnowledgeEvent(collection=collection, passage_id=passage_id, agent_id=agent, action="DELETE")
+def delete_event(collection: str, passage_id: str, *, agent: str, document: str = "") -> KnowledgeEvent:
+    """Return the event that removes a passage, or a document."""
+    if bool(passage_id) == bool(document):
+        raise Invalid("the removal", (Finding("id", "is not one", "name a passage, or a document"),))
+    return KnowledgeEvent.checked(
+        {
+            "agent_id": agent,
+            "action": "DELETE",
+            "collection": collection,
+            "passage_id": passage_id,
+            "document_id": document,
+        }
+    )
+
+
+def expiry(ttl_s: float | None, expires_at: datetime | None, now_ms: int) -> int:
+    """Return from when something is not found any more, in ms since 1970; 0: never. `Invalid` for what is no time to come."""
+    if ttl_s is None and expires_at is None:
+        return 0
+    problem = ""
+    if ttl_s is not None and expires_at is not None:
+        problem = "is given twice"
+    elif ttl_s is not None and not 0 < ttl_s < TTL_S_MAX:
+        problem = f"is {ttl_s!r}"
+    elif expires_at is not None and expires_at.tzinfo is None:
+        problem = "has no time zone"
+    if problem:
+        hint = "give ttl_s, a number of seconds, or expires_at, a datetime with a time zone"
+        raise Invalid("the write", (Finding("ttl_s" if ttl_s is not None else "expires_at", problem, hint),))
+    return max(1, round(expires_at.timestamp() * 1000)) if expires_at else now_ms + round((ttl_s or 0) * 1000)

@@ -25,7 +25,7 @@ from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StoredRun
 from penstock.runtime.collection import Collection, Found, Index, PastEvents, Search
 from penstock.runtime.generations import LET_GO, OWNER, Built, Generations, let_go_up_to
-from penstock.runtime.indexer import written
+from penstock.runtime.index_writes import written
 from penstock.runtime.tasks import Tasks
 
 TOPIC = KnowledgeEvent.topic_
@@ -171,14 +171,15 @@ class Past:
         for each in page:
             if each.event.type in KnowledgeEvent.reads_():
                 event = KnowledgeEvent.decoded_as(each.event.type, each.event.data)
-                if event.collection == self._now.name:
+                if self._now.takes(event):
                     by_tenant.setdefault(each.event.tenant, []).append(event)
         for tenant, events in by_tenant.items():
             await self._apply(point, events, Space(self._now.name, tenant, point.collection.generations.writing.number))
 
     async def _apply(self, point: _Point, events: list[KnowledgeEvent], space: Space) -> None:
         try:
-            await point.collection.apply(await written(events, space, point.into))
+            changed = await written(events, space, point.into, point.collection)
+            await point.collection.apply(changed.writes)
         except (Invalid, LimitReached, Refused):
             if len(events) > 1:  # one of them could not be indexed then, either
                 for each in events:

@@ -85,6 +85,8 @@ class Services:
     def collection(self, name: str) -> Collection:
         """Return a collection of the app; `Missing` when it declares none of that name."""
         found = self.collections.get(name)
+        if found is None and not name and len(self.collections) == 1:
+            (found,) = self.collections.values()  # what names none is of the only one
         if found is None:
             raise Missing(f"the knowledge collection {name!r}", f"declare it: app.knowledge({name!r})")
         return found

@@ -151,7 +151,8 @@ async def _alive(
 ) -> AsyncGenerator[Live]:
     disk.lives += 1
     clock = VirtualClock(Random(disk.lives), f"L{disk.lives}")
-    index = Index(disk.passages, disk.passages, in_store=False, spaces=disk.passages) if declared.collections else None
+    memory = disk.passages
+    index = Index(memory, memory, memory, in_store=False, spaces=memory) if declared.collections else None
     # The store's own time is virtual too: it tells which worker has been silent for too long.
     storage: Storage = (MemoryStore(disk.memory, now_ms=lambda: int(clock.monotonic_s() * 1000)), index)
     started: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()

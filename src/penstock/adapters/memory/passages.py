@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.core.knowledge.documents import prefix_of
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.layers import Layers
 from penstock.core.knowledge.passages import Delete, Hit, IndexWrite, Passage, Space, Upsert
@@ -15,11 +16,12 @@ from penstock.core.knowledge.rows import Row, analysed, last_writes
 
 
 class MemoryPassages:
-    """A `VectorIndex` and `WordIndex`, with `Spaces`."""
+    """A `VectorIndex`, `WordIndex` and `DocumentIndex`, with `Spaces`."""
 
     def __init__(self) -> None:
         self._segments: dict[Space, Layers] = {}
         self._passages: dict[Space, dict[str, Passage]] = {}
+        self._parts: dict[Space, dict[str, set[str]]] = {}  # by what comes before the first "#"
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Make the writes. Those of one space are made whole, or (`Invalid`, `Refused`) not at all."""
@@ -34,11 +36,14 @@ class MemoryPassages:
         for space, changes in analysed_rows.items():
             self._segments.setdefault(space, Layers()).change(changes)
             passages = self._passages.setdefault(space, {})
+            parts = self._parts.setdefault(space, {})
             for key, write in last[space].items():
+                document = key.partition("#")[0]
                 if isinstance(write, Upsert):
                     passages[key] = write.passage
-                else:
-                    passages.pop(key, None)
+                    parts.setdefault(document, set()).add(key)
+                elif passages.pop(key, None) is not None:
+                    parts[document].discard(key)
 
     async def nearest(
         self, space: Space, queries: NDArray[np.float32], *, limit: int, filter: Filter | None = None
@@ -76,9 +81,21 @@ class MemoryPassages:
         if len(gone) == len(known):
             self._passages.pop(space, None)
             self._segments.pop(space, None)
+            self._parts.pop(space, None)
         else:
             await self.apply([Delete(space, each) for each in gone])
         return len(gone)
+
+    async def parts(self, space: Space, documents: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        passages, parts = self._passages.get(space, {}), self._parts.get(space, {})
+        found: dict[str, dict[str, str]] = {}
+        for document in documents:
+            prefix = prefix_of(document)
+            ids = [each for each in parts.get(prefix[:-1], ()) if each.startswith(prefix)]
+            ids += [prefix[:-1]] if prefix[:-1] in passages else []
+            if ids:
+                found[document] = {each: passages[each].digest for each in ids}
+        return found
 
     def _segment(self, space: Space) -> Layers:
         # A search must not leave anything behind: whoever can ask could fill the memory with empty spaces.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from penstock.adapters.sqlite import part_rows
+from penstock.core.knowledge.documents import prefix_of
 from penstock.core.knowledge.passages import IndexWrite, Passage, Space, Upsert
 from penstock.core.knowledge.rows import VECTOR_TYPE, Changes, Row, analysed, last_writes, other_length, packed_terms
 from penstock.core.knowledge.words import ANALYSIS
@@ -37,6 +38,10 @@ ON CONFLICT (space, id) DO UPDATE SET digest = excluded.digest, text = excluded.
 """
 _COLUMNS = "SELECT id, keys, counts, vector, metadata, CASE WHEN analysis = ? THEN NULL ELSE text END FROM passage"
 _FIRST_PAGE, _NEXT_PAGE = (f"{_COLUMNS} WHERE space = ? AND id {each} ? ORDER BY id LIMIT ?" for each in (">=", ">"))
+_PARTS = """
+SELECT id, digest FROM passage WHERE space = ? AND id = ?
+UNION SELECT id, digest FROM passage WHERE space = ? AND id >= ? AND id < ?
+"""
 _IDS_AT_ONCE = 500
 
 _metadata = msgspec.json.Decoder(dict[str, str])
@@ -149,6 +154,21 @@ def clear(connection: sqlite3.Connection, space: Space, limit: int) -> Cleared:
         connection.execute("DELETE FROM passage_space WHERE number = ?", known[:1])
         return Cleared(gone, parts=part_rows.drop(connection, known[0]))
     return Cleared(gone, part_rows.note(connection, known[0], gone), is_empty=False)
+
+
+def parts(connection: sqlite3.Connection, space: Space, documents: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Document -> id of passage -> digest."""
+    known = _known(connection, space)
+    found: dict[str, dict[str, str]] = {}
+    if known is None:
+        return found
+    for document in documents:
+        prefix = prefix_of(document)
+        # "$" follows "#" in the order of the ids, which is that of their bytes.
+        rows = connection.execute(_PARTS, (known[0], prefix[:-1], known[0], prefix, prefix[:-1] + "$")).fetchall()
+        if rows:
+            found[document] = dict(rows)
+    return found
 
 
 def _write(connection: sqlite3.Connection, space: Space, last: Mapping[str, IndexWrite]) -> dict[str, Row | None]:

@@ -32,6 +32,7 @@ from penstock.adapters.sqlite.passage_rows import (
     digests,
     page,
     page_of,
+    parts,
     passages,
     space_number,
     spaces,
@@ -56,7 +57,9 @@ Query = TypeVar("Query", Sequence[str], NDArray[np.float32])
 
 
 class SqlitePassages:
-    """A `VectorIndex` and `WordIndex` in one file, with `Spaces`. `write` and `publish` are for whoever commits to it too.
+    """A `VectorIndex`, `WordIndex` and `DocumentIndex` in one file, with `Spaces`.
+
+    `write` and `publish` are for whoever commits to it too.
 
     `connection` reads, on the event loop, and must not be the one that `transact` writes with: it would see
     what is not committed. At most `spaces_max` spaces are kept in memory, those searched last. The parts of large spaces lie
@@ -161,6 +164,9 @@ class SqlitePassages:
             return len(cleared.ids)
 
         return await asyncio.shield(asyncio.ensure_future(commit_and_publish()))
+
+    async def parts(self, space: Space, documents: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        return self._ask(lambda: parts(self._connection, space, documents), "reading documents")
 
     async def _layers(self, space: Space) -> Layers:
         loads = 0

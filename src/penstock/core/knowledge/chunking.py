@@ -45,12 +45,12 @@ def passages(document: Document, *, words_max: int = WORDS_MAX, overlap_words: i
     overlap_words = min(overlap_words, words_max // 4)
     taken: Counter[str] = Counter()
     found: list[Passage] = []
-    for path, under in _sections(document):
-        title = _title(document.title, path, words_max // 2)
+    for path, under in sections(document):
+        title = title_of(document.title, path, words_max // 2)
         if lost := [heading for heading in path if heading not in title]:
             under.insert(0, Block("prose", " > ".join(lost)))
         texts = pieces(under, words_max=words_max - size(title), overlap_words=overlap_words)
-        section = _section_id(path, taken)
+        section = section_id(path, taken)
         metadata = {"source": document.id, "document": document.id, **document.metadata, "title": title}
         for number, text in enumerate(texts or [""], start=1):
             place = _piece_id(section, number)
@@ -64,7 +64,7 @@ def pieces(body: Sequence[Block], *, words_max: int, overlap_words: int = 0) -> 
     texts: list[str] = []
     fresh: list[Block] = []
     used = 0
-    units = [unit for block in body for unit in _cut(block, room)]
+    units = [unit for block in body for unit in cut(block, room)]
     for unit in [*units, None]:
         words = size(unit.text) if unit else 0
         if fresh and (unit is None or used + words > room):
@@ -103,7 +103,7 @@ def _word_size(word: str) -> int:
     return max(1, -(-dense // 2) + (len(word) - dense) // _WORD_CHARS)
 
 
-def _sections(document: Document) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
+def sections(document: Document) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
     """Yield each heading path with what stands directly under it."""
     path: list[Heading] = []
     body: list[Block] = []
@@ -120,7 +120,7 @@ def _sections(document: Document) -> Iterator[tuple[tuple[str, ...], list[Block]
         yield tuple(heading.text for heading in path), body
 
 
-def _title(document_title: str, path: Sequence[str], words_max: int) -> str:
+def title_of(document_title: str, path: Sequence[str], words_max: int) -> str:
     """Join title and headings; of what is too long the inner end is kept, since that tells sections apart."""
     parts = list(path)
     if document_title and (not parts or _slug(parts[0]) != _slug(document_title)):
@@ -136,7 +136,7 @@ def _slug(heading: str) -> str:
     return re.sub(r"[^\w]+", "-", plain).strip("-")[:60]
 
 
-def _section_id(path: Sequence[str], taken: Counter[str]) -> str:
+def section_id(path: Sequence[str], taken: Counter[str]) -> str:
     section = "/".join(map(_slug, path)) or _TOP
     if section.isdigit():
         # Bare numbers are the pieces outside of headings.
@@ -151,7 +151,12 @@ def _piece_id(section: str, number: int) -> str:
     return section if number == 1 else f"{section}.{number}"
 
 
-def _cut(block: Block, words_max: int) -> Iterator[Block]:
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a text."""
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+
+
+def cut(block: Block, words_max: int) -> Iterator[Block]:
     """Yield the block, or where it is too long: lines, sentences, words, characters, as coarse as will do."""
     if size(block.text) <= words_max:
         yield block

@@ -1,23 +1,135 @@
-"""How knowledge changes: one event per passage, so that an index can be built again from the log at any time."""
+"""How knowledge changes: events, from which an index can be built again at any time.
 
-from typing import Literal
+The form is that of S0: event_id, timestamp, agent_id, action, payload, metadata, embedding. What it is about is apart from the
+event's own identity:
+
+- `passage_id`: exactly this passage; its text is indexed as it is.
+- else a document, whose passages are cut from the payload: `document_id`, or `metadata["document_id"]`, or, for one that says
+  neither, what is derived of it (`derived_id`). An UPDATE or DELETE must say which.
+- CREATE and UPDATE both put: who delivers at least once cannot know whether it is the first time. DELETE of what is not there is
+  done with.
+"""
+
+from hashlib import blake2b
+from typing import Any, Literal
 
 from penstock.core.events.event import Event
+from penstock.errors import Finding, Invalid
 
 Action = Literal["CREATE", "UPDATE", "DELETE"]
+DOCUMENT, COLLECTION, EXPIRES = "document_id", "collection", "expires_at"  # in the metadata
+ID_CHARS_MAX = 1024
+EXPIRES_MS_MAX = 253_402_300_799_000  # the end of the year 9999
 
 
 class KnowledgeEvent(Event, topic="knowledge-events", key="agent_id"):
-    """A passage was created, updated or deleted by an agent. Its id is apart from the event's own.
+    """A passage or a document was created, updated or deleted by an agent.
 
-    `embedding` may carry the vector (as many numbers as the collection's embedder has dimensions); the indexer makes it
-    when it is missing.
+    `embedding` may carry the vector of the payload (as many numbers as the collection's embedder has dimensions): then it is
+    not cut. `expires_ms`: from when it is not found any more; of a DELETE: only what had expired by then is removed.
     """
 
-    collection: str
-    passage_id: str
     agent_id: str
     action: Action
     payload: str = ""
     metadata: dict[str, str] = {}
     embedding: list[float] | None = None
+    event_id: str = ""
+    timestamp: int = 0
+    collection: str = ""  # empty: the one in the metadata, or the app's only one
+    passage_id: str = ""
+    document_id: str = ""
+    expires_ms: int = 0
+
+
+def collection_of(event: KnowledgeEvent) -> str:
+    """Return the collection that an event names; empty when it names none."""
+    return event.collection or event.metadata.get(COLLECTION, "")
+
+
+def document_of(event: KnowledgeEvent) -> str:
+    """Return the document that an event is about; `Invalid` when it does not say which, and must."""
+    named = event.document_id or event.metadata.get(DOCUMENT, "")
+    if named:
+        if len(named) > ID_CHARS_MAX:
+            raise Invalid(
+                "the knowledge event", (Finding(DOCUMENT, f"has {len(named)} characters", f"{ID_CHARS_MAX} at most"),)
+            )
+        return named
+    if event.action == "CREATE":
+        return derived_id(event)
+    hint = 'give metadata {"document_id": "..."}: an event id tells events apart, not documents'
+    raise Invalid("the knowledge event", (Finding(DOCUMENT, f"is not given, and this is a {event.action}", hint),))
+
+
+def derived_id(event: KnowledgeEvent) -> str:
+    """Return the id of a document that was created without one: its event's, or a hash of who says what."""
+    if event.event_id:
+        return event.event_id
+    return blake2b(f"{event.agent_id}\0{event.payload}".encode(), digest_size=16).hexdigest()
+
+
+def expiry_of(event: KnowledgeEvent) -> int:
+    """Return from when what an event puts is not found any more, in ms since 1970; 0: never. `Invalid` for what is no time."""
+    given = event.metadata.get(EXPIRES, "")
+    expires = str(event.expires_ms) if event.expires_ms or not given else given
+    if not expires.isdecimal() or int(expires) > EXPIRES_MS_MAX:
+        raise Invalid("the knowledge event", (Finding(EXPIRES, f"is {expires[:80]!r}", "milliseconds since 1970"),))
+    return int(expires)
+
+
+def read_event(plain: Any) -> KnowledgeEvent:
+    """Return the event in plain data, in S0's form or ours; `Invalid` with all findings."""
+    return KnowledgeEvent.checked(plain)
+
+
+S0_FIELDS = ("event_id", "timestamp", "agent_id", "action", "payload", "metadata", "embedding")
+
+
+def s0_form(event: KnowledgeEvent, event_id: str, at_ms: int) -> dict[str, Any]:
+    """Return an event in the form of S0 exactly: what else it says stands in its metadata."""
+    said = {COLLECTION: event.collection, DOCUMENT: event.document_id, "passage_id": event.passage_id}
+    metadata = {**event.metadata, **{name: value for name, value in said.items() if value}}
+    if event.expires_ms:
+        metadata[EXPIRES] = str(event.expires_ms)
+    return {
+        "event_id": event.event_id or event_id,
+        "timestamp": event.timestamp or at_ms,
+        "agent_id": event.agent_id,
+        "action": event.action,
+        "payload": event.payload,
+        "metadata": metadata,
+        "embedding": event.embedding,
+    }
+
+
+AVRO: dict[str, Any] = {
+    "type": "record",
+    "name": "KnowledgeEvent",
+    "namespace": "penstock",
+    "fields": [
+        {"name": "event_id", "type": "string"},
+        {"name": "timestamp", "type": "long"},
+        {"name": "agent_id", "type": "string"},
+        {"name": "action", "type": {"type": "enum", "name": "Action", "symbols": ["CREATE", "UPDATE", "DELETE"]}},
+        {"name": "payload", "type": "string"},
+        {"name": "metadata", "type": {"type": "map", "values": "string"}},
+        {"name": "embedding", "type": ["null", {"type": "array", "items": "float"}], "default": None},
+    ],
+}
+JSON_SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "KnowledgeEvent",
+    "type": "object",
+    "properties": {
+        "event_id": {"type": "string"},
+        "timestamp": {"type": "integer"},
+        "agent_id": {"type": "string"},
+        "action": {"enum": ["CREATE", "UPDATE", "DELETE"]},
+        "payload": {"type": "string"},
+        "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+        "embedding": {"anyOf": [{"type": "null"}, {"type": "array", "items": {"type": "number"}}], "default": None},
+    },
+    "required": list(S0_FIELDS[:-1]),
+    "additionalProperties": False,
+}

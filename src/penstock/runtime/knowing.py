@@ -1,0 +1,133 @@
+"""Writes to knowledge with the consistency that each asks for, and searches that see them.
+
+- "strong" returns when what was written is found; "eventual" when it is durable; "bulk" when it is accepted (`refresh` waits).
+- A write's token says up to where the indexer must be. It holds for every worker: each knows, by the store, how far all are.
+- Who writes faster than the indexer indexes waits, and is refused in the end (C9): the log has no endless head start.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Literal, get_args
+
+from penstock.core.events.envelope import Recorded, run_id
+from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.tokens import Written, places_in, token_of
+from penstock.errors import Finding, Invalid, LimitReached, RunFailed, TimedOut
+from penstock.runtime.engine import Engine
+from penstock.runtime.indexer import NAME as INDEXER
+
+Consistency = Literal["strong", "eventual", "bulk"]
+TOPIC = KnowledgeEvent.topic_
+WITHIN_S = 30.0
+LAG_MAX = 50_000  # events that may wait for the indexer
+EVENTS_MAX = 10_000  # of one put
+ELSEWHERE_LOOK_S = 0.2  # who is not woken by what other workers commit looks now and then
+LAG = "the number of events that wait for the indexer"
+
+
+async def write(engine: Engine, events: Sequence[KnowledgeEvent], tenant: str, consistency: Consistency) -> Written:
+    """Append events, and return when what `consistency` promises holds.
+
+    Raises `LimitReached` when the indexer does not keep up; of a "strong" one, `RunFailed` when an event was given up on, and
+    `TimedOut` when it took too long (it is durable, and will be indexed).
+    """
+    if consistency not in get_args(Consistency):
+        hint = f"one of {', '.join(get_args(Consistency))}"
+        raise Invalid("the write", (Finding("consistency", f"is {consistency!r}", hint),))
+    if len(events) > EVENTS_MAX:
+        raise LimitReached("the number of documents put at once", len(events), EVENTS_MAX, "put them in several calls")
+    await _room(engine)
+    given = [(each, outside_id(tenant, each.event_id) if each.event_id else None) for each in events]
+    recorded = await engine.accept(given, tenant=tenant, durable=consistency != "bulk")
+    written = Written(tuple(each.event.id for each in recorded), token_of(each.position for each in recorded))
+    if consistency == "strong":
+        await reached(engine, written.token)
+        await _raise_given_up(engine, recorded)
+    return written
+
+
+async def reached(engine: Engine, after: Written | str, within_s: float = WITHIN_S) -> None:
+    """Wait until what a token stands for can be found here; `TimedOut` when it takes too long, `Invalid` for no token."""
+    places = places_in(after.token if isinstance(after, Written) else after)
+    try:
+        async with asyncio.timeout(within_s):
+            own = {partition: offset for partition, offset in places.items() if partition in engine.partitions}
+            if own:
+                await engine.services.committer.until(lambda: _indexed(engine, own))
+                await engine.services.committer.durable()
+            elsewhere = {partition: offset for partition, offset in places.items() if partition not in own}
+            if elsewhere:
+                await _until_elsewhere(engine, elsewhere)
+    except TimeoutError:
+        raise TimedOut("the indexing of what was written", within_s) from None
+
+
+def lag(engine: Engine) -> int:
+    """Return how many events wait for the indexer in the partitions of this worker."""
+    return sum(
+        engine.appender.end(each.topic, each.partition) - each.progress.low
+        for each in engine.delivering.of(INDEXER)
+        if each.topic == TOPIC
+    )
+
+
+async def refresh(engine: Engine) -> None:
+    """Wait until everything that was accepted so far can be found."""
+    await engine.services.committer.durable()
+    await engine.caught_up(INDEXER)
+
+
+def outside_id(tenant: str, event_id: str) -> str:
+    """Return the id in the log of an event that others call `event_id`: the same one twice is one event, of one tenant."""
+    return f"{tenant}~knowledge~{blake2b(event_id.encode(errors='replace'), digest_size=16).hexdigest()}"
+
+
+async def _room(engine: Engine) -> None:
+    if lag(engine) <= LAG_MAX:
+        return
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            await engine.services.committer.until(lambda: lag(engine) <= LAG_MAX)
+    except TimeoutError:
+        raise LimitReached(LAG, lag(engine), LAG_MAX, "send it later: see `penstock knowledge status`") from None
+
+
+def _indexed(engine: Engine, places: Mapping[int, int]) -> bool:
+    # The indexer takes the events of a tenant in their order, so what lies before the last one of a write is done with too.
+    done = {each.partition: each.progress for each in engine.delivering.of(INDEXER) if each.topic == TOPIC}
+    return all(partition not in done or offset in done[partition] for partition, offset in places.items())
+
+
+async def _until_elsewhere(engine: Engine, places: Mapping[int, int]) -> None:
+    woken = asyncio.Event()
+    unwatch = engine.parts.store.watch(woken.set)
+    try:
+        while not await _indexed_elsewhere(engine, places):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), ELSEWHERE_LOOK_S)
+            woken.clear()
+    finally:
+        unwatch()
+
+
+async def _indexed_elsewhere(engine: Engine, places: Mapping[int, int]) -> bool:
+    done = await engine.parts.store.progress()
+    return all(
+        offset == 0 or ((INDEXER, TOPIC, partition) in done and offset in done[INDEXER, TOPIC, partition])
+        for partition, offset in places.items()
+    )
+
+
+async def _raise_given_up(engine: Engine, recorded: Sequence[Recorded]) -> None:
+    """Raise `RunFailed` for the first event that the indexer gave up on."""
+    for each in recorded:
+        run = run_id(each.event.id, INDEXER)
+        stored = await engine.parts.store.run(run)
+        if (
+            stored is not None
+            and stored.change.status == "failed"
+            and not stored.change.reason.startswith("taken apart")
+        ):
+            raise RunFailed(run, stored.change.reason)
