@@ -84,7 +84,7 @@ def test_a_run_is_started_shown_redriven_and_drawn_while_no_app_runs(folder):
 
 
 def test_a_task_is_answered_and_a_run_stopped_while_no_app_runs(folder):
-    told("start", "ask", "app.py", "--name", "one")
+    told("start", "app.py", "ask", "--name", "one")
     stopped = told("start", "ask", "app.py", "--name", "two")["run_id"]
     token = (folder / "token").read_text()
     assert "two:ask" in stopped

@@ -33,9 +33,11 @@ def start_run(  # noqa: PLR0913, PLR0917 - the options of a command are its para
     Without --url and --wait it goes on when the app runs. Exit code 1 when it was waited for, and did not succeed.
     """
     from penstock.cli import machine_showing
+    from penstock.cli.looking import told_apart
 
-    asked = machine_showing.Asked(machine, input, name, tenant, waits=wait)
-    found = machine_showing.started(asked, file, store, url)
+    which, app_file = told_apart(machine, file, what="MACHINE")
+    asked = machine_showing.Asked(which, input, name, tenant, waits=wait)
+    found = machine_showing.started(asked, app_file, store, url)
     machine_showing.show_execution(found, as_json=as_json)
     raise typer.Exit(1 if wait and found["status"] != "SUCCEEDED" else 0)
 

@@ -37,7 +37,7 @@ class Asked:
     waits: bool
 
 
-def started(asked: Asked, file: str | None, store: str | None, url: str | None) -> dict[str, Any]:
+def started(asked: Asked, file: Path | None, store: str | None, url: str | None) -> dict[str, Any]:
     """Start a run, and return what is known of it: with --wait, at its end."""
     given = json_given(asked.input, "--input")
     if url is not None:
@@ -50,7 +50,7 @@ def started(asked: Asked, file: str | None, store: str | None, url: str | None) 
     if file is None:
         hint = "give APP.PY, or --url of the app while it runs"
         raise Invalid("the arguments", (Finding("APP.PY", "is not given", hint),))
-    return asyncio.run(_started_here(asked, given, Path(file), store))
+    return asyncio.run(_started_here(asked, given, file, store))
 
 
 async def _started_here(asked: Asked, given: Any, file: Path, store: str | None) -> dict[str, Any]:

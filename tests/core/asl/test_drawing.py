@@ -225,3 +225,19 @@ def test_a_png_has_the_size_of_the_picture():
     assert data.startswith(b"\x89PNG")
     width, height = struct.unpack(">II", data[16:24])
     assert (width, height) == (round((picture.width + 32) * 2), round((picture.height + 32) * 2))
+
+
+def test_a_map_whose_failure_was_caught_is_drawn_as_caught_from_what_aws_shows_of_it():
+    shown = [
+        {"id": 1, "type": "ExecutionStarted", "timestamp": 0},
+        {"id": 2, "type": "MapStateEntered", "timestamp": 0, "stateEnteredEventDetails": {"name": "Each"}},
+        {"id": 3, "type": "MapStateFailed", "timestamp": 1, "previousEventId": 2},
+        {
+            "id": 4,
+            "type": "MapStateExited",
+            "timestamp": 1,
+            "previousEventId": 3,
+            "stateExitedEventDetails": {"name": "Each"},
+        },
+    ]
+    assert visits_of(history_of(shown))["Each"].status == "caught"

@@ -37,7 +37,7 @@ def visits_of(events: Iterable[HistoryEvent]) -> dict[str, Visit]:
     failing: set[int] = set()  # events that carry an error
     ended = False
     for event in events:
-        if "error" in event.details:
+        if "error" in event.details or event.type.endswith("StateFailed"):  # AWS shows no error of a Map or Parallel
             failing.add(event.id)
         ended = ended or event.type in _ENDS
         if event.type == "ExecutionRedriven":
