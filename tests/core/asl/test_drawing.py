@@ -31,7 +31,7 @@ from penstock.core.asl.drawing.layout import laid_out
 from penstock.core.asl.drawing.mermaid import mermaid_text
 from penstock.core.asl.drawing.png import png_bytes
 from penstock.core.asl.drawing.svg import svg_text
-from penstock.core.asl.drawing.visits import visits_of
+from penstock.core.asl.drawing.visits import history_of, visits_of
 from penstock.core.asl.validation import parse
 from penstock.testing.asl_world import carried_out
 
