@@ -20,7 +20,7 @@ async def talk(texts: list[str]) -> None:
                 print(f"ada: {text}")
                 sent = live.engine.services.clock.new_id()
                 await live.send(ChatMessage(user_id="ada", message_id=sent, text=text), id=sent)
-            await live.engine.settled(300)
+                await live.engine.settled(300)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,9 @@ Robots are offline now and then, report late, twice and in any order. Each sends
 into the fleet's, and keeps it. Whoever comes last changes nothing about the outcome.
 """
 
-from typing import Any
+from pydantic import NonNegativeInt
 
-import msgspec
-
-from penstock import App, Context, Event, GSet, PNCounter
+from penstock import App, Context, Event, GCounter, GSet, PNCounter
 
 app = App("fleet")
 
@@ -18,7 +16,8 @@ class Report(Event, key="fleet"):
 
     fleet: str
     obstacles: list[str] = []
-    energy: dict[str, Any] = {}
+    energy_taken: dict[str, NonNegativeInt] = {}  # by the name of the robot
+    energy_given_back: dict[str, NonNegativeInt] = {}
 
 
 class Known(Event):
@@ -44,7 +43,12 @@ class Robot:
         self.energy = self.energy.added(self.name, amount)
 
     def report(self, fleet: str) -> Report:
-        return Report(fleet=fleet, obstacles=sorted(self.obstacles.items), energy=msgspec.to_builtins(self.energy))
+        return Report(
+            fleet=fleet,
+            obstacles=sorted(self.obstacles.items),
+            energy_taken=dict(self.energy.up.counts),
+            energy_given_back=dict(self.energy.down.counts),
+        )
 
 
 @app.agent
@@ -52,7 +56,7 @@ async def merger(report: Report, ctx: Context) -> Known:
     obstacles = await ctx.values.get("obstacles", GSet(), to=GSet)
     energy = await ctx.values.get("energy", PNCounter(), to=PNCounter)
     obstacles = obstacles.merge(GSet(frozenset(report.obstacles)))
-    energy = energy.merge(msgspec.convert(report.energy, PNCounter))
+    energy = energy.merge(PNCounter(GCounter(report.energy_taken), GCounter(report.energy_given_back)))
     await ctx.values.set("obstacles", obstacles)
     await ctx.values.set("energy", energy)
     return Known(obstacles=sorted(obstacles.items), energy_used=energy.value)
