@@ -1,12 +1,8 @@
-"""Two other validators: what they refuse is refused here too, or it is said why not. statelint is installed, asl-validator where npm put it."""
+"""Two other validators: what they refuse is refused here too, or it is said why not. asl-validator comes from npm, if that is here."""
 
 import copy
-import json
-import os
-import shutil
-import subprocess
 
-import pytest
+from asl_validator import verdicts
 from definition_corpus import accepted, needs_definitions
 from statelint.linter import Linter
 from test_validation import BAD
@@ -21,12 +17,6 @@ WARNED = {
 }
 MISSED_BY_STATELINT = {"all not last", "heartbeat not less", "error unknown", "JSONata broken"}
 MISSED_BY_ASL_VALIDATOR = {"all not last", "heartbeat not less", "error unknown"}
-NODE = """
-const validate = require("asl-validator");
-const documents = JSON.parse(require("fs").readFileSync(0));
-const verdicts = documents.map((each) => { try { return validate(each).isValid } catch { return false } });
-console.log(JSON.stringify(verdicts));
-"""
 
 
 def compared(refused_by_tool):
@@ -51,22 +41,9 @@ def test_statelint_refuses_machines_that_aws_runs():
 
 
 def test_what_asl_validator_refuses_is_refused():
-    verdicts = node_verdicts([document for document, _ in BAD.values()])
-    refused = {name for name, valid in zip(BAD, verdicts, strict=True) if not valid}
+    judged = verdicts([document for document, _ in BAD.values()])
+    refused = {name for name, valid in zip(BAD, judged, strict=True) if not valid}
     assert len(refused) >= 30
     theirs, ours = compared(refused)
     assert theirs <= WARNED
     assert ours >= MISSED_BY_ASL_VALIDATOR
-
-
-def node_verdicts(documents):
-    node = shutil.which("node")
-    found = node and subprocess.run(
-        [node, "-e", 'require.resolve("asl-validator")'], check=False, capture_output=True, env=os.environ, timeout=30
-    )
-    if not found or found.returncode:
-        pytest.skip("NO ASL-VALIDATOR: npm install asl-validator@4, and set NODE_PATH to its node_modules")
-    ran = subprocess.run(
-        [node, "-e", NODE], input=json.dumps(documents), check=True, capture_output=True, text=True, timeout=50
-    )
-    return json.loads(ran.stdout)
