@@ -97,7 +97,8 @@ async def test_a_death_while_a_task_is_handed_out_hands_it_out_once(disk, point)
 async def test_a_task_whose_worker_is_silent_times_out_and_one_that_nobody_takes_is_withdrawn():
     async with testing.app(studio()) as live:
         run = await live.machine("walls").start("blue")
-        await live.settled()
+        await live.clock.sleep(10_000)  # nobody comes for it: its time does not count yet
+        assert [each["type"] for each in await live.machine("walls").history(run)][-1] == "ActivityScheduled"
         await live.get_activity_task("paint")
         with pytest.raises(RunFailed, match=r"States\.Timeout"):
             await live.result(run, within_s=1000)

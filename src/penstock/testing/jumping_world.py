@@ -22,12 +22,15 @@ from penstock.core.asl.happenings import (
     Started,
     StartTimer,
     Succeeded,
+    TaskSubmitted,
     TimerFired,
     WriteResults,
 )
 from penstock.core.asl.program import Program
 from penstock.core.asl.reducer import advance
 from penstock.core.asl.run import Run
+from penstock.core.asl.task_kinds import task_kind
+from penstock.core.asl.tasks import ACTIVITY
 from penstock.core.asl.values import Json
 from penstock.ports.objects import Objects
 from penstock.runtime.machine_tasks import TaskFailed
@@ -87,6 +90,8 @@ class JumpingWorld(ABC):
                 case CancelTimer() | CancelTask():
                     self._cancelled.add(command.id)
                 case ScheduleTask():
+                    if task_kind(command.resource).events == ACTIVITY:  # a worker takes it at once
+                        self.comes(TaskSubmitted(at_ms=self.now_ms, id=command.id))
                     self.begin(command)
                 case ReadItems():
                     self._read(command)

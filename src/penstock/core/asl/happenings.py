@@ -33,7 +33,7 @@ class Started(Happening, frozen=True, kw_only=True):
 
 
 class TaskSubmitted(Happening, frozen=True, kw_only=True):
-    """What a task with `.sync` or `.waitForTaskToken` asked for was taken on; its end follows."""
+    """What a task with `.sync` or `.waitForTaskToken` asked for was taken on, or an activity by a worker; its end follows."""
 
     id: int
     output: Json = None

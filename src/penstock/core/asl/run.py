@@ -84,14 +84,16 @@ class Thread:
 class Work:
     """Something outside that a thread waits for: a task, a timer, a reading, a writing."""
 
-    __slots__ = ("failure", "heartbeat_s", "id", "kind", "map_run", "thread", "timers")
+    __slots__ = ("failure", "has_started", "heartbeat_s", "id", "kind", "map_run", "thread", "timeout_s", "timers")
 
     def __init__(self, id: int, kind: str, thread: Thread) -> None:
         self.id = id
         self.kind = kind  # "task", "wait", "retry", "read", "write"
         self.thread = thread
         self.timers: dict[str, int] = {}  # "timeout", "heartbeat" -> id of the timer
-        self.heartbeat_s = 0.0
+        self.timeout_s: float | None = None
+        self.heartbeat_s: float | None = None
+        self.has_started = False  # of a task: whether that was told
         self.map_run = ""  # whose results are written, and why it has failed, if it has
         self.failure: Failure | None = None
 

@@ -11,6 +11,7 @@ from penstock.core.asl.threads import begin_work, end_work, leave, scope_of, sta
 from penstock.core.asl.values import Json
 
 REGION = "us-east-1"
+ACTIVITY = "Activity"  # of which the time counts from when a worker takes it
 
 
 def kind_of(thread: Thread) -> TaskKind:
@@ -42,21 +43,38 @@ def begin_task(run: Run, thread: Thread, token: str = "") -> None:
     limits = {"timeoutInSeconds": timeout_s, "heartbeatInSeconds": heartbeat_s, "taskCredentials": credentials}
     limits = {key: value for key, value in limits.items() if value is not None}
     tell(run, thread, f"{kind.events}Scheduled", {**kind.named, **given, **limits})
-    tell(run, thread, f"{kind.events}Started", kind.named)
+    work.timeout_s, work.heartbeat_s = timeout_s, heartbeat_s
+    if kind.events != ACTIVITY:
+        _tell_started(run, work)
     run.commands.append(
         ScheduleTask(
             id=work.id, resource=kind.text, payload=payload, state=step.name, token=token, credentials=credentials
         )
     )
-    if timeout_s is not None:
-        start_timer(run, run.now_ms + round(timeout_s * 1000), work, "timeout")
-    if heartbeat_s is not None:
-        work.heartbeat_s = heartbeat_s
-        _await_heartbeat(run, work)
+    if kind.events != ACTIVITY:
+        _start_timers(run, work)
+
+
+def _tell_started(run: Run, work: Work) -> None:
+    """Somebody works on it; of an activity, that is told when a worker has taken it, or else with its end."""
+    if not work.has_started:
+        work.has_started = True
+        kind = kind_of(work.thread)
+        tell(run, work.thread, f"{kind.events}Started", kind.named)
+
+
+def _start_timers(run: Run, work: Work) -> None:
+    if work.timeout_s is not None:
+        start_timer(run, run.now_ms + round(work.timeout_s * 1000), work, "timeout")
+    if work.heartbeat_s is not None:
+        _await_heartbeat(run, work, work.heartbeat_s)
 
 
 def submitted(run: Run, work: Work, output: Json) -> None:
     kind = kind_of(work.thread)
+    if kind.events == ACTIVITY and not work.has_started:
+        _tell_started(run, work)
+        _start_timers(run, work)
     if kind.is_submitted:
         tell(run, work.thread, f"{kind.events}Submitted", {**kind.named, "output": output})
 
@@ -68,6 +86,7 @@ def task_succeeded(run: Run, work: Work, output: Json) -> None:
         cause = f"The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit."
         task_failed(run, work, Failure("States.DataLimitExceeded", cause))
         return
+    _tell_started(run, work)
     end_work(run, work)
     tell(run, thread, f"{kind.events}Succeeded", {**kind.named, "output": output})
     leave(run, thread, thread.step.flow, output, thread.step.next)
@@ -75,6 +94,7 @@ def task_succeeded(run: Run, work: Work, output: Json) -> None:
 
 def task_failed(run: Run, work: Work, failure: Failure) -> None:
     thread, kind = work.thread, kind_of(work.thread)
+    _tell_started(run, work)
     end_work(run, work)
     tell(run, thread, f"{kind.events}Failed", {**kind.named, "error": failure.error, "cause": failure.cause})
     fail(run, thread, failure)
@@ -83,10 +103,10 @@ def task_failed(run: Run, work: Work, failure: Failure) -> None:
 def heard(run: Run, work: Work) -> None:
     """The task is still being worked on: wait for the next sign of that."""
     number = work.timers.pop("heartbeat", None)
-    if number is not None:
+    if number is not None and work.heartbeat_s is not None:
         del run.timers[number]
         run.commands.append(CancelTimer(id=number))
-        _await_heartbeat(run, work)
+        _await_heartbeat(run, work, work.heartbeat_s)
 
 
 def ran_out(run: Run, work: Work, purpose: str) -> None:
@@ -99,5 +119,5 @@ def ran_out(run: Run, work: Work, purpose: str) -> None:
     fail(run, thread, Failure(TIMEOUT, None, also, lacks_as_text=True))
 
 
-def _await_heartbeat(run: Run, work: Work) -> None:
-    start_timer(run, run.now_ms + round(work.heartbeat_s * 1000), work, "heartbeat")
+def _await_heartbeat(run: Run, work: Work, within_s: float) -> None:
+    start_timer(run, run.now_ms + round(within_s * 1000), work, "heartbeat")
