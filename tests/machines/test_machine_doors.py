@@ -209,8 +209,11 @@ async def test_the_holder_of_a_token_may_have_the_task_fail(desk):
         assert (found.error, found.cause) == ("Ask.No", "never")
 
 
-async def test_a_run_out_of_time_is_timed_out_and_listed_so(desk):
-    desk.app.workflow("slow", definition={**WAIT, "TimeoutSeconds": 5})
+@pytest.mark.parametrize(
+    "options", [{"definition": {**WAIT, "TimeoutSeconds": 5}}, {"definition": WAIT, "timeout_s": 5}]
+)
+async def test_a_run_out_of_time_is_timed_out_and_listed_so(desk, options):
+    desk.app.workflow("slow", **options)
     async with testing.app(desk.app) as live:
         slow = live.machine("slow")
         found = await slow.start_sync()

@@ -3,6 +3,7 @@
 A run keeps the definition that it began with, over restarts and changes of the file: it is stored once, by its digest.
 """
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -182,9 +183,12 @@ def declared_machine(name: str, definition: Definition, folder: Path, given: Map
         findings += error.findings
     if findings or agent is None or machine is None:
         raise Invalid(f"the state machine {name!r}", tuple(findings))
-    if express:  # it is a part of the definition, which is what a run keeps
-        limit_s = min(machine.timeout_seconds or EXPRESS_S_MAX, EXPRESS_S_MAX)
-        machine = replace(machine, timeout_seconds=limit_s)
+    # It is a part of the definition, which is what a run keeps.
+    limits_s = [agent.options.lifetime_s, machine.timeout_seconds, EXPRESS_S_MAX if express else None]
+    known_s = [each for each in limits_s if each is not None]
+    if known_s:
+        machine = replace(machine, timeout_seconds=min(known_s))
+        agent = dataclasses.replace(agent, options=dataclasses.replace(agent.options, lifetime_s=None))
     lead.machine = StateMachine(name, machine, express=express)  # pyright: ignore[reportFunctionMemberAccess]
     return agent
 
