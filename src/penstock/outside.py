@@ -3,8 +3,9 @@
 Beside `wiring.py`, the module that names concrete adapters for them.
 """
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from penstock.errors import Finding, Invalid
@@ -13,7 +14,8 @@ from penstock.runtime.connections import Send
 from penstock.runtime.engine import Engine
 from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.map_files import ItemFiles, ResultFiles
-from penstock.runtime.reaching import Reaching
+from penstock.runtime.reaching import Fills, Reaching
+from penstock.runtime.remote_services import SERVICES, Elsewhere, fill_remote
 
 HINT = "use file:FOLDER, whose folders are the buckets, s3: or s3:http://HOST:PORT"
 
@@ -43,6 +45,45 @@ async def opened_calls() -> AsyncGenerator[Send]:
 
     async with open_http() as http:
         yield http
+
+
+@contextmanager
+def opened_services(services: str) -> Generator[tuple[Fills, ...]]:
+    """Open who carries out what Tasks call: nobody but penstock itself for an empty text.
+
+    "aws", or "aws:http://HOST:PORT" for who speaks its protocol; "sqs=aws,dynamodb=aws:http://..." for some services alone.
+    """
+    with ExitStack() as stack:
+        fills: list[Fills] = []
+        for service, address in _services_in(services):
+            from penstock.adapters.aws.services import open_aws
+
+            aws = stack.enter_context(open_aws(address or None))
+            named = (service,) if service else SERVICES
+            fills.append(partial(_filled, aws, named))
+        yield tuple(fills)
+
+
+def _filled(aws: Elsewhere, named: Collection[str], outside: Outside) -> None:
+    fill_remote(outside, aws, named)
+
+
+def _services_in(text: str) -> list[tuple[str, str]]:
+    """Return services, or all as an empty text, with the address that carries them out; `Invalid` with all findings."""
+    found: list[tuple[str, str]] = []
+    findings: list[Finding] = []
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        service, equals, place = part.partition("=") if "=" in part.partition("//")[0] else ("", "", part)
+        kind, _, address = place.partition(":")
+        if kind != "aws" or (address and not address.startswith(("http://", "https://"))):
+            findings.append(Finding("services", f"{place!r} is not known", "aws, or aws:http://HOST:PORT"))
+        elif equals and service not in SERVICES:
+            findings.append(Finding("services", f"{service!r} is no service", f"one of {', '.join(SERVICES)}"))
+        else:
+            found.append((service, address))
+    if findings:
+        raise Invalid("the settings", tuple(findings))
+    return found
 
 
 @contextmanager

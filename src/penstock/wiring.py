@@ -25,7 +25,7 @@ from penstock.embedders import Embedders
 from penstock.errors import Finding, Invalid
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
-from penstock.outside import opened_calls, opened_outside
+from penstock.outside import opened_calls, opened_outside, opened_services
 from penstock.ports.archive import Archive
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
@@ -63,12 +63,15 @@ class Settings:
     `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
     `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
     `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
+    `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
+    services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
     """
 
     store: str = ""
     model: str = "offline:extractive"
     embedder: str = "static"
     objects: str = ""
+    services: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,8 @@ async def opened(
         whole = OffloadingStore(RetryingStore(store, clock), clock)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch)
         send = await stack.enter_async_context(opened_calls())
-        reaching.over(topology, models, send, clock)
+        remote = stack.enter_context(opened_services(chosen.services))
+        reaching.over(topology, models, send, clock, remote)
         reached = stack.enter_context(opened_outside(chosen.objects, declared.outside, reaching))
         if schedules is not None:
             schedules.over(parts.store, topology)
