@@ -36,6 +36,24 @@ class Place:
     url: str | None = None
 
 
+def create(place: Place, *, as_json: bool) -> None:
+    app, name = app_of(place)
+
+    async def running() -> dict[str, Any]:
+        async with app.running(settings(place.flags)) as live:
+            generations = live.engine.services.collection(name).generations
+            is_new = not generations.stored
+            generations.keep(live.engine.services.committer)
+            await live.engine.services.committer.durable()
+            return {"collection": name, "embedder": generations.catalogue.serving.model, "created": is_new}
+
+    made = owned(running)
+    if as_json:
+        print_json(made)
+    else:
+        print(f"{made['collection']}: {'created' if made['created'] else 'is there'}, embedder {made['embedder']}")
+
+
 def put(place: Place, paths: Sequence[Path], *, as_json: bool) -> int:
     """Put documents, and return the exit code: 1 when some could not be read."""
 

@@ -20,6 +20,21 @@ Collection = Annotated[
 Whose = Annotated[str, typer.Option("--tenant", help="Whose knowledge it is.")]
 
 
+@knowledge_app.command("create")
+def create_collection(
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="Its name.")],
+    app: AppOption = None,
+    tenant: Whose = "default",
+    store: Store = None,
+    embedder: Embedder = None,
+    as_json: Json = False,
+) -> None:
+    """Begin a collection with an embedder, which it keeps; `put` does so too, by itself."""
+    from penstock.cli import knowing
+
+    knowing.create(knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}), as_json=as_json)
+
+
 @knowledge_app.command("put")
 def put_documents(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     paths: Annotated[list[Path], typer.Argument(metavar="FILE|DIR...", help="Files, or folders of them.")],
@@ -30,7 +45,7 @@ def put_documents(  # noqa: PLR0913, PLR0917 - the options of a command are its 
     embedder: Embedder = None,
     as_json: Json = False,
 ) -> None:
-    """Put documents into a collection: .md, .txt, .rst, .html, .pdf and docstrings of .py.
+    """Put documents into a collection: .md, .txt, .rst, .html, .pdf, .docx and docstrings of .py.
 
     Only what changed is embedded. A file that cannot be read is said, and the others go in; then it ends with 1.
     """

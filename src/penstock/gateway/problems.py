@@ -26,7 +26,11 @@ from penstock.gateway.bodies import known_fields
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
-TOO_MANY = ("the number of open streams", "the number of callers who wait")  # limits that pass by themselves
+TOO_MANY = (
+    "the number of open streams",
+    "the number of callers who wait",
+    "the number of events that wait for the indexer",
+)  # limits that pass by themselves
 
 
 class FindingShown(BaseModel):

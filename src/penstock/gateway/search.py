@@ -27,6 +27,7 @@ class SearchRequest(BaseModel):
         default=None, description='Conditions on metadata: {"lang": {"in": ["en", "de"]}, "year": {"gte": 2020}}.'
     )
     mode: Mode = "hybrid"
+    after: str | None = Field(default=None, description="The token of a write that is to be found.")
 
 
 class SearchResult(BaseModel):
@@ -48,7 +49,9 @@ class SearchResults(BaseModel):
 async def search(asked: SearchRequest, running: RunningApp, tenant: Tenant) -> SearchResults:
     """Return the passages nearest to a query, by meaning and words."""
     knowledge = running.knowledge(_collection(running, asked.collection), tenant=tenant)
-    found = await knowledge.search(asked.query, limit=asked.top_k, mode=asked.mode, filter=asked.filter)
+    found = await knowledge.search(
+        asked.query, limit=asked.top_k, mode=asked.mode, filter=asked.filter, after=asked.after
+    )
     return SearchResults(
         results=[
             SearchResult(id=each.id, score=each.score, payload=each.text, metadata=dict(each.metadata))

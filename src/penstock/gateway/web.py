@@ -13,6 +13,7 @@ from penstock.gateway import (
     approvals,
     dead_letters,
     events,
+    knowledge,
     machines,
     page,
     pieces,
@@ -126,6 +127,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         dead_letters.routes,
         timing.routes,
         search.routes,
+        knowledge.routes,
         schemas.routes,
         storage.routes,
     ):

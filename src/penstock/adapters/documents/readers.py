@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from penstock.adapters.documents.docstrings import module
 from penstock.adapters.documents.html_text import page
@@ -99,6 +99,52 @@ def _pdf(body: bytes) -> Text:
     return Text(title, "\n\n".join(pages))
 
 
+def _docx(body: bytes) -> Text:
+    try:
+        import docx
+    except ImportError as error:
+        raise Missing("python-docx, which reads Word files,", "pip install 'penstock[documents]'") from error
+    from io import BytesIO
+
+    if body.startswith(_OLD_OFFICE):
+        raise Refused("a Word file that is encrypted, or in the old format", "save it as .docx without a password")
+    parts: list[str] = []
+    chars = 0
+    try:
+        found = docx.Document(BytesIO(body))
+        for block in found.iter_inner_content():
+            text = _table(block) if hasattr(block, "rows") else _paragraph(block)
+            if text:
+                parts.append(text)
+                chars += len(text)
+            if chars > TEXT_CHARS_MAX:
+                break
+        title = str(found.core_properties.title or "")
+    except Exception as error:  # a broken file can raise nearly anything
+        reason = f"{type(error).__name__}: {error}"[:200].rstrip(": ")
+        raise Refused(f"not a readable .docx ({reason})", "open and save it again") from error
+    if not parts:
+        raise Refused("a .docx without text", "remove it, or run text recognition over its pictures")
+    return Text(title, "\n\n".join(parts))
+
+
+_OLD_OFFICE = bytes.fromhex("d0cf11e0a1b11ae1")
+
+
+def _paragraph(block: Any) -> str:
+    text = str(block.text).strip()
+    name = str(block.style.name) if block.style is not None else ""
+    level = re.fullmatch(r"(?:Heading ([1-6])|(Title))", name)
+    if text and level:
+        return f"{'#' * int(level[1] or 1)} {' '.join(text.split())}"
+    return f"- {text}" if text and name.startswith("List") else text
+
+
+def _table(block: Any) -> str:
+    rows = (" | ".join(str(cell.text).strip() for cell in row.cells) for row in block.rows)
+    return "\n".join(row for row in rows if row.strip(" |"))
+
+
 @contextmanager
 def _quiet(library: str) -> Generator[None]:
     """Keep a library from logging: what is wrong with a file is said once, by our finding. One thread at a time."""
@@ -122,6 +168,7 @@ READERS: Mapping[str, Callable[[bytes], Text]] = {
     ".htm": _html,
     ".py": _python,
     ".pdf": _pdf,
+    ".docx": _docx,
 }
 
 

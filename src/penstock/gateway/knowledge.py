@@ -1,0 +1,157 @@
+"""Writing to knowledge over HTTP: documents, passages, and events in the form of S0, as JSON or as Avro in Confluent's frame."""
+
+from datetime import datetime
+from typing import Annotated, Any, cast
+
+import msgspec
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from penstock.core.knowledge.chunking import Document
+from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.passages import Passage
+from penstock.core.knowledge.tokens import Written
+from penstock.core.schemas.wire import MAGIC, decode_avro, unframed
+from penstock.errors import Finding, Invalid, LimitReached
+from penstock.gateway.callers import RunningApp, Tenant
+from penstock.gateway.problems import documented
+from penstock.runtime.knowing import EVENTS_MAX, Consistency
+
+routes = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
+Asked = Annotated[Consistency, Query(description="strong: found; eventual: durable; bulk: accepted.")]
+_PROBLEMS = documented(404, 409, 413, 422, 429, 503)
+
+
+class DocumentGiven(BaseModel):
+    """A document, which is cut into passages, or (`whole`) one passage as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(min_length=1)
+    text: str
+    title: str = ""
+    metadata: dict[str, str] = {}
+    whole: bool = False
+
+
+class PutRequest(BaseModel):
+    """What is put."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    documents: list[DocumentGiven] = Field(min_length=1, max_length=EVENTS_MAX)
+    agent_id: str = "api"
+    ttl_s: float | None = None
+    expires_at: datetime | None = None
+
+
+class WrittenShown(BaseModel):
+    """Events that were accepted, and the token by which a search waits for them (`after`)."""
+
+    events: list[str]
+    token: str
+
+
+class IndexingShown(BaseModel):
+    """How far behind the indexer is, and what it did since the start of this worker."""
+
+    lag: int
+    events: int
+    embedded: int
+    kept: int
+    deleted: int
+    passages_per_s: float
+    cache_hits: int
+    cache_misses: int
+
+
+@routes.post("/{collection}/documents", status_code=202, summary="Put documents", responses=_PROBLEMS)
+async def put_documents(
+    collection: str, given: PutRequest, running: RunningApp, tenant: Tenant, consistency: Asked = "eventual"
+) -> WrittenShown:
+    """Put documents, new or changed. Only passages that are other than before are embedded."""
+    what = [
+        Passage(each.id, each.text, each.metadata)
+        if each.whole
+        else Document(each.id, each.title, each.text, each.metadata)
+        for each in given.documents
+    ]
+    knowledge = running.knowledge(collection, tenant=tenant)
+    return _shown(
+        await knowledge.put(
+            what,
+            agent=given.agent_id,
+            consistency=consistency,
+            ttl_s=given.ttl_s,
+            expires_at=given.expires_at,
+        )
+    )
+
+
+@routes.delete(
+    "/{collection}/documents/{document:path}", status_code=202, summary="Remove a document", responses=_PROBLEMS
+)
+async def delete_document(
+    collection: str, document: str, running: RunningApp, tenant: Tenant, consistency: Asked = "eventual"
+) -> WrittenShown:
+    """Remove a document with all its passages: that of this tenant with exactly this id."""
+    knowledge = running.knowledge(collection, tenant=tenant)
+    return _shown(await knowledge.delete(documents=[document], consistency=consistency))
+
+
+@routes.post("/{collection}/events", status_code=202, summary="Send knowledge events", responses=_PROBLEMS)
+async def send_events(
+    collection: str, request: Request, running: RunningApp, tenant: Tenant, consistency: Asked = "eventual"
+) -> WrittenShown:
+    """Send events in the form of S0: an object or a list of them as JSON, or one as Avro or JSON in Confluent's frame.
+
+    The schema of a frame is looked up in the app's registry. The same `event_id` twice is one event.
+    """
+    plain = await _plain(await request.body(), running, tenant)
+    many = cast("list[Any]", plain) if isinstance(plain, list) else [plain]
+    if len(many) > EVENTS_MAX:
+        raise LimitReached("the number of events in a batch", len(many), EVENTS_MAX)
+    knowledge = running.knowledge(collection, tenant=tenant)
+    return _shown(await knowledge.apply(_events(many), consistency=consistency))
+
+
+@routes.post("/{collection}/refresh", status_code=204, summary="Wait for bulk writes", responses=_PROBLEMS)
+async def refresh(collection: str, running: RunningApp, tenant: Tenant) -> None:
+    """Return when all that was accepted so far can be found."""
+    await running.knowledge(collection, tenant=tenant).refresh()
+
+
+@routes.get("/{collection}/indexing", summary="How far the indexer is", responses=_PROBLEMS)
+async def show_indexing(collection: str, running: RunningApp, tenant: Tenant) -> IndexingShown:
+    """Return lag and throughput, of this worker."""
+    return IndexingShown(**msgspec.structs.asdict(running.knowledge(collection, tenant=tenant).indexing()))
+
+
+async def _plain(body: bytes, running: Any, tenant: str) -> Any:
+    if body[:1] == bytes([MAGIC]):
+        number, rest = unframed(body)
+        schema = await running.schemas(tenant=tenant).by_id(number)
+        if schema.kind == "AVRO":
+            return decode_avro(body, schema.schema)
+        body = rest
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid("the body", (Finding("(whole)", str(error), "send events as JSON, or framed Avro"),)) from error
+
+
+def _events(many: list[Any]) -> list[KnowledgeEvent]:
+    events: list[KnowledgeEvent] = []
+    findings: list[Finding] = []
+    for number, each in enumerate(many):
+        try:
+            events.append(KnowledgeEvent.checked(each))
+        except Invalid as error:
+            findings += [Finding(f"[{number}].{found.path}", found.problem, found.hint) for found in error.findings]
+    if findings:
+        raise Invalid("the knowledge events", tuple(findings))
+    return events
+
+
+def _shown(written: Written) -> WrittenShown:
+    return WrittenShown(events=list(written.events), token=written.token)

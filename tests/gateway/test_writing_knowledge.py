@@ -1,0 +1,78 @@
+"""Knowledge is written over HTTP: documents, S0's events as JSON and Avro, and searches that see what was written."""
+
+import json
+
+import pytest
+from desk import client_of, problem
+
+from penstock import App
+from penstock.core.knowledge.events import AVRO
+from penstock.core.schemas.wire import encode_avro
+
+EVENT = {
+    "event_id": "e1",
+    "timestamp": 1_764_000_000_000,
+    "agent_id": "a",
+    "action": "CREATE",
+    "payload": "A penstock brings water to a turbine.",
+    "metadata": {"document_id": "mill", "lang": "en"},
+    "embedding": None,
+}
+BASE = "/v1/knowledge/books"
+
+
+@pytest.fixture
+async def library():
+    app = App("library")
+    app.knowledge("books")
+    app.schemas()
+    async with app.running(store="memory:") as running, client_of(running) as client:
+        yield client
+
+
+async def found(library, query, **asked):
+    return (await library.post("/search", json={"query": query, **asked})).json()["results"]
+
+
+async def test_documents_are_put_found_by_their_token_and_removed(library):
+    given = {"documents": [{"id": "a/b.md", "text": "The kettle is in the kitchen.", "metadata": {"lang": "en"}}]}
+    put = await library.post(f"{BASE}/documents", json=given)
+    assert put.status_code == 202
+    (best,) = await found(library, "kettle", after=put.json()["token"])
+    assert (best["id"], best["payload"], best["metadata"]) == (
+        "a/b.md",
+        given["documents"][0]["text"],
+        {"lang": "en"},
+    )
+    assert (await library.delete(f"{BASE}/documents/a/b.md?consistency=strong")).status_code == 202
+    assert await found(library, "kettle") == []
+    assert (await library.get(f"{BASE}/indexing")).json()["lag"] == 0
+
+
+async def test_events_of_s0_come_as_json_and_as_framed_avro(library):
+    assert (await library.post(f"{BASE}/events?consistency=strong", json=EVENT)).status_code == 202
+    (best,) = await found(library, "water turbine")
+    assert (best["id"], best["payload"]) == ("mill", EVENT["payload"])
+    registered = await library.post(
+        "/v1/registry/subjects/knowledge-events-value/versions", json={"schema": json.dumps(AVRO)}
+    )
+    body = encode_avro(registered.json()["id"], json.dumps(AVRO), {**EVENT, "event_id": "e2", "action": "DELETE"})
+    assert (await library.post(f"{BASE}/events?consistency=strong", content=body)).status_code == 202
+    assert await found(library, "water turbine") == []
+
+
+async def test_bulk_writes_are_found_after_one_refresh(library):
+    many = [{**EVENT, "event_id": f"b{n}", "metadata": {"document_id": f"d{n}"}} for n in range(50)]
+    assert len((await library.post(f"{BASE}/events?consistency=bulk", json=many)).json()["events"]) == 50
+    assert (await library.post(f"{BASE}/refresh")).status_code == 204
+    assert len(await found(library, "water", top_k=100)) == 50
+
+
+async def test_what_is_wrong_is_said(library):
+    bad = await library.post(f"{BASE}/events", json=[EVENT, {**EVENT, "action": "ODD"}, {"agent_id": 3}])
+    assert {each["path"].partition(".")[0] for each in problem(bad, 422, "invalid")["findings"]} == {"[1]", "[2]"}
+    problem(await library.post(f"{BASE}/events", content=b"\x00\x00\x00\x00\x63abc"), 404, "missing")
+    problem(await library.post(f"{BASE}/events", content=b"{"), 422, "invalid")
+    problem(await library.post(f"{BASE}/documents", json={"documents": []}), 422, "invalid")
+    problem(await library.post("/v1/knowledge/films/refresh"), 404, "missing")
+    problem(await library.post("/search", json={"query": "x", "after": "odd"}), 422, "invalid")
