@@ -31,6 +31,7 @@ from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
 from penstock.cli.reporting import Reporting
+from penstock.cli.rules import list_rules
 from penstock.cli.schedules import schedules_app, timers_app
 from penstock.cli.schema import schema_app
 from penstock.cli.state_machines import asl_app
@@ -52,6 +53,7 @@ app.add_typer(events_app, name="events")
 events_app.command("match")(match_pattern)
 events_app.command("test")(try_patterns)
 events_app.command("transform")(transform_event)
+events_app.command("rules")(list_rules)
 app.add_typer(dead_app, name="dead")
 app.add_typer(questions_app, name="questions")
 app.add_typer(approvals_app, name="approvals")

@@ -29,7 +29,7 @@ def match_pattern(pattern: PatternText, event: EventText, as_json: Json = False)
     from penstock.core.patterns.explaining import unmet
     from penstock.core.patterns.reading import parse_pattern
 
-    lacking = unmet(parse_pattern(_given(pattern)), read_event(_given(event)))
+    lacking = unmet(parse_pattern(given(pattern)), read_event(given(event)))
     matches = any(not branch for branch in lacking)
     if as_json:
         told = [[{"path": each.path, "problem": each.problem} for each in branch] for branch in lacking]
@@ -52,7 +52,7 @@ def transform_event(target: TargetText, event: EventText, rule_name: RuleName = 
     from penstock.core.patterns.documents import read_event
     from penstock.core.patterns.inputs import Rule, parse_input
 
-    print(parse_input(read_event(_given(target))).of(read_event(_given(event)), Rule(rule_name, rule_arn)))
+    print(parse_input(read_event(given(target))).of(read_event(given(event)), Rule(rule_name, rule_arn)))
 
 
 def try_patterns(files: CaseFiles, as_json: Json = False) -> None:
@@ -81,7 +81,7 @@ def try_patterns(files: CaseFiles, as_json: Json = False) -> None:
     raise typer.Exit(1 if failed else 0)
 
 
-def _given(argument: str) -> str:
+def given(argument: str) -> str:
     """Return what an argument says, or what is in the file that it names."""
     from penstock.errors import Missing
 

@@ -11,6 +11,7 @@ import penstock
 from penstock.app import App, Running
 from penstock.gateway import (
     approvals,
+    bus,
     dead_letters,
     events,
     knowledge,
@@ -116,6 +117,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         page.routes,
         agent_routes(app.agents),
         events.routes,
+        bus.routes,
         streaming.routes,
         pieces.routes,
         runs.routes,
