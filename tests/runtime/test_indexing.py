@@ -216,3 +216,30 @@ async def test_what_is_wrong_with_a_write_is_said(app, given):
     async with testing.app(app) as live:
         with pytest.raises(Invalid):
             await live.knowledge("books").put(Passage("a", "x"), **given)
+
+
+async def test_a_generation_that_is_built_from_the_log_has_the_same_passages_of_documents(app):
+    s0 = {"agent_id": "a", "action": "CREATE", "payload": "water", "metadata": {"document_id": "d"}}
+    app.embedder("two", Counting("two"))
+    async with testing.app(app) as live:
+        books = live.knowledge("books")
+        await books.put([whole(), Document("gone", "", "text"), Passage("a", "text")], consistency="strong")
+        await books.put(whole(beta="# beta\n\nshort"), consistency="strong")
+        await live.engine.send(KnowledgeEvent.checked(s0))
+        await books.delete(documents=["gone"], consistency="strong")
+        await books.put(Passage("b", "for a while"), ttl_s=60, consistency="strong")
+        await live.clock.sleep(61)
+        await live.settled()
+        before = await books.digests()
+        number = await books.generations.build("two")
+        await books.generations.ready(number)
+        await books.generations.switch(number)
+        assert await books.digests() == before
+        assert len(before) == 5
+        await books.put(whole(), consistency="strong")
+        assert len(await ids(live)) == 5
+        assert {each.id for each in await books.search("water", as_of=1)} <= {
+            "guide.md#alpha",
+            "guide.md#beta",
+            "guide.md#gamma",
+        }
