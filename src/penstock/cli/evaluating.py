@@ -1,6 +1,5 @@
 """`penstock knowledge evaluate`: how well and how fast knowledge is found, on queries that people judged."""
 
-import asyncio
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +35,8 @@ def evaluate(
     from penstock.wiring import judged_collection
 
     judged = judged_collection(folder, split)
+    import asyncio  # late: `--help` needs none of it
+
     shown = asyncio.run(_measured(judged, embedder, is_shown=not as_json))
     if plot is not None:
         _draw(plot, folder.resolve().name, shown)
