@@ -33,3 +33,15 @@ def test_a_folder_is_put_found_and_deleted(penstock, tmp_path):
     lines = penstock("knowledge", "export", "-").stdout.splitlines()
     assert [json.loads(line)["id"].partition("#")[0] for line in lines] == ["tea.md"]
     assert "missing" in penstock("knowledge", "delete", "mill.md", code=2).stderr
+
+
+def test_what_is_gone_from_a_file_is_gone_from_the_collection(penstock, tmp_path):
+    words = " water" * 150
+    (tmp_path / "mill.md").write_text(f"# One\n\n{words}\n\n# Two\n\n{words}\n")
+    assert json.loads(penstock("knowledge", "put", "mill.md", "--json").stdout)["put"] == 1
+    assert len(penstock("knowledge", "export", "-").stdout.splitlines()) == 2
+    (tmp_path / "mill.md").write_text("# One\n\nshort now\n")
+    penstock("knowledge", "put", "mill.md")
+    assert [json.loads(each)["id"] for each in penstock("knowledge", "export", "-").stdout.splitlines()] == ["mill.md"]
+    created = json.loads(penstock("knowledge", "create", "other", "--json").stdout)
+    assert (created["collection"], created["created"]) == ("other", True)

@@ -3,18 +3,22 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
+from penstock.adapters.documents.folder import open_folder
 from penstock.cli.loading import loaded_app
 from penstock.cli.looking import print_json
 from penstock.cli.progress import bar
 from penstock.cli.tables import printable
+from penstock.core.knowledge.chunking import Document
+from penstock.core.knowledge.documents import document_passages, prefix_of, root_of, titled
 from penstock.core.knowledge.passages import Passage
 from penstock.errors import Finding, Invalid, Missing, Refused
-from penstock.wiring import documents, settings
+from penstock.wiring import settings
 
 if TYPE_CHECKING:
     from penstock.app import App, Running
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 APP, COLLECTION, AGENT = "knowledge", "documents", "cli"
 CHUNK = 512
+PART_CHARS_MAX = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,49 +65,82 @@ def put(place: Place, paths: Sequence[Path], *, as_json: bool) -> int:
     async def work(knowledge: "OpenKnowledge") -> tuple[int, list[Finding]]:
         found, findings = await asyncio.to_thread(_read, paths)
         known = await knowledge.digests()
-        changed = [each for each in found.values() if known.get(each.id) != each.digest]
+        changed = [each for each in found if _is_new(each, known)]
         with bar("indexing", len(changed), is_shown=True) as tick:
-            for start in range(0, len(changed), CHUNK):
-                part = changed[start : start + CHUNK]
-                await knowledge.put(part, agent=AGENT)
+            for part in _parts(changed):
+                await knowledge.put(part, agent=AGENT, consistency="bulk")
                 tick(len(part))
-            await knowledge.indexed()
+            await knowledge.refresh()
         return len(changed), findings
 
-    changed, findings = on_collection(place, work)
+    changed, findings = _sent(place, paths) if place.url else on_collection(place, work)
     if as_json:
         print_json({"put": changed, "findings": [{"path": each.path, "problem": each.problem} for each in findings]})
     else:
-        print(f"{changed:,} passages put")
+        print(f"{changed:,} documents put")
         for each in findings:
             print(f"penstock: {each}", file=sys.stderr)
     return 1 if findings else 0
 
 
-def _read(paths: Sequence[Path]) -> tuple[dict[str, Passage], list[Finding]]:
-    found: dict[str, Passage] = {}
+def _is_new(document: Document, known: Mapping[str, str]) -> bool:
+    """Whether a document is other than its passages; of a generation that cuts in another way it always is."""
+    wanted = {each.id: each.digest for each in document_passages(titled(document))}
+    there = {each for each in known if each == root_of(document.id) or each.startswith(prefix_of(document.id))}
+    return there != wanted.keys() or any(known[each] != digest for each, digest in wanted.items())
+
+
+def _parts(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:
+    """Yield documents in parts that are neither too many nor too large for one request."""
+    part: list[Document] = []
+    chars = 0
+    for each in documents:
+        if part and (len(part) == CHUNK or chars + len(each.text) > PART_CHARS_MAX):
+            yield part
+            part, chars = [], 0
+        part.append(each)
+        chars += len(each.text)
+    if part:
+        yield part
+
+
+def _sent(place: Place, paths: Sequence[Path]) -> tuple[int, list[Finding]]:
+    from penstock.cli.remote import posted
+
+    assert place.url is not None
+    found, findings = _read(paths)
+    path = f"/v1/knowledge/{quote(place.collection or COLLECTION, safe='')}/documents?consistency=strong"
+    with bar("indexing", len(found), is_shown=True) as tick:
+        for part in _parts(found):
+            many = [{"id": each.id, "title": each.title, "text": each.text, "metadata": each.metadata} for each in part]
+            posted(place.url, path, {"documents": many, "agent_id": AGENT}, tenant=place.tenant)
+            tick(len(part))
+    return len(found), findings
+
+
+def _read(paths: Sequence[Path]) -> tuple[list[Document], list[Finding]]:
+    found: dict[str, Document] = {}
     findings: list[Finding] = []
     for path in paths:
-        docs = documents(path)
+        docs = open_folder(path)
         with bar(f"reading {printable(str(path))}", docs.total, is_shown=True) as tick:
             for each in docs:
                 tick(1)
                 if isinstance(each, Finding):
                     findings.append(each)
                 else:
-                    found.update((passage.id, passage) for passage in each)
-    return found, findings
+                    found[each.id] = each
+    return list(found.values()), findings
 
 
 def delete(place: Place, ids: Sequence[str], *, as_json: bool) -> None:
     async def work(knowledge: "OpenKnowledge") -> int:
         known = await knowledge.digests()
-        gone = [each for each in known if each in ids or each.rpartition("#")[0] in ids]
-        if not gone:
-            raise Missing(f"a document {ids[0]!r}", "see `penstock knowledge export -`")
-        await knowledge.delete(gone, agent=AGENT)
-        await knowledge.indexed()
-        return len(gone)
+        for document in ids:
+            if not any(each == root_of(document) or each.startswith(prefix_of(document)) for each in known):
+                raise Missing(f"a document {document!r}", "see `penstock knowledge export -`")
+        await knowledge.delete(documents=ids, agent=AGENT, consistency="strong")
+        return len(known) - len(await knowledge.digests())
 
     count = on_collection(place, work)
     print_json({"deleted": count}) if as_json else print(f"{count:,} passages deleted")

@@ -43,15 +43,17 @@ def put_documents(  # noqa: PLR0913, PLR0917 - the options of a command are its 
     tenant: Whose = "default",
     store: Store = None,
     embedder: Embedder = None,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Put documents into a collection: .md, .txt, .rst, .html, .pdf, .docx and docstrings of .py.
 
-    Only what changed is embedded. A file that cannot be read is said, and the others go in; then it ends with 1.
+    Only what changed is embedded, and what is gone from a document is removed; with --url by the app that runs there.
+    A file that cannot be read is said, and the others go in; then it ends with 1.
     """
     from penstock.cli import knowing
 
-    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder})
+    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}, url)
     raise typer.Exit(knowing.put(place, paths, as_json=as_json))
 
 

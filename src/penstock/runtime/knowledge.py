@@ -7,6 +7,7 @@ from typing import Any, get_args
 from penstock.core.knowledge.as_of import AsOf
 from penstock.core.knowledge.as_of import as_of as as_of_
 from penstock.core.knowledge.chunking import Document
+from penstock.core.knowledge.documents import titled
 from penstock.core.knowledge.events import KnowledgeEvent, collection_of
 from penstock.core.knowledge.filters import Filter, parse_filter
 from penstock.core.knowledge.passages import Passage
@@ -195,8 +196,7 @@ def put_event(collection: str, what: Passage | Document, *, agent: str, expires_
         case Passage():
             values |= {"passage_id": what.id, "payload": what.text, "metadata": what.metadata}
         case Document():
-            title = {"title": what.title} if what.title and "title" not in what.metadata else {}
-            values |= {"document_id": what.id, "payload": what.text, "metadata": {**title, **what.metadata}}
+            values |= {"document_id": what.id, "payload": what.text, "metadata": titled(what).metadata}
         case _:  # pyright: ignore[reportUnnecessaryComparison] - users without a type checker
             hint = 'give Passage("id", "text", {"source": "where it is from"}), or Document("id", "title", "text")'
             raise Invalid("the passage", (Finding("(whole)", f"is a {type(what).__name__}", hint),))

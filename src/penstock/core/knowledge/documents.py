@@ -9,6 +9,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Literal, get_args
 from zlib import crc32
@@ -82,6 +83,13 @@ def document_passages(document: Document, chunking: Chunking = Chunking()) -> li
         if len(found) > PASSAGES_MAX:
             raise LimitReached("the number of passages of a document", len(found), PASSAGES_MAX, "split the document")
     return found
+
+
+def titled(document: Document) -> Document:
+    """Return a document as an event has it: with its title among its metadata."""
+    if not document.title or "title" in document.metadata:
+        return document
+    return replace(document, metadata={"title": document.title, **document.metadata})
 
 
 def _pieces(document: Document, chunking: Chunking) -> Iterator[tuple[str, str, str]]:
