@@ -329,6 +329,23 @@ async def test_a_child_runs_once_whatever_dies(nth):
         assert len(await live.runs("child")) == 1
 
 
+async def test_a_child_that_is_waited_for_no_longer_is_stopped():
+    child = machine(Rest={"Type": "Wait", "Seconds": 100_000})
+    app = parent_and_child("states:startExecution.sync:2", child, Input={"n": 2}, Name="one")
+    app.agents.pop("flow")
+    start = task("states:startExecution.sync:2", StateMachineArn="child", Name="one") | {"TimeoutSeconds": 60}
+    app.workflow("flow", definition=machine(Start=start))
+    async with testing.app(app) as live:
+        with pytest.raises(RunFailed, match=r"States\.Timeout"):
+            await live.result(await live.start("flow", app.agents["flow"].accepts[0](input=None)), within_s=1e9)
+
+        async def ended() -> list[str]:
+            return [run.reason for run in await live.runs("child") if run.status == "cancelled"]
+
+        (reason,) = await live.engine.services.committer.until(ended)
+        assert "waits for it no longer" in reason
+
+
 async def test_machines_that_start_each_other_end_after_so_many_hops():
     start = task("states:startExecution.sync:2", StateMachineArn="flow")
     app = shop(machine(Again=start), [])

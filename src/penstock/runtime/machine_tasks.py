@@ -10,7 +10,7 @@ A service goes by what a resource names: `sqs:sendMessage`, `aws-sdk:sqs:sendMes
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -20,6 +20,8 @@ from penstock.core.asl.results import Child
 from penstock.core.asl.values import Json
 
 T = TypeVar("T")
+GIVEN_UP: Final = "given up"
+"""What the cancellation of a service says when nobody waits for its task any more, and the engine goes on."""
 
 
 class TaskFailed(Exception):

@@ -21,7 +21,7 @@ from penstock.errors import PenstockError
 from penstock.runtime.activities import ActivityTask, Offered
 from penstock.runtime.calling import is_awaitable
 from penstock.runtime.machine_inputs import event_for
-from penstock.runtime.machine_tasks import ReadCall, TaskCall, TaskFailed, TaskService, WriteCall, found
+from penstock.runtime.machine_tasks import GIVEN_UP, ReadCall, TaskCall, TaskFailed, TaskService, WriteCall, found
 from penstock.runtime.operations import Operations
 from penstock.runtime.write_points import WritePoint
 
@@ -69,7 +69,7 @@ class MachineWork:
         """Nobody waits for it any more."""
         task = self._tasks.pop(asked.id, None)
         if task is not None:
-            task.cancel()
+            task.cancel(GIVEN_UP)
         self._withdraw(asked.id)
         if isinstance(asked, ScheduleTask):
             name = self._agent_of(asked)

@@ -4,12 +4,14 @@ An execution's name makes one run, for ever: asked for again with the same input
 is refused. Without a name, the task's idempotency key names it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 import msgspec
 
+from penstock.core.agents.control import Cancel
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.machine_events import event_name
 from penstock.core.asl.reducer import ACCOUNT
@@ -19,7 +21,7 @@ from penstock.core.events.envelope import Envelope
 from penstock.errors import Invalid, Refused, RunFailed
 from penstock.runtime.executions import Kept, described, found
 from penstock.runtime.machine_inputs import event_for
-from penstock.runtime.machine_tasks import TaskCall, TaskFailed
+from penstock.runtime.machine_tasks import GIVEN_UP, TaskCall, TaskFailed
 from penstock.runtime.topology import Topology
 
 WAIT_S: Final = 366 * 24 * 3600.0  # AWS ends an execution after a year
@@ -28,7 +30,9 @@ WAIT_S: Final = 366 * 24 * 3600.0  # AWS ends an execution after a year
 class Door(Protocol):
     """The front door of the engine, as far as executions use it."""
 
-    async def send(self, event: Any, *, id: str, tenant: str, cause: Envelope) -> str: ...
+    async def send(
+        self, event: Any, *, id: str | None = None, tenant: str = "default", cause: Envelope | None = None
+    ) -> str: ...
     async def result(self, id: str, *, tenant: str, within_s: float) -> bytes: ...
 
 
@@ -57,8 +61,14 @@ class Executions:
         arn = str(cast("dict[str, Json]", begun)["ExecutionArn"])
         given = parameters.checked("states:startExecution", call.arguments)
         run = (await found(self._runs, arn, call.tenant))[0].change.run_id
-        with suppress(RunFailed):  # what became of it says so
-            await self._door.result(run, tenant=call.tenant, within_s=WAIT_S)
+        try:
+            with suppress(RunFailed):  # what became of it says so
+                await self._door.result(run, tenant=call.tenant, within_s=WAIT_S)
+        except asyncio.CancelledError as cancelled:
+            if GIVEN_UP in cancelled.args:  # as on AWS: who is waited for no longer is stopped
+                said = Cancel(run_id=run, reason=f"{call.machine!r} waits for it no longer")
+                await self._door.send(said, tenant=call.tenant)
+            raise
         told = await described(self._runs, run, call.tenant)
         execution = executions.Execution(
             arn=arn,
