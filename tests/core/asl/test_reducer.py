@@ -12,12 +12,14 @@ from penstock.core.asl.happenings import (
     CancelTimer,
     Failed,
     Heartbeat,
+    ReadItems,
     ScheduleTask,
     Started,
     StartTimer,
     Stopped,
     Succeeded,
     TimerFired,
+    WriteResults,
 )
 from penstock.core.asl.history import aws_shaped
 from penstock.core.asl.program import compiled
@@ -101,7 +103,7 @@ class World:
         for command in advance(self.run, happening):
             self.commands.append(command)
             match command:
-                case ScheduleTask():
+                case ScheduleTask() | ReadItems() | WriteResults():
                     self.tasks.add(command.id)
                 case StartTimer():
                     self.timers[command.id] = command.at_ms
