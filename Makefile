@@ -6,10 +6,10 @@ PYTHON ?= python3
 ARGS ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench chaos takeover docs format lock soak clean
+.PHONY: help setup demo test check bench bench-vectors chaos takeover docs format lock soak clean
 
 help: ## list the jobs
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything pinned, and install penstock into it
 
@@ -38,6 +38,9 @@ format: $(STAMP) ## put the code into shape
 
 bench: $(STAMP) ## the workloads beside durable peers, in one run (ARGS=--help): docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-vectors: $(STAMP) ## the embedded index beside other engines, 10k to 1M vectors (ARGS=--help): docs/benchmarks-vectors.md
+	@$(BIN)/python benchmarks/vectors.py $(ARGS)
 
 chaos: $(STAMP) ## kill processes at every write point, on SQLite and Postgres (ARGS=--help): docs/chaos.md
 	@$(BIN)/python scripts/chaos.py $(ARGS)
