@@ -34,14 +34,19 @@ Changes = Mapping[str, Row | None]
 
 def analysed(passage: Passage, vector: bytes | None) -> Row:
     """Analyse a passage; `vector` as in `Upsert`. Raises `Invalid` for what is no vector, or cannot be written as UTF-8."""
+    unit = checked(passage, vector)
+    keys, counts = packed_terms(passage.text, passage.metadata)
+    return Row(passage.id, keys, counts, unit, passage.metadata)
+
+
+def checked(passage: Passage, vector: bytes | None) -> bytes | None:
+    """The unit vector of a passage, none for one without direction. Raises `Invalid` as `analysed` does."""
     try:
         "".join((passage.id, passage.text, *passage.metadata, *passage.metadata.values())).encode()
     except UnicodeEncodeError as error:
         finding = Finding(repr(passage.id), f"holds half a character ({error})", "decode the source again")
         raise Invalid("the passage", (finding,)) from error
-    keys, counts = packed_terms(passage.text, passage.metadata)
-    unit = None if vector is None else _unit_bytes(passage.id, vector)
-    return Row(passage.id, keys, counts, unit, passage.metadata)
+    return None if vector is None else _unit_bytes(passage.id, vector)
 
 
 def packed_terms(text: str, metadata: Mapping[str, str]) -> tuple[bytes, bytes]:
