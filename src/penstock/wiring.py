@@ -13,6 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
@@ -62,6 +64,7 @@ class Settings:
     working folder.
     `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
     `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
+    `vectors`: "postgresql://USER@HOST/DATABASE?schema=NAME" for vectors in pgvector; empty: in the store, with the words.
     `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
     `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
     services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
@@ -72,6 +75,7 @@ class Settings:
     embedder: str = "static"
     objects: str = ""
     services: str = ""
+    vectors: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,8 @@ async def opened(
         store, index = storage or await _store(
             store_url(chosen, declared.name), declared.collections, stack, shared=shared
         )
+        if chosen.vectors and index is not None:
+            index = await _vectors_apart(chosen.vectors, index, stack)
         embedding = await _embedding(declared, chosen, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
@@ -311,6 +317,19 @@ async def _store(
         return await stack.enter_async_context(open_postgres_store(url)), None
     hint = "use sqlite:PATH, postgresql://... or memory: (Kafka and the rest come with later versions)"
     raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} is not known", hint),))
+
+
+async def _vectors_apart(url: str, index: Index, stack: AsyncExitStack) -> Index:
+    """Words as before, vectors elsewhere: written before the commit that says so, and idempotently."""
+    if url.partition(":")[0] not in POSTGRES:
+        hint = "use postgresql://USER@HOST/DATABASE?schema=NAME, or leave it out"
+        raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", hint),))
+    from penstock.adapters.postgres.passages import open_postgres_passages
+    from penstock.layers.spaces_apart import SpacesApart
+
+    vectors = await stack.enter_async_context(open_postgres_passages(url))
+    spaces = None if index.spaces is None else SpacesApart((vectors, index.spaces))
+    return structs.replace(index, vectors=vectors, in_store=False, together=False, spaces=spaces)
 
 
 def path_of(rest: str) -> Path:

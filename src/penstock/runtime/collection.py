@@ -17,7 +17,7 @@ from penstock.core.knowledge.as_of import AsOf
 from penstock.core.knowledge.events import KnowledgeEvent, collection_of
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.fusion import fused
-from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space
+from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space, Upsert
 from penstock.errors import Refused, Unavailable
 from penstock.ports.documents import DocumentIndex
 from penstock.ports.embedder import Embedder
@@ -160,7 +160,9 @@ class Collection:
         """Write to an index that does not lie in the state store."""
         await self.index.vectors.apply(writes)
         if not self.index.together:
-            await self.index.words.apply(writes)
+            # The words need no vectors beside them, which are the largest part.
+            bare = [structs.replace(each, vector=None) if isinstance(each, Upsert) else each for each in writes]
+            await self.index.words.apply(bare)
 
     def _space(self, tenant: str) -> Space:
         return Space(self.name, tenant, self.generations.searching.number)
