@@ -88,7 +88,7 @@ def _ours(results: Sequence[dict[str, Any]], size: int) -> list[str]:
         return []
     return [
         "",
-        f"Penstock alone: resident {mine['rss_mb']} MB; a question by words {_cell(mine, 'words')} ms; killed amid single writes: {mine['after_kill']} of {mine['acknowledged']}",
+        f"Penstock alone: resident {mine['rss_mb']} MB, with the vectors that the measuring itself maps; a question by words {_cell(mine, 'words')} ms; killed amid single writes: {mine['after_kill']} of {mine['acknowledged']}",
         f"acknowledged were found after opening; answers that were wrong after an upsert, update or delete: {mine['wrong']}. While embedding and indexing",
         f"{mine['ingested_a_second']} passages a second in batches: a single write until found {_cell(mine, 'strong')} ms, a search {_cell(mine, 'beside')} ms.",
     ]

@@ -198,7 +198,10 @@ class PostgresPassages:
         return [Hit(bytes(key).decode(), _cosine(score)) for key, score in rows]
 
     async def _fetch(self, operation: str, statement: str, *arguments: Any) -> Sequence[Sequence[Any]]:
-        return await self._transact(operation, lambda connection: connection.fetch(statement, *arguments))
+        async def fetch(connection: Connection) -> Sequence[Sequence[Any]]:
+            return await connection.fetch(statement, *arguments)
+
+        return await self._transact(operation, fetch)
 
     async def _transact(self, operation: str, work: Any) -> Any:
         async def within(connection: Connection) -> Any:

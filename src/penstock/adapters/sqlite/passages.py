@@ -79,7 +79,7 @@ class SqlitePassages:
 
     async def close(self) -> None:
         """Wait for what is being put into parts."""
-        await self._sealer.close()
+        await self._sealer.close(list(self._spaces.values()))
 
     def tidy(self) -> None:
         """Remove parts that an earlier process left unfinished. Only who is alone with the file may do so."""

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -117,11 +117,14 @@ class Sealer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    async def close(self) -> None:
-        """Wait for what is being sealed, and begin nothing more."""
+    async def close(self, spaces: Iterable[OpenSpace]) -> None:
+        """Wait for what is being sealed; seal what came meanwhile, so that it need not be read when the file is opened next."""
         self._closing = True
         while self._tasks:
             await asyncio.wait(self._tasks)
+        for space in spaces:
+            if space.layers.must_seal and not space.stale:
+                await self.seal(space)
         self._thread.shutdown()
 
     def opened(self, connection: sqlite3.Connection, number: int) -> tuple[list[str], list[Sealed]]:
