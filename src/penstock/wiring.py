@@ -322,8 +322,7 @@ async def _store(
 async def _vectors_apart(url: str, index: Index, stack: AsyncExitStack) -> Index:
     """Words as before, vectors elsewhere: written before the commit that says so, and idempotently."""
     if url.partition(":")[0] not in POSTGRES:
-        hint = "use postgresql://USER@HOST/DATABASE?schema=NAME, or leave it out"
-        raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", hint),))
+        raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", "use postgresql://..."),))
     from penstock.adapters.postgres.passages import open_postgres_passages
     from penstock.layers.spaces_apart import SpacesApart
 
