@@ -9,7 +9,8 @@ from penstock.app import Running
 from penstock.errors import Finding, Invalid, Missing
 from penstock.gateway.callers import RunningApp, Tenant
 from penstock.gateway.problems import documented
-from penstock.runtime.collection import LIMIT_MAX, Mode
+from penstock.runtime.collection import LIMIT_MAX, Found
+from penstock.runtime.search_options import Fusion, Mode, SearchOptions
 
 TOP_K = 5
 routes = APIRouter(tags=["knowledge"])
@@ -28,6 +29,35 @@ class SearchRequest(BaseModel):
     )
     mode: Mode = "hybrid"
     after: str | None = Field(default=None, description="The token of a write that is to be found.")
+    fusion: Fusion = Field(default="scores", description="How words and vectors are put together in a hybrid search.")
+    diversity: float = Field(
+        default=0.0, ge=0, le=1, description="0: the best, alike or not; 1: as different as can be."
+    )
+    score_min: float | None = Field(default=None, description="Leave out what scores less.")
+    page_after: str = Field(default="", description="Go on where a page ended: its `next`.")
+    highlight: bool = Field(default=False, description="Say where the words of the query are.")
+
+    @property
+    def options(self) -> SearchOptions:
+        return {
+            "limit": self.top_k,
+            "mode": self.mode,
+            "filter": self.filter,
+            "fusion": self.fusion,
+            "diversity": self.diversity,
+            "score_min": self.score_min,
+            "page_after": self.page_after,
+            "highlight": self.highlight,
+        }
+
+
+class SearchHighlights(BaseModel):
+    """Where the words of the query are: offsets into the payload, in characters."""
+
+    spans: list[tuple[int, int]]
+    start: int
+    end: int
+    snippet: str = Field(description="payload[start:end], the stretch that has most of them.")
 
 
 class SearchResult(BaseModel):
@@ -37,27 +67,42 @@ class SearchResult(BaseModel):
     score: float = Field(description="Higher is better; comparable within one search only.")
     payload: str = Field(description="The passage's text.")
     metadata: dict[str, str]
+    highlights: SearchHighlights | None = None
 
 
 class SearchResults(BaseModel):
     """Passages, best first."""
 
     results: list[SearchResult]
+    next: str = Field(default="", description="Give it as `page_after` for the next page; absent when there is none.")
+    degraded: str = Field(default="", description="Why it was searched in another way than was asked for, if it was.")
 
 
-@routes.post("/search", summary="Search knowledge", responses=documented(404, 413, 422, 503))
+@routes.post(
+    "/search",
+    summary="Search knowledge",
+    responses=documented(404, 413, 422, 503),
+    response_model_exclude_unset=True,
+)
 async def search(asked: SearchRequest, running: RunningApp, tenant: Tenant) -> SearchResults:
     """Return the passages nearest to a query, by meaning and words."""
     knowledge = running.knowledge(_collection(running, asked.collection), tenant=tenant)
-    found = await knowledge.search(
-        asked.query, limit=asked.top_k, mode=asked.mode, filter=asked.filter, after=asked.after
-    )
-    return SearchResults(
-        results=[
-            SearchResult(id=each.id, score=each.score, payload=each.text, metadata=dict(each.metadata))
-            for each in found
-        ]
-    )
+    found = await knowledge.search(asked.query, after=asked.after, **asked.options)
+    results = SearchResults(results=[_result(each) for each in found])
+    if len(found) == asked.top_k and not asked.diversity:
+        results.next = found[-1].cursor
+    if found and found[0].degraded:
+        results.degraded = found[0].degraded
+    return results
+
+
+def _result(found: Found) -> SearchResult:
+    result = SearchResult(id=found.id, score=found.score, payload=found.text, metadata=dict(found.metadata))
+    if (marked := found.highlights) is not None:
+        result.highlights = SearchHighlights(
+            spans=list(marked.spans), start=marked.start, end=marked.end, snippet=marked.snippet
+        )
+    return result
 
 
 def _collection(running: Running, name: str | None) -> str:

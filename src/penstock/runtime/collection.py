@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from msgspec import Struct, structs
 
 from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.as_of import AsOf
+from penstock.core.knowledge.diversity import diverse, pool_of
 from penstock.core.knowledge.events import KnowledgeEvent, collection_of
 from penstock.core.knowledge.filters import Filter
-from penstock.core.knowledge.fusion import fused
+from penstock.core.knowledge.fusion import MODEL_WEIGHT, PEAK, WEIGHT, fused, fused_by_rank
+from penstock.core.knowledge.highlights import Highlights, highlights
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space, Upsert
 from penstock.errors import Refused, Unavailable
 from penstock.ports.documents import DocumentIndex
@@ -28,13 +30,13 @@ from penstock.ports.words import WordIndex
 from penstock.runtime.expiring import unexpired
 from penstock.runtime.generations import Generations
 from penstock.runtime.indexing import Indexing
+from penstock.runtime.search_options import Fusion, Mode, Place, cursor_of
 from penstock.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Mode = Literal["hybrid", "vectors", "words"]
 CANDIDATES = 200
 LIMIT_MAX = 1000
 SLICE = 16
@@ -52,6 +54,13 @@ class Found(Struct, frozen=True, eq=False):
     metadata: Mapping[str, str]
     generation: int = 0  # in which it was found
     as_of: int = 0  # up to which event of the log the collection was seen
+    highlights: Highlights | None = None
+    degraded: str = ""  # why it was searched in another way than was asked for, if it was
+
+    @property
+    def cursor(self) -> str:
+        """What a search for the next page goes on after."""
+        return cursor_of(self.score, self.id)
 
     @property
     def source(self) -> str:
@@ -77,6 +86,11 @@ class Search(Struct, frozen=True):
     filter: Filter | None = None
     generation: int | None = None  # None: the one that serves
     as_of: AsOf | None = None  # None: now
+    fusion: Fusion = "scores"
+    diversity: float = 0.0
+    score_min: float | None = None
+    page_after: Place | None = None
+    is_highlighted: bool = False
 
 
 class Index(Struct, frozen=True):
@@ -194,26 +208,73 @@ class Collection:
 
     async def _found(self, tenant: str, texts: list[str], how: Search) -> list[list[Found]]:
         asked = self.generations.asked(how.generation)  # to the end: a switch meanwhile is for those that begin later
-        space, mode, filter_, limit = Space(self.name, tenant, asked.number), how.mode, how.filter, how.limit
-        vectors = None if mode == "words" else await asked.embedder.embed(texts, purpose="query")
-        seen = (asked.number, self.generations.visible)
+        space, seen = Space(self.name, tenant, asked.number), (asked.number, self.generations.visible)
+        vectors, degraded = await self._embedded(asked.embedder, texts, how.mode)
+        hits = await self._hits(space, texts, vectors, how)
+        passages = await self.index.vectors.passages(space, list({hit.id for each in hits for hit in each}))
+        if how.diversity and vectors is not None:
+            hits = [await self._diverse(asked.embedder, each, passages, how) for each in hits]
+        return [
+            [
+                _found(
+                    hit,
+                    passages[hit.id],
+                    seen,
+                    highlights(passages[hit.id].text, text) if how.is_highlighted else None,
+                    degraded,
+                )
+                for hit in each
+                if hit.id in passages
+            ]
+            for text, each in zip(texts, hits, strict=True)
+        ]
+
+    async def _embedded(
+        self, embedder: Embedder, texts: list[str], mode: Mode
+    ) -> tuple[NDArray[np.float32] | None, str]:
+        """The queries' vectors, if any are needed; a hybrid search whose embedder does not answer goes on by words alone."""
+        if mode == "words":
+            return None, ""
+        try:
+            return await embedder.embed(texts, purpose="query"), ""
+        except Unavailable as error:
+            if mode == "vectors":
+                raise
+            return None, f"by words only: {error}"
+
+    async def _hits(
+        self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search
+    ) -> list[list[Hit]]:
+        """The hits that were asked for, or more of them where some are still to be chosen."""
+        limit = pool_of(how.limit) if how.diversity else how.limit
+        depth = LIMIT_MAX if how.page_after is not None else limit
         hits: Sequence[Sequence[Hit]]
         if vectors is None:
-            hits = await self.index.words.matching(space, texts, limit=limit, filter=filter_)
-        elif mode == "vectors":
-            hits = await self.index.vectors.nearest(space, vectors, limit=limit, filter=filter_)
+            hits = await self.index.words.matching(space, texts, limit=depth, filter=how.filter)
+        elif how.mode == "vectors":
+            hits = await self.index.vectors.nearest(space, vectors, limit=depth, filter=how.filter)
         else:
-            hits = await self._hybrid(space, texts, vectors, filter_, limit)
-        passages = await self.index.vectors.passages(space, list({hit.id for each in hits for hit in each}))
-        return [[_found(hit, passages[hit.id], *seen) for hit in each if hit.id in passages] for each in hits]
+            hits = await self._hybrid(space, texts, vectors, how, depth)
+        return [_wanted(each, how, limit) for each in hits]
+
+    async def _diverse(
+        self, embedder: Embedder, hits: Sequence[Hit], passages: Mapping[str, Passage], how: Search
+    ) -> list[Hit]:
+        kept = [hit for hit in hits if hit.id in passages]
+        vectors = await embedder.embed([passages[hit.id].text for hit in kept], purpose="passage")
+        return diverse(kept, vectors, diversity=how.diversity, limit=how.limit)
 
     async def _hybrid(
-        self, space: Space, texts: list[str], vectors: NDArray[np.float32], filter_: Filter | None, limit: int
+        self, space: Space, texts: list[str], vectors: NDArray[np.float32], how: Search, limit: int
     ) -> list[list[Hit]]:
         """Take the best of both indexes, and have each score what only the other found."""
-        candidates = max(CANDIDATES, limit)
-        near = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=filter_)
-        matching = await self.index.words.matching(space, texts, limit=candidates, filter=filter_)
+        # Scores depend on the candidates: all pages of a search have the same.
+        candidates = max(CANDIDATES, how.limit)
+        near = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=how.filter)
+        matching = await self.index.words.matching(space, texts, limit=candidates, filter=how.filter)
+        if how.fusion == "ranks":
+            return [fused_by_rank(both, limit=limit) for both in zip(matching, near, strict=True)]
+        weighing = _weighing(self.generations.asked(how.generation).embedder)
         cosines = [{hit.id: hit.score for hit in each} for each in near]
         relevances = [{hit.id: hit.score for hit in each} for each in matching]
         only_words = [list(words.keys() - close.keys()) for words, close in zip(relevances, cosines, strict=True)]
@@ -221,7 +282,7 @@ class Collection:
         more_cosines = await self.index.vectors.cosines(space, vectors, only_words)
         more_relevances = await self.index.words.relevances(space, texts, only_vectors)
         return [
-            fused({**words, **more_words}, {**close, **more_close}, limit=limit)
+            fused({**words, **more_words}, {**close, **more_close}, limit=limit, **weighing)
             for words, more_words, close, more_close in zip(
                 relevances, more_relevances, cosines, more_cosines, strict=True
             )
@@ -271,8 +332,29 @@ def _no_time() -> int:
     return 0
 
 
-def _found(hit: Hit, passage: Passage, generation: int, as_of: int) -> Found:
-    return Found(hit.id, hit.score, passage.text, passage.metadata, generation, as_of)
+class Weighing(TypedDict):
+    """How much vectors count beside words."""
+
+    weight: float
+    peak: float | None
+
+
+def _weighing(embedder: Embedder) -> Weighing:
+    # A sum over word pieces knows less than words do; what reads whole sentences knows as much.
+    if embedder.name.startswith("minilm"):
+        return {"weight": MODEL_WEIGHT, "peak": None}
+    return {"weight": WEIGHT, "peak": PEAK}
+
+
+def _wanted(hits: Sequence[Hit], how: Search, limit: int) -> list[Hit]:
+    after, least = how.page_after, how.score_min
+    if after is not None:
+        hits = [hit for hit in hits if after.is_before(hit.score, hit.id)]
+    return [hit for hit in hits[:limit] if least is None or hit.score >= least]
+
+
+def _found(hit: Hit, passage: Passage, seen: tuple[int, int], marked: Highlights | None, degraded: str) -> Found:
+    return Found(hit.id, hit.score, passage.text, passage.metadata, *seen, marked, degraded)
 
 
 def _rows(vectors: list[bytes]) -> NDArray[np.float32]:

@@ -10,8 +10,9 @@ from msgspec import Struct
 from penstock.core.knowledge.judging import DEPTH, Figures, Judged, judged_ranking, mean
 from penstock.core.knowledge.passages import Passage
 from penstock.ports.clock import Clock
-from penstock.runtime.collection import Found, Mode
+from penstock.runtime.collection import Found
 from penstock.runtime.knowledge import QUERY_CHARS_MAX
+from penstock.runtime.search_options import Mode
 
 MODES: tuple[Mode, ...] = ("words", "vectors", "hybrid")
 BATCH = 512

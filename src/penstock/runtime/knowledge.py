@@ -1,29 +1,30 @@
 """Knowledge in the hands of users: inside a handler, where a search is a step, and outside."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Unpack
 
-from penstock.core.knowledge.as_of import AsOf
 from penstock.core.knowledge.as_of import as_of as as_of_
 from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.documents import titled
 from penstock.core.knowledge.events import KnowledgeEvent, collection_of
-from penstock.core.knowledge.filters import Filter, parse_filter
+from penstock.core.knowledge.filters import parse_filter
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
 from penstock.errors import Finding, Invalid, LimitReached
-from penstock.runtime.collection import LIMIT_MAX, Found, Mode, Search
+from penstock.runtime.collection import LIMIT_MAX, Found, Search
 from penstock.runtime.context import required
 from penstock.runtime.engine import Engine
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexing import IndexingStatus
 from penstock.runtime.knowing import Consistency, lag, reached, refresh, write
 from penstock.runtime.open_generations import OpenGenerations
+from penstock.runtime.search_options import SearchOptions, place_of, wrong_options
 
 QUERY_CHARS_MAX = 10_000
 TTL_S_MAX = 100 * 365 * 86_400.0
-Moment = int | datetime | str | AsOf | None  # an offset of the log, a time, the id of a run; None: now
+QUERIES_MAX = 1_000
 
 
 class Knowledge:
@@ -32,23 +33,10 @@ class Knowledge:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    async def search(
-        self,
-        text: str,
-        *,
-        limit: int = 5,
-        mode: Mode = "hybrid",
-        filter: Filter | Mapping[str, Any] | None = None,
-        generation: int | None = None,
-        as_of: Moment = None,
-    ) -> list[Found]:
-        """Return the passages nearest to a text, best first: a step of the run, in the run's tenant.
-
-        `generation`: search that build of the collection, not the one that serves. `as_of`: as it was, at an offset of its log,
-        at a time, or when a run (its id) began.
-        """
+    async def search(self, text: str, **options: Unpack[SearchOptions]) -> list[Found]:
+        """Return the passages nearest to a text, best first: a step of the run, in the run's tenant. See `SearchOptions`."""
         ctx = required()
-        wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation, as_of=as_of)
+        wanted = search_of(text, options)
         return await ctx.read(f"search:{self.name}", ctx.collection(self.name).search, wanted, ctx.tenant)
 
     def put(
@@ -72,25 +60,21 @@ class OpenKnowledge:
         self._engine = engine
         self._tenant = tenant
 
-    async def search(  # noqa: PLR0913 - each says more of what is looked for
-        self,
-        text: str,
-        *,
-        limit: int = 5,
-        mode: Mode = "hybrid",
-        filter: Filter | Mapping[str, Any] | None = None,
-        generation: int | None = None,
-        as_of: Moment = None,
-        after: Written | str | None = None,
+    async def search(
+        self, text: str, *, after: Written | str | None = None, **options: Unpack[SearchOptions]
     ) -> list[Found]:
-        """Return the passages nearest to a text, best first; `generation` and `as_of` as in a handler's search.
-
-        `after`: once what that write wrote can be found.
-        """
-        wanted = search_of(text, limit=limit, mode=mode, filter=filter, generation=generation, as_of=as_of)
+        """Return the passages nearest to a text, best first: see `SearchOptions`. `after`: once that write can be found."""
+        wanted = search_of(text, options)
         if after is not None:
             await reached(self._engine, after)
         return await self._collection.search(wanted, self._tenant)
+
+    async def search_many(self, texts: Sequence[str], **options: Unpack[SearchOptions]) -> list[list[Found]]:
+        """Return what is found for each of several texts, together: one product of matrices for all of them."""
+        if len(texts) > QUERIES_MAX:
+            raise LimitReached("the number of queries at once", len(texts), QUERIES_MAX)
+        wanted = [search_of(text, options) for text in texts]
+        return list(await asyncio.gather(*(self._collection.search(each, self._tenant) for each in wanted)))
 
     async def put(
         self,
@@ -168,24 +152,28 @@ class OpenKnowledge:
         await self._engine.caught_up(INDEXER)
 
 
-def search_of(
-    text: str,
-    *,
-    limit: int,
-    mode: Mode,
-    filter: Filter | Mapping[str, Any] | None,
-    generation: int | None = None,
-    as_of: Moment = None,
-) -> Search:
+def search_of(text: str, options: SearchOptions) -> Search:
     """Return a search; `LimitReached` and `Invalid` say what is wrong with it."""
+    limit, given = options.get("limit", 5), options.get("filter")
     if not 1 <= limit <= LIMIT_MAX:
         raise LimitReached("the number of passages asked for", limit, LIMIT_MAX)
-    if mode not in get_args(Mode):
-        raise Invalid("the search", (Finding("mode", f"is {mode!r}", f"one of {', '.join(get_args(Mode))}"),))
+    if findings := wrong_options(options):
+        raise Invalid("the search", tuple(findings))
     if len(text) > QUERY_CHARS_MAX:
         raise LimitReached("the length of the query, in characters,", len(text), QUERY_CHARS_MAX)
+    after = options.get("page_after")
     return Search(
-        text, limit, mode, parse_filter(filter) if isinstance(filter, Mapping) else filter, generation, as_of_(as_of)
+        text,
+        limit,
+        options.get("mode", "hybrid"),
+        parse_filter(given) if isinstance(given, Mapping) else given,
+        options.get("generation"),
+        as_of_(options.get("as_of")),
+        options.get("fusion", "scores"),
+        options.get("diversity", 0.0),
+        options.get("score_min"),
+        place_of(after) if after else None,
+        options.get("highlight", False),
     )
 
 

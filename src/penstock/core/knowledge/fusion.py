@@ -14,26 +14,34 @@ RANK_OFFSET = 60
 # How far the best of the words stands out, in deviations, when `weight` is taken as it is.
 PEAK = 4.0
 STRETCH_MAX = 1.5
+# For a model that reads whole sentences, wherever words stand out or not.
+MODEL_WEIGHT = 0.5
 
 _EQUAL = 1e-9
 
 
 def fused(
-    relevances: Mapping[str, float], cosines: Mapping[str, float], *, weight: float = WEIGHT, limit: int
+    relevances: Mapping[str, float],
+    cosines: Mapping[str, float],
+    *,
+    weight: float = WEIGHT,
+    limit: int,
+    peak: float | None = PEAK,
 ) -> list[Hit]:
     """Add the two scores of each candidate as standard scores: (1 - weight) * z(bm25) + weight * z(cosine).
 
     z(x) is (x - mean) / deviation over the candidates: cosines lie close together, and as shares of the best they would
     hardly count. `weight` (0 to 1) is that of the vectors: less where one passage stands out by its words, which are then
-    to be trusted, and up to half more where none does. A candidate without vector has the least cosine of all, one without
-    relevance 0. Scores are around 0, and comparable within one search only.
+    to be trusted, and up to half more where none does (`peak`; None: the same everywhere). A candidate without vector has the
+    least cosine of all, one without relevance 0. Scores are around 0, and comparable within one search only.
     """
     assert 0 <= weight <= 1, f"weight is {weight}"
     ids = list(dict.fromkeys([*relevances, *cosines]))
     least = min(cosines.values(), default=0.0)
     words = _standard([relevances.get(each, 0.0) for each in ids])
     vectors = _standard([cosines.get(each, least) for each in ids])
-    weight = min(1.0, weight * min(STRETCH_MAX, PEAK / max(max(words, default=0.0), _EQUAL)))
+    if peak is not None:
+        weight = min(1.0, weight * min(STRETCH_MAX, peak / max(max(words, default=0.0), _EQUAL)))
     scores = {
         each: (1 - weight) * word + weight * vector for each, word, vector in zip(ids, words, vectors, strict=True)
     }
