@@ -130,6 +130,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         timing.routes,
         search.routes,
         knowledge.routes,
+        knowledge_generations.routes,
         schemas.routes,
         storage.routes,
     ):

@@ -52,7 +52,7 @@ class Building:
     def __init__(self, collection: Collection, store: Store, services: Services, appender: Appender) -> None:
         self._collection = collection
         self._generations = collection.generations
-        self._store = store
+        self.store = store
         self._services = services
         self._appender = appender
         self._turns: dict[int, asyncio.Lock] = {}
@@ -79,7 +79,7 @@ class Building:
         clock, pace = self._services.clock, self.pace(number)
         began_s, moved = clock.monotonic_s(), False
         for partition, after in self.at(number).items():
-            page = await self._store.read(TOPIC, partition, after=after, limit=self._page(number))
+            page = await self.store.read(TOPIC, partition, after=after, limit=self._page(number))
             if page:
                 count = await self._take(number, partition, page)
                 if count is None:

@@ -6,6 +6,7 @@ Searches that are asked in the same tick of the event loop are made together: on
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypedDict
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 CANDIDATES = 200
 LIMIT_MAX = 1000
 SLICE = 16
+RECENT_MAX = 200
 
 
 class Found(Struct, frozen=True, eq=False):
@@ -136,6 +138,7 @@ class Collection:
         self.durable: Callable[[], Awaitable[None]] = _at_once  # what was committed so far
         self.now_ms: Callable[[], int] = _no_time
         self.sole = False  # whether it is the app's only one
+        self.recent: deque[tuple[str, str]] = deque(maxlen=RECENT_MAX)  # tenant and text of the last searches
         self._tasks = tasks
         self._asked: list[tuple[str, Search, asyncio.Future[list[Found]]]] = []
 
@@ -155,6 +158,8 @@ class Collection:
         if not self._asked and not self._tasks.start(self._answer()):
             raise Unavailable("the engine", "search", "it was stopped")
         self._asked.append((tenant, search, future))
+        if search.generation is None:
+            self.recent.append((tenant, search.text))
         return await future
 
     def takes(self, event: KnowledgeEvent) -> bool:

@@ -25,6 +25,7 @@ from penstock.runtime.delivering import Delivering
 from penstock.runtime.generations import Embedding
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.services import Services
+from penstock.runtime.verifying import Verifying, told
 
 SWITCH_WITHIN_S = 30.0  # the longest that a switch keeps the indexer waiting
 LAG_MAX = 5_000  # events that a generation may lack when it is to take over
@@ -246,7 +247,7 @@ class Keeper:
 
     async def verify(self, said: VerifyKnowledge) -> dict[str, Any]:
         """Compare the index with the log, mend it if that is asked for, and return what was found."""
-        raise NotImplementedError(said)
+        return told(await Verifying(self.collection, self.building.store, self._services, said).run(self.done()))
 
 
 def keepers(

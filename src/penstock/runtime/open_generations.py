@@ -2,18 +2,31 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from penstock.core.agents.approvals import raise_refusal
-from penstock.core.knowledge.generation_events import KEEPER, BuildGeneration, DropGeneration, SwitchGeneration
+from penstock.core.events.event import Event
+from penstock.core.knowledge.generation_events import (
+    KEEPER,
+    BuildGeneration,
+    DropGeneration,
+    SwitchGeneration,
+    VerifyKnowledge,
+)
 from penstock.core.knowledge.generations import Generation
+from penstock.core.knowledge.passages import DEFAULT_TENANT
+from penstock.core.knowledge.verifying import Verified
 from penstock.errors import Finding, Invalid, Refused, TimedOut
+from penstock.runtime.collection import Mode
+from penstock.runtime.comparing_generations import Comparison, Question, compared
 from penstock.runtime.engine import Engine
 from penstock.runtime.generations import Generations
 
 HEARD_WITHIN_S = 120.0
+VERIFIED_WITHIN_S = 3600.0
 
 
 class GenerationState(Struct, frozen=True):
@@ -107,11 +120,39 @@ class OpenGenerations:
         """Build the index anew from the log, with the same embedder, have it take over, and drop the old one."""
         return await self.ready(await self.build(replaces=True), within_s=within_s)
 
+    async def compare(
+        self,
+        number: int,
+        questions: Sequence[Question] = (),
+        *,
+        tenant: str = DEFAULT_TENANT,
+        limit: int = 10,
+        mode: Mode = "hybrid",
+    ) -> Comparison:
+        """Ask the generation that serves and another one the same, and say how far they agree, and which is better where judged.
+
+        Without `questions` they are the last 200 that this process was asked, each once.
+        """
+        collection = self._keeper.collection
+        recent = dict.fromkeys(text for whose, text in collection.recent if whose == tenant)
+        asked = list(questions) or [Question(text) for text in recent]
+        return await compared(collection, number, asked, tenant=tenant, limit=limit, mode=mode)
+
+    async def verify(self, *, repair: bool = False, deep_max: int = 10_000) -> Verified:
+        """Compare the index of all tenants with the log, and mend it if `repair`. It can be scheduled: `VerifyKnowledge`.
+
+        Text, vector and words are looked at of `deep_max` passages, evenly over all; of the others, whether they are there.
+        """
+        said = VerifyKnowledge(collection=self.name, repair=repair, deep_max=deep_max)
+        return msgspec.convert(await self._told(said, VERIFIED_WITHIN_S), Verified)
+
     async def _said(self, said: BuildGeneration | SwitchGeneration | DropGeneration) -> int:
-        body = await self._engine.call(KEEPER, said, within_s=HEARD_WITHIN_S)
-        told = msgspec.json.decode(body)
+        return int((await self._told(said, HEARD_WITHIN_S))["generation"])
+
+    async def _told(self, said: Event, within_s: float) -> dict[str, Any]:
+        told = msgspec.json.decode(await self._engine.call(KEEPER, said, within_s=within_s))
         raise_refusal(told)
-        return int(told["generation"])
+        return told
 
     @property
     def _generations(self) -> Generations:
