@@ -7,9 +7,11 @@ import typer
 
 from penstock.cli.arguments import Embedder, Json, Store, Url
 from penstock.cli.evaluating import evaluate
+from penstock.cli.generations import add_generations
 
 knowledge_app = typer.Typer(help="What can be searched: change it, search it, measure it.", no_args_is_help=True)
 knowledge_app.command("evaluate")(evaluate)
+add_generations(knowledge_app)
 AppOption = Annotated[
     Path | None,
     typer.Option("--app", metavar="APP.PY", help="The app whose knowledge it is (default: none is needed)."),

@@ -11,9 +11,14 @@ from penstock.errors import Finding, Invalid, Missing, Refused, Unavailable
 TIMEOUT_S = 30.0
 
 
-def posted(url: str, path: str, body: Any, *, tenant: str) -> Any:
+def posted(url: str, path: str, body: Any, *, tenant: str, within_s: float = TIMEOUT_S) -> Any:
     """Send JSON to a running app, and return what it answers; its problems come as our errors."""
-    return _answered(url, path, json.dumps(body).encode(), tenant=tenant)
+    return _answered(url, path, json.dumps(body).encode(), tenant=tenant, within_s=within_s)
+
+
+def deleted(url: str, path: str, *, tenant: str = "default") -> Any:
+    """Have a running app let something go, and return what it answers; its problems come as our errors."""
+    return _answered(url, path, None, tenant=tenant, method="DELETE")
 
 
 def sent(url: str, path: str, body: Any, *, tenant: str) -> Any:
@@ -26,7 +31,9 @@ def asked(url: str, path: str, *, tenant: str = "default") -> Any:
     return _answered(url, path, None, tenant=tenant)
 
 
-def _answered(url: str, path: str, body: bytes | None, *, tenant: str, method: str | None = None) -> Any:
+def _answered(
+    url: str, path: str, body: bytes | None, *, tenant: str, method: str | None = None, within_s: float = TIMEOUT_S
+) -> Any:
     if urlsplit(url).scheme not in ("http", "https"):
         raise Invalid(
             "the options", (Finding("--url", f"is {url!r}", "as `penstock serve` says it: http://HOST:PORT"),)
@@ -34,7 +41,7 @@ def _answered(url: str, path: str, body: bytes | None, *, tenant: str, method: s
     headers = {"content-type": "application/json", "x-tenant": tenant}
     request = Request(url.rstrip("/") + path, body, headers, method=method)  # noqa: S310 - http only, see above
     try:
-        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
+        with urlopen(request, timeout=within_s) as answer:  # noqa: S310 - the same
             return json.loads(answer.read())
     except HTTPError as error:
         raise _ours(error.code, _problem(error.read())) from error

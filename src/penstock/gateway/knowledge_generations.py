@@ -26,7 +26,9 @@ class Build(Asked):
     """How a generation is to be built."""
 
     embedder: str = Field(default="", description="As settings name it; empty: that of the generation that serves.")
-    per_s: float = Field(default=0, ge=0, description="Passages in a second at most; 0: half of the time is left to others.")
+    per_s: float = Field(
+        default=0, ge=0, description="Passages in a second at most; 0: half of the time is left to others."
+    )
     switch: bool = Field(default=False, description="Whether it takes over by itself when it has everything.")
     replaces: bool = Field(default=False, description="Whether the one before is dropped then, without a way back.")
     options: dict[str, str] = {}
@@ -138,9 +140,7 @@ async def compare(collection: str, running: RunningApp, tenant: Tenant, asked: C
 async def verify(collection: str, running: RunningApp, asked: Verify | None = None) -> dict[str, Any]:
     """Compare the index with the log, and mend it if that is asked for; of all tenants."""
     asked = asked or Verify()
-    return msgspec.to_builtins(
-        await _of(running, collection).verify(repair=asked.repair, deep_max=asked.deep_max)
-    )
+    return msgspec.to_builtins(await _of(running, collection).verify(repair=asked.repair, deep_max=asked.deep_max))
 
 
 def shown(state: GenerationState) -> GenerationShown:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.app import Running
+from penstock.core.knowledge import as_of
 from penstock.errors import Finding, Invalid, Missing
 from penstock.gateway.callers import RunningApp, Tenant
 from penstock.gateway.problems import documented
@@ -29,6 +30,10 @@ class SearchRequest(BaseModel):
     )
     mode: Mode = "hybrid"
     after: str | None = Field(default=None, description="The token of a write that is to be found.")
+    generation: int | None = Field(default=None, ge=1, description="Another one than the one that serves.")
+    as_of: str | None = Field(
+        default=None, description="As it was: an offset of its log, a time (2026-11-26T09:30Z), or the id of a run."
+    )
     fusion: Fusion = Field(default="scores", description="How words and vectors are put together in a hybrid search.")
     diversity: float = Field(
         default=0.0, ge=0, le=1, description="0: the best, alike or not; 1: as different as can be."
@@ -48,6 +53,8 @@ class SearchRequest(BaseModel):
             "score_min": self.score_min,
             "page_after": self.page_after,
             "highlight": self.highlight,
+            "generation": self.generation,
+            "as_of": None if self.as_of is None else as_of.read(self.as_of),
         }
 
 

@@ -15,6 +15,7 @@ from penstock.gateway import (
     dead_letters,
     events,
     knowledge,
+    knowledge_generations,
     machines,
     page,
     pieces,
