@@ -29,7 +29,7 @@ from penstock.ports.state import StoredRun
 from penstock.ports.vectors import VectorIndex
 from penstock.ports.words import WordIndex
 from penstock.runtime.expiring import unexpired
-from penstock.runtime.generations import Generations
+from penstock.runtime.generations import Built, Generations
 from penstock.runtime.indexing import Indexing
 from penstock.runtime.search_options import Fusion, Mode, Place, cursor_of
 from penstock.runtime.tasks import Tasks
@@ -113,6 +113,10 @@ class PastSearch(Protocol):
     """A collection as it was."""
 
     async def search(self, search: Search, tenant: str) -> list[Found]: ...
+
+    def empty(self, asked: Built) -> Collection:
+        """Return the collection as it was before its first event."""
+        ...
 
     def over(self, history: PastEvents) -> PastSearch:
         """Return the same for a history that lies elsewhere."""

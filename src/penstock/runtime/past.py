@@ -74,6 +74,10 @@ class Past:
         self._points: list[_Point] = []  # the one that was used last is the last
         self._turn = asyncio.Lock()
 
+    def empty(self, asked: Built) -> Collection:
+        """Return the collection as it was before its first event, to bring on by hand."""
+        return self._new(asked).collection
+
     def over(self, history: PastEvents) -> "Past":
         return Past(self._now, history, self._scratch, self._tasks)
 

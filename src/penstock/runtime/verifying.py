@@ -6,7 +6,6 @@
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from collections.abc import Collection as Collection_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +21,7 @@ from penstock.ports.embedder import Purpose
 from penstock.ports.log import EventLog
 from penstock.runtime.collection import Collection
 from penstock.runtime.generations import Built
-from penstock.runtime.indexer import written
+from penstock.runtime.index_writes import written
 from penstock.runtime.services import Services
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ TOPIC = KnowledgeEvent.topic_
 PAGE = 512
 ASKED = 256  # passages that are looked at together
 GATE_S = 30.0
-PASSAGES_MAX = 2_000_000  # that are compared at once
+PASSAGES_MAX = 500_000  # that are compared at once
 REPAIRS_MAX = 50_000
 NEAR = 0.999  # the cosine of a stored vector with that of its text
 Key = tuple[str, str]  # tenant, id
@@ -64,18 +63,20 @@ class Verifying:
         self._into = collection.generations.searching
         self._blank = Built(self._into.record, _NoVectors(self._into.embedder.dims), self._into.given_model)
         self._expected: dict[Key, str] = {}  # digests
-        self._given: set[Key] = set()  # passages whose vectors came with their events
-        self._seen: dict[int, int] = {}
+        self._given: dict[Key, bytes] = {}  # vectors that came with their events
+        self._at: dict[int, int] = {}
+        if collection.past is None:
+            raise Refused("this collection has no past to compare with", "run the app with settings")
+        self._should = collection.past.empty(self._into)
 
     async def run(self, ends: Ends) -> Verified:
         """Compare, and mend if that is asked for."""
         through = {partition: low for partition, (low, _) in ends.items()}
-        for partition, last in through.items():
-            async for page in self._pages(partition, 0, last):
-                await self._expect(page)
+        await self._take(through)
+        self._expected = await self._expect()
         await self._services.committer.durable()  # what is done is not always there yet
         known = await self._known()
-        moving = await self._moved(through)
+        moving = await self._take(dict.fromkeys(through))
         found = [each for each in self._compared(known) if (each.tenant, each.id) not in moving]
         bad = {(each.tenant, each.id) for each in found}
         deep = [key for key in sorted(self._expected) if key not in bad and key not in moving and key in known]
@@ -85,23 +86,42 @@ class Verifying:
         verified.passages, verified.deep, verified.moving = len(self._expected), len(deep), len(moving)
         verified.count(found)
         if self._said.repair and found:
-            verified.repaired = await self._repair(found, through)
+            verified.repaired = await self._repair(found, moving)
         return verified
 
-    async def _expect(self, page: Sequence[Recorded]) -> None:
-        for space, events in self._by_tenant(page).items():
-            for write in await self._made(events, space, self._blank):
-                key = (space.tenant, _id(write))
-                self._given.discard(key)
-                if isinstance(write, Delete):
-                    self._expected.pop(key, None)
-                    continue
-                self._expected[key] = write.passage.digest
-                if write.vector is not None and any(write.vector):
-                    self._given.add(key)
-        if len(self._expected) > PASSAGES_MAX:
+    async def _take(self, through: Mapping[int, int | None]) -> set[Key]:
+        """Bring what should be there on, and return which passages that touched."""
+        touched: set[Key] = set()
+        for partition, last in through.items():
+            async for page in self._pages(partition, self._at.get(partition, 0), last):
+                for tenant, events in self._by_tenant(page).items():
+                    touched |= await self._taken(tenant, events)
+                self._at[partition] = page[-1].position.offset
+        return touched
+
+    async def _taken(self, tenant: str, events: list[KnowledgeEvent]) -> set[Key]:
+        space, touched = Space(self._collection.name, tenant), set[Key]()
+        for write in await self._made(events, space):
+            key = (tenant, _id(write))
+            touched.add(key)
+            self._given.pop(key, None)
+            if isinstance(write, Upsert) and write.vector is not None and any(write.vector):
+                self._given[key] = write.vector
+            await self._should.apply([write])
+        return touched
+
+    async def _expect(self) -> dict[Key, str]:
+        spaces = self._should.index.spaces
+        assert spaces is not None, "an index that is kept nowhere has them"
+        expected = {
+            (space.tenant, key): digest
+            for space in await spaces.spaces(self._collection.name)
+            for key, digest in (await self._should.index.vectors.digests(space)).items()
+        }
+        if len(expected) > PASSAGES_MAX:
             hint = "build the collection anew: penstock knowledge rebuild"
-            raise LimitReached("the number of passages compared", len(self._expected), PASSAGES_MAX, hint)
+            raise LimitReached("the number of passages compared", len(expected), PASSAGES_MAX, hint)
+        return expected
 
     async def _known(self) -> dict[Key, str]:
         spaces = self._collection.index.spaces
@@ -151,30 +171,24 @@ class Verifying:
             Difference(tenant, each, "damaged") for each in damaged
         ]
 
-    async def _moved(self, through: Mapping[int, int]) -> set[Key]:
-        """Return the passages that events after a point touch."""
-        await self._services.committer.durable()
-        moved: set[Key] = set()
-        for partition, last in through.items():
-            async for page in self._pages(partition, last, None):
-                for space, events in self._by_tenant(page).items():
-                    moved |= {(space.tenant, _id(each)) for each in await self._made(events, space, self._blank)}
-        return moved
-
-    async def _repair(self, found: Sequence[Difference], through: Mapping[int, int]) -> int:
+    async def _repair(self, found: Sequence[Difference], moving: set[Key]) -> int:
         """Write what should be there, and return how many passages that were."""
         if len(found) > REPAIRS_MAX:
             hint = "build the collection anew: penstock knowledge rebuild"
             raise LimitReached("the number of passages to mend", len(found), REPAIRS_MAX, hint)
-        space_of = {(each.tenant, each.id): self._space(each.tenant) for each in found}
-        writes: dict[Key, IndexWrite] = {key: Delete(space, key[1]) for key, space in space_of.items()}
-        for partition, last in through.items():
-            async for page in self._pages(partition, 0, last):
-                for space, events in self._by_tenant(page).items():
-                    writes.update(await self._wanted(space, events, writes.keys()))
+        writes: dict[Key, IndexWrite] = {}
+        for tenant in sorted({each.tenant for each in found}):
+            ids = [each.id for each in found if each.tenant == tenant]
+            writes.update({(tenant, each): Delete(self._space(tenant), each) for each in ids})
+            should = await self._should.index.vectors.passages(Space(self._collection.name, tenant), ids)
+            vectors = await self._into.embedder.embed([each.text for each in should.values()], purpose="passage")
+            for passage, vector in zip(should.values(), vectors, strict=True):
+                key = (tenant, passage.id)
+                writes[key] = Upsert(self._space(tenant), passage, self._given.get(key, vector.tobytes()))
         generations = self._collection.generations
         async with generations.gate.closed(GATE_S):
-            moved = await self._moved(through)
+            await self._services.committer.durable()
+            moved = moving | await self._take(dict.fromkeys(self._at))
             if generations.writing.number != self._into.number:
                 raise Refused("another generation took over meanwhile", "verify again")
             mended = [write for key, write in writes.items() if key not in moved]
@@ -185,33 +199,26 @@ class Verifying:
                 await self._collection.apply(mended)
         return len(mended)
 
-    async def _wanted(
-        self, space: Space, events: Sequence[KnowledgeEvent], wanted: Collection_[Key]
-    ) -> dict[Key, IndexWrite]:
-        """Return what events come to for the passages that are to be mended."""
-        found: dict[Key, IndexWrite] = {}
-        for event in events:
-            touched = [(space.tenant, _id(each)) for each in await self._made([event], space, self._blank)]
-            if any(key in wanted for key in touched):
-                made = await self._made([event], space, self._into)
-                found.update(((space.tenant, _id(each)), each) for each in made if (space.tenant, _id(each)) in wanted)
-        return found
-
-    async def _made(self, events: list[KnowledgeEvent], space: Space, into: Built) -> list[IndexWrite]:
+    async def _made(self, events: list[KnowledgeEvent], space: Space) -> list[IndexWrite]:
         try:
-            return await written(events, space, into)
+            return (await written(events, space, self._blank, self._should)).writes
         except (Invalid, LimitReached, Refused):
             if len(events) == 1:  # it could not be indexed, either
                 return []
-        return [write for each in events for write in await self._made([each], space, into)]
+        found: list[IndexWrite] = []
+        for each in events:
+            made = await self._made([each], space)
+            await self._should.apply(made)
+            found += made
+        return found
 
-    def _by_tenant(self, page: Sequence[Recorded]) -> dict[Space, list[KnowledgeEvent]]:
-        found: dict[Space, list[KnowledgeEvent]] = {}
+    def _by_tenant(self, page: Sequence[Recorded]) -> dict[str, list[KnowledgeEvent]]:
+        found: dict[str, list[KnowledgeEvent]] = {}
         for each in page:
             if each.event.type in KnowledgeEvent.reads_():
                 event = KnowledgeEvent.decoded_as(each.event.type, each.event.data)
-                if event.collection == self._collection.name:
-                    found.setdefault(self._space(each.event.tenant), []).append(event)
+                if self._collection.takes(event):
+                    found.setdefault(each.event.tenant, []).append(event)
         return found
 
     async def _pages(self, partition: int, after: int, last: int | None) -> AsyncGenerator[list[Recorded]]:
