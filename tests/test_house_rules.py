@@ -6,6 +6,7 @@ import inspect
 import pickle
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,12 @@ def test_an_error_says_what_its_catcher_may_conclude(kind):
 
 
 # what is committed
+
+
+def test_no_two_test_modules_have_one_name():
+    """They are no packages: pytest takes the second one for the first, in whichever process collects both."""
+    counted = Counter(path.name for path in committed() if path.name.startswith("test_") and path.suffix == ".py")
+    assert [name for name, count in counted.items() if count > 1] == []
 
 
 def test_what_is_left_to_do_has_the_number_of_an_issue():

@@ -11,11 +11,13 @@ from penstock.adapters.memory.passages import MemoryPassages
 from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.declaration import Options, declare
 from penstock.core.agents.policy import Retry
+from penstock.core.knowledge.generations import begin
 from penstock.ports.state import RunFilter
 from penstock.runtime.collection import Collection, Index, Search
 from penstock.runtime.context import Context
 from penstock.runtime.deadlines import Deadlines
 from penstock.runtime.engine import Parts, running
+from penstock.runtime.generations import Generations
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.subscriptions import PAGE, WAITING_MAX
 from penstock.runtime.tasks import Tasks
@@ -110,7 +112,9 @@ class Broken:
 async def test_c6_a_search_that_breaks_the_embedder_fails_alone():
     passages = MemoryPassages()
     async with asyncio.TaskGroup() as group:
-        collection = Collection("c", Index(passages, passages, in_store=False), Broken(), Tasks(group))
+        index = Index(passages, passages, passages, in_store=False)
+        generations = Generations("c", begin("default", Broken.name, now_ms=0), {1: Broken()}, stored=False)
+        collection = Collection("c", index, generations, Tasks(group))
         with pytest.raises(RuntimeError, match="bounds"):
             await collection.search(Search("bad"))
         assert await collection.search(Search("good")) == []

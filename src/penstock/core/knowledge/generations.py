@@ -80,7 +80,7 @@ def built(catalogue: Catalogue, new: Generation, seen: str = "") -> Catalogue:
     """Add a generation that is to be built; its number is given here. `seen`: the settings' model, when they asked for it."""
     for each in catalogue.generations:
         if each.status == "building":
-            hint = f"wait for it, or cancel it: penstock knowledge cancel ... {each.number}"
+            hint = f"wait for it, or end it: penstock knowledge drop {each.number}"
             raise Refused(f"generation {each.number} is being built", hint)
     live = [each.number for each in catalogue.generations if each.status != "dropped"]
     if len(live) >= LIVE_MAX:
