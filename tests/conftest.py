@@ -1,11 +1,17 @@
 """What all tests share: asyncio only, the same examples in each run, and readable failures of the shipped contracts."""
 
 import os
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from moto_server import aws_server
+
+from penstock.adapters.memory.store import Disk, MemoryStore
+from penstock.adapters.sqlite.store import open_sqlite_store
+from penstock.ports.store import Store
 
 CONTRACTS = ("log", "state", "catalog", "blobs", "retention", "clock", "vectors", "words", "embedder", "chat_model")
 
@@ -19,6 +25,24 @@ settings.load_profile(os.environ.get("PENSTOCK_HYPOTHESIS", "ci"))
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def memory_disk() -> Callable[[], AbstractAsyncContextManager[Store]]:
+    """Give what opens a store in memory, each time with what the one before left: a process that starts again."""
+    disk = Disk()
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Store]:
+        yield MemoryStore(disk)
+
+    return opened
+
+
+@pytest.fixture
+def sqlite_disk(tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[Store]]:
+    """Give what opens one SQLite file."""
+    return lambda: open_sqlite_store(tmp_path / "store.db")
 
 
 @pytest.fixture(scope="session")

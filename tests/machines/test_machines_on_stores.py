@@ -1,32 +1,22 @@
 """Runs of state machines on the memory store and on SQLite."""
 
-from contextlib import asynccontextmanager
-
 import pytest
 
-from penstock.adapters.memory.store import Disk, MemoryStore
-from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.testing.machine_contract import MachineContract
 
 
 @pytest.fixture
 def anyio_backend():
-    return "asyncio"
+    return "asyncio"  # files and threads need real time; the tests beside this one run in virtual time
 
 
 class TestMachinesOnMemory(MachineContract):
     @pytest.fixture
-    def disk(self):
-        disk = Disk()
-
-        @asynccontextmanager
-        async def opened():
-            yield MemoryStore(disk)
-
-        return opened
+    def disk(self, memory_disk):
+        return memory_disk
 
 
 class TestMachinesOnSqlite(MachineContract):
     @pytest.fixture
-    def disk(self, tmp_path):
-        return lambda: open_sqlite_store(tmp_path / "store.db")
+    def disk(self, sqlite_disk):
+        return sqlite_disk

@@ -1,27 +1,17 @@
 """Workflow runs on the memory store and on SQLite."""
 
-from contextlib import asynccontextmanager
-
 import pytest
 
-from penstock.adapters.memory.store import Disk, MemoryStore
-from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.testing.workflow_contract import WorkflowContract
 
 
 class TestWorkflowsOnMemory(WorkflowContract):
     @pytest.fixture
-    def disk(self):
-        disk = Disk()
-
-        @asynccontextmanager
-        async def opened():
-            yield MemoryStore(disk)
-
-        return opened
+    def disk(self, memory_disk):
+        return memory_disk
 
 
 class TestWorkflowsOnSqlite(WorkflowContract):
     @pytest.fixture
-    def disk(self, tmp_path):
-        return lambda: open_sqlite_store(tmp_path / "store.db")
+    def disk(self, sqlite_disk):
+        return sqlite_disk

@@ -40,12 +40,17 @@ def aws_server() -> Generator[str]:
             _wait_until_ready(process, address, Path(folder) / "log")
             yield address
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_S)
+            end(process)
+
+
+def end(process: "subprocess.Popen[bytes]", stop_s: float = STOP_S) -> None:
+    """End a server, by force if it does not end by itself within `stop_s`."""
+    process.terminate()
+    try:
+        process.wait(stop_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(stop_s)
 
 
 def client(service: str, address: str) -> Any:

@@ -16,7 +16,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 
 import pytest
-from moto_server import aws_server
+from moto_server import aws_server, end
 
 KEY = "penstock-tests"
 START_S = 30
@@ -54,12 +54,7 @@ def minio() -> Generator[str]:
             _wait_until_ready(process, f"{address}/minio/health/ready")
             yield address
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_S)
+            end(process, STOP_S)
 
 
 @contextmanager
