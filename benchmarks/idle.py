@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from penstock import App, Event
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 STATUS = Path("/proc/self/status")
 SETTLED_S = 1.0

@@ -21,7 +21,7 @@ from penstock.runtime.collection import VectorBatch
 from penstock.runtime.janitor import Janitor
 from penstock.runtime.process import run_tuned
 from penstock.runtime.tasks import Tasks
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 TURNS = 10_000
 PART = 500

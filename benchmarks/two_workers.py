@@ -25,7 +25,7 @@ from penstock.core.events.partitions import partition_of
 from penstock.runtime.collection import VectorBatch
 from penstock.runtime.process import run_tuned
 from penstock.runtime.tasks import Tasks
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 WORKERS = 2
 PARTITIONS = 16

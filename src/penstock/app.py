@@ -49,7 +49,8 @@ from penstock.runtime.people import ForPeople
 from penstock.runtime.replaying import History, Stretch, replayed
 from penstock.runtime.services import unobserved
 from penstock.runtime.topology import Topology
-from penstock.wiring import Declared, Settings, opened, settings
+from penstock.settings import Settings, settings
+from penstock.wiring import Declared, opened
 
 E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Handler)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.core.knowledge.passages import DEFAULT_TENANT
+from penstock.reading import documents
 from penstock.runtime.engine import Engine
 from penstock.runtime.ingestion import Read, ingest, read_all
 from penstock.runtime.knowledge import OpenKnowledge
-from penstock.wiring import documents
 
 _log = logging.getLogger("penstock")
 

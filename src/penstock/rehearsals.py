@@ -18,7 +18,8 @@ from penstock.runtime.engine import running
 from penstock.runtime.models import Models
 from penstock.runtime.rehearsing import rehearsed
 from penstock.runtime.topology import Topology
-from penstock.wiring import Settings, opened, topology_of
+from penstock.settings import Settings
+from penstock.wiring import opened, topology_of
 
 OPEN: tuple[Status, ...] = ("running", "asking", "halted")
 ALL: tuple[Status, ...] = (*OPEN, "succeeded", "failed", "cancelled")

@@ -10,7 +10,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.exports import LineReader, LineWriter
 from penstock.ports.store import Store
 from penstock.runtime.exporting import ExportSource
-from penstock.wiring import POSTGRES, path_of, shown_url
+from penstock.settings import POSTGRES, path_of, shown_url
 
 FORMATS = ("jsonl", "parquet")
 

@@ -1,26 +1,16 @@
-"""From settings to parts: the only module that names concrete adapters.
-
-Settings come from `penstock.toml`, then the environment (PENSTOCK_STORE, ...), then flags; the later wins.
-"""
+"""From settings to parts: with the modules that it asks, the only one that names concrete adapters."""
 
 import os
-import re
-import tomllib
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
-
-from msgspec import structs
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
-from penstock.core.knowledge.judging import Judged
-from penstock.core.knowledge.passages import Passage
 from penstock.core.timing.plans import Plan, scheduled_events
 from penstock.core.timing.timers import Timer
 from penstock.embedders import Embedders
@@ -49,33 +39,8 @@ from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
 from penstock.runtime.topology import Topology
-
-FILE = "penstock.toml"
-PREFIX = "PENSTOCK_"
-ALIKE = 0.75  # from where on a variable counts as a setting that is mistyped
-POSTGRES = ("postgresql", "postgres")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where an app's data lies, and which models it uses.
-
-    `store`: "sqlite:PATH", "postgresql://USER@HOST/DATABASE?schema=NAME" or "memory:"; empty: `.penstock/APP.db` in the
-    working folder.
-    `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
-    `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
-    `vectors`: "postgresql://USER@HOST/DATABASE?schema=NAME" for vectors in pgvector; empty: in the store, with the words.
-    `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
-    `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
-    services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
-    """
-
-    store: str = ""
-    model: str = "offline:extractive"
-    embedder: str = "static"
-    objects: str = ""
-    services: str = ""
-    vectors: str = ""
+from penstock.settings import POSTGRES, Settings, path_of, shown_url, store_url
+from penstock.vector_stores import opened_vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,38 +60,6 @@ class Declared:
     registry: bool = False  # whether it keeps schemas
     outside: Outside = field(default_factory=Outside)  # the app's own services for state machines
     reach: Reach = field(default_factory=Reach)  # what machines and rules reach
-
-
-def settings(
-    flags: Mapping[str, str | None] | None = None,
-    *,
-    folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Settings:
-    """Return the settings in force; `Invalid` with all findings for what is not known."""
-    environment = os.environ if environment is None else environment
-    names = [each.name for each in fields(Settings)]
-    given: dict[str, str] = _from_file((folder or Path()) / FILE, names)
-    given |= {
-        name: environment[f"{PREFIX}{name.upper()}"] for name in names if environment.get(f"{PREFIX}{name.upper()}")
-    }
-    given |= {name: value for name, value in (flags or {}).items() if value}
-    hint = f"one of {', '.join(names)}"
-    findings = [Finding(name, "is not a setting", hint) for name in sorted(given.keys() - set(names))]
-    if findings := [*findings, *_slips(environment, names)]:
-        raise Invalid("the settings", tuple(findings))
-    return replace(Settings(), **given)
-
-
-def _slips(environment: Mapping[str, str], names: list[str]) -> list[Finding]:
-    """Find variables that are nearly a setting: one that is mistyped would be passed over without a word."""
-    rest = [name.removeprefix(PREFIX).lower() for name in environment if name.startswith(PREFIX)]
-    meant = {name: get_close_matches(name, names, 1, ALIKE) for name in rest if name not in names}
-    return [
-        Finding(f"{PREFIX}{name.upper()}", "is not a setting", f"{PREFIX}{close[0].upper()} is")
-        for name, close in meant.items()
-        if close
-    ]
 
 
 Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do
@@ -163,7 +96,7 @@ async def opened(
             store_url(chosen, declared.name), declared.collections, stack, shared=shared
         )
         if chosen.vectors and index is not None:
-            index = await _vectors_apart(chosen.vectors, index, stack)
+            index = await opened_vectors(chosen.vectors, index, stack)
         embedding = await _embedding(declared, chosen, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
@@ -226,16 +159,6 @@ def _declared_whole(declared: Declared) -> tuple[Topology, Schedules | None, Rea
     events, reaching = (*declared.events, *scheduled_events(declared.plans)), Reaching(declared.reach)
     needed = reaching.agents(Topology(agents, events))
     return Topology(agents | needed, events), schedules, reaching
-
-
-def store_url(chosen: Settings, app: str) -> str:
-    """Return where the settings put the store of an app."""
-    return chosen.store or f"sqlite:.penstock/{app}.db"
-
-
-def shown_url(url: str) -> str:
-    """Return a store's address as people and logs may see it: without its password."""
-    return re.sub(r"(?<=password=)[^&]*", "***", re.sub(r"(?<=//)([^/@?:]*):.*@", r"\1:***@", url))
 
 
 @contextmanager
@@ -319,23 +242,6 @@ async def _store(
     raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} is not known", hint),))
 
 
-async def _vectors_apart(url: str, index: Index, stack: AsyncExitStack) -> Index:
-    """Words as before, vectors elsewhere: written before the commit that says so, and idempotently."""
-    if url.partition(":")[0] not in POSTGRES:
-        raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", "use postgresql://..."),))
-    from penstock.adapters.postgres.passages import open_postgres_passages
-    from penstock.layers.spaces_apart import SpacesApart
-
-    vectors = await stack.enter_async_context(open_postgres_passages(url))
-    spaces = None if index.spaces is None else SpacesApart((vectors, index.spaces))
-    return structs.replace(index, vectors=vectors, in_store=False, together=False, spaces=spaces)
-
-
-def path_of(rest: str) -> Path:
-    """Return the path in "sqlite:PATH" and "sqlite:///PATH"."""
-    return Path(rest.removeprefix("//") if rest.startswith("///") else rest).expanduser()
-
-
 def _model_opener(models: Mapping[str, "str | ChatModel"], default: str) -> Any:
     def opened_model(name: str) -> ChatModel:
         spec = models.get(name, default)
@@ -346,55 +252,3 @@ def _model_opener(models: Mapping[str, "str | ChatModel"], default: str) -> Any:
         return open_model(spec or default, os.environ)
 
     return opened_model
-
-
-def _from_file(path: Path, names: list[str]) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Invalid(str(path), (Finding("(whole)", str(error), "write it as TOML"),)) from error
-    findings = [
-        Finding(name, "is not a setting", f"one of {', '.join(names)}") for name in document if name not in names
-    ]
-    findings += [
-        Finding(name, f"is {value!r}", "a text")
-        for name, value in document.items()
-        if name in names and not isinstance(value, str)
-    ]
-    if findings:
-        raise Invalid(str(path), tuple(findings))
-    return {name: str(value) for name, value in document.items()}
-
-
-class Documents:
-    """Documents to read, as lists of passages; a finding stands for what could not be read. Iterating blocks."""
-
-    def __init__(self, total: int, each: Iterable["list[Passage] | Finding"]) -> None:
-        self.total = total
-        self._each = each
-
-    def __iter__(self) -> Iterator["list[Passage] | Finding"]:
-        return iter(self._each)
-
-
-def documents(folder: Path | None) -> Documents:
-    """Return the passages of a folder's documents; without one, of those that the running Python carries."""
-    if folder is None:
-        from penstock.adapters.documents.python_docs import open_python_docs
-
-        docs = open_python_docs()
-        return Documents(docs.total, (list(each.passages) for each in docs))
-    from penstock.adapters.documents.folder import open_folder
-    from penstock.core.knowledge.chunking import passages
-
-    found = open_folder(folder)
-    return Documents(found.total, (each if isinstance(each, Finding) else passages(each) for each in found))
-
-
-def judged_collection(folder: Path, split: str = "") -> Judged:
-    """Read a folder of documents, queries and judgements, in the form of BEIR."""
-    from penstock.adapters.documents.judged import read_judged
-
-    return read_judged(folder, split=split)

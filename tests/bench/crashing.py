@@ -13,7 +13,7 @@ from pathlib import Path
 from penstock.bench.turns import SPACE, Reply, Turn, passages_index, turns_app
 from penstock.runtime.collection import VectorBatch
 from penstock.runtime.tasks import Tasks
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 CLIENTS = 32
 TURNS_PER_SESSION = 8

@@ -4,7 +4,7 @@ import pytest
 
 from penstock import App, Context, Event
 from penstock.errors import Invalid
-from penstock.wiring import settings
+from penstock.settings import settings
 
 
 class Hello(Event, key="name"):

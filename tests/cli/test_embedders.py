@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from penstock import App, Passage
 from penstock.cli import app as command
 from penstock.errors import Invalid, Missing
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 KINDS = "static, minilm, openai:NAME or sentence-transformers:NAME"
 

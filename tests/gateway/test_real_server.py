@@ -8,7 +8,7 @@ from desk import Desk
 from real_server import served
 
 from penstock.gateway import served_app, web_app
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from real_server import served
 
 from penstock import App, Context, Event
 from penstock.gateway import let_go, served_app, web_app
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 WORDS = 60
 

@@ -11,9 +11,10 @@ from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.documents import document_passages
 from penstock.runtime.engine import running
 from penstock.runtime.knowledge import OpenKnowledge
+from penstock.settings import Settings
 from penstock.testing.chaos.worker import KilledStore
 from penstock.testing.crashing import Fate
-from penstock.wiring import Settings, opened
+from penstock.wiring import opened
 
 COLLECTION = "books"
 

@@ -10,8 +10,9 @@ from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.app import Running
 from penstock.errors import Refused
 from penstock.runtime.engine import running
+from penstock.settings import Settings
 from penstock.testing.virtual_time import VirtualClock
-from penstock.wiring import Settings, opened
+from penstock.wiring import opened
 
 PARTITIONS = 8
 ASK = {

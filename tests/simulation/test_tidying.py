@@ -21,11 +21,12 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.ports.rows import KINDS
 from penstock.runtime.engine import running
 from penstock.runtime.tidying import READ_MS, Places, Round
+from penstock.settings import Settings
 from penstock.testing.archives import MemoryArchive
 from penstock.testing.faults import Faults, Weather
 from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.virtual_time import VirtualClock, run_virtually
-from penstock.wiring import Settings, opened
+from penstock.wiring import opened
 
 SEEDS = max(1, int(os.environ.get("PENSTOCK_SEEDS", "1000")) // 20)
 LIVES = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.cli.loading import load
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 SHOP = Path(__file__).parent / "shop.py"
 pytestmark = pytest.mark.timeout(120)

@@ -12,7 +12,7 @@ from penstock.cli.loading import load
 from penstock.core.timing.timers import moment_text
 from penstock.errors import Missing
 from penstock.ports.state import RunFilter
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 pytestmark = pytest.mark.timeout(180)
 JOBS = 120

@@ -10,7 +10,7 @@ from worker_processes import COUNTING, command, workers_in
 from penstock.cli.loading import load
 from penstock.cli.working import divide, run_workers
 from penstock.errors import Invalid, Refused
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 pytestmark = pytest.mark.timeout(120)
 CUSTOMERS = 20

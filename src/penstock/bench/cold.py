@@ -9,7 +9,7 @@ import asyncio
 import sys
 
 from penstock import App, Context, Event
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 app = App("cold")
 

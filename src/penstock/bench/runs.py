@@ -32,7 +32,7 @@ from penstock.bench.batches import (
 from penstock.bench.places import Place, place_of
 from penstock.runtime.process import run_tuned
 from penstock.runtime.workflow_context import WorkflowContext
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 
 class FanOut(Event, key="id"):

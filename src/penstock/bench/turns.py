@@ -33,7 +33,7 @@ from penstock.runtime.collection import VectorBatch
 from penstock.runtime.process import run_tuned
 from penstock.runtime.remembering import Session
 from penstock.runtime.tasks import Tasks
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 SPACE = Space("passages")
 IN_FLIGHT_MAX = 1024

@@ -16,7 +16,8 @@ from penstock.cli.looking import print_json
 from penstock.cli.tables import printable
 from penstock.core.agents.rehearsed import BROKEN, Group, History, Rehearsed, encode_history, grouped, tally
 from penstock.rehearsals import Found, Which, found, histories, rehearsals
-from penstock.wiring import opened_catalog, settings, store_url
+from penstock.settings import settings, store_url
+from penstock.wiring import opened_catalog
 
 WOULD_BREAK = 1
 NAMED_MAX = 3

@@ -32,7 +32,7 @@ def evaluate(
     Each document is one passage. All is indexed into a store of its own, which is removed at the end; nothing else is touched.
     """
     from penstock.cli.looking import print_json
-    from penstock.wiring import judged_collection
+    from penstock.reading import judged_collection
 
     judged = judged_collection(folder, split)
     import asyncio  # late: `--help` needs none of it

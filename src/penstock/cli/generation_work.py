@@ -17,8 +17,9 @@ from penstock.cli.remote import deleted, posted
 from penstock.cli.tables import printable
 from penstock.core.knowledge.verifying import Verified
 from penstock.errors import Finding, Invalid, Refused
+from penstock.reading import judged_collection
 from penstock.runtime.comparing_generations import Comparison, Question
-from penstock.wiring import judged_collection, settings
+from penstock.settings import settings
 
 if TYPE_CHECKING:
     from penstock.runtime.open_generations import OpenGenerations

@@ -18,7 +18,7 @@ from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.documents import document_passages, prefix_of, root_of, titled
 from penstock.core.knowledge.passages import Passage
 from penstock.errors import Finding, Invalid, Missing, Refused
-from penstock.wiring import settings
+from penstock.settings import settings
 
 if TYPE_CHECKING:
     from penstock.app import App, Running

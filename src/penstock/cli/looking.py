@@ -24,7 +24,8 @@ from penstock.gateway.shapes import STATUSES, first_event_id, question_shape, ru
 from penstock.ports.state import RunFilter
 from penstock.runtime import exposing
 from penstock.runtime.questions import approvals_of, questions_of
-from penstock.wiring import Catalog, Settings, opened_catalog, settings, store_url
+from penstock.settings import Settings, settings, store_url
+from penstock.wiring import Catalog, opened_catalog
 
 if TYPE_CHECKING:
     from penstock.app import App

@@ -129,7 +129,7 @@ def _document(file: Path) -> str:
 def _on(place: Place, work: Callable[[Schemas], Awaitable[T]]) -> T:
     from penstock.app import App
     from penstock.cli.knowing import owned
-    from penstock.wiring import settings
+    from penstock.settings import settings
 
     app = App(APP)
     app.schemas()

@@ -13,7 +13,8 @@ from penstock.cli.loading import loaded_app
 from penstock.cli.looking import print_json, print_table, short
 from penstock.core.agents.comparing import Verdict, tally
 from penstock.runtime.replaying import Stretch
-from penstock.wiring import Settings, opened_desk, settings, store_url
+from penstock.settings import Settings, settings, store_url
+from penstock.wiring import opened_desk
 
 DIFFERENT = 1
 COLUMNS = (("run", "outcome", "where"), ("run", "outcome"))

@@ -34,7 +34,7 @@ from penstock.cli.working import require_workers, say_that_it_runs, shared_store
 from penstock.errors import Fenced, Refused, Unavailable
 from penstock.gateway import let_go, web_app
 from penstock.runtime.process import run_tuned
-from penstock.wiring import Settings, settings, shown_url, store_url
+from penstock.settings import Settings, settings, shown_url, store_url
 
 GRACE_S = 5  # what requests get to end, once they are let go
 BACKLOG = 2048

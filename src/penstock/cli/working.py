@@ -18,8 +18,9 @@ from penstock.cli.supervising import BACKOFF, Worker, supervised
 from penstock.errors import Fenced, Finding, Invalid, Unavailable
 from penstock.runtime.dividing import divided
 from penstock.runtime.process import run_tuned
+from penstock.settings import Settings, settings, shown_url, store_url
 from penstock.stores import held
-from penstock.wiring import Settings, opened, settings, shown_url, store_url
+from penstock.wiring import opened
 
 PARTITIONS = 16
 WORKERS_MAX = 64

@@ -17,8 +17,8 @@ from penstock.demo.places import delivered_from, remove, store_of
 from penstock.demo.questions import Tally
 from penstock.demo.team import team
 from penstock.runtime.process import run_tuned
+from penstock.settings import settings
 from penstock.testing.outside import Outside
-from penstock.wiring import settings
 
 
 def run(options: DemoOptions) -> int:

@@ -23,8 +23,9 @@ from penstock.demo.options import DemoOptions, questions_of
 from penstock.demo.places import FOLDER, remove
 from penstock.demo.team import team
 from penstock.errors import Refused
+from penstock.settings import settings
 from penstock.testing.outside import Outside
-from penstock.wiring import opened_catalog, settings
+from penstock.wiring import opened_catalog
 
 QUESTIONS = 60
 # For so many questions. A question takes five steps or more: together these are fewer than there are to execute.

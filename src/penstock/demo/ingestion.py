@@ -5,9 +5,9 @@ from pathlib import Path
 
 from penstock.app import Running
 from penstock.demo.team import COLLECTION
+from penstock.reading import Documents, documents
 from penstock.runtime.ingestion import Ingestion, Progress, read_all
 from penstock.runtime.ingestion import ingest as ingested
-from penstock.wiring import Documents, documents
 
 
 async def found_documents(docs: Path | None) -> Documents:

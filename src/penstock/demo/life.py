@@ -16,8 +16,8 @@ from penstock.demo.options import DemoOptions, questions_of
 from penstock.demo.team import team
 from penstock.errors import PenstockError
 from penstock.runtime.process import run_tuned
+from penstock.settings import settings
 from penstock.testing.outside import Outside
-from penstock.wiring import settings
 
 
 async def live(arguments: dict[str, Any]) -> dict[str, Any]:

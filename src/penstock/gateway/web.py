@@ -33,7 +33,7 @@ from penstock.gateway.agents import agent_routes, event_schemas
 from penstock.gateway.callers import RunningApp
 from penstock.gateway.limits import KEEP_ALIVE_S, BodyLimit, Visits
 from penstock.gateway.problems import FindingShown, Problem, documented, speak_problems
-from penstock.wiring import Settings
+from penstock.settings import Settings
 
 _SCHEMAS = "#/components/schemas/{model}"
 _ABOUT = """

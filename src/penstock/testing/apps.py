@@ -25,9 +25,10 @@ from penstock.ports.state import DeadFilter, RunFilter
 from penstock.runtime.collection import Index
 from penstock.runtime.engine import Engine, running
 from penstock.runtime.write_points import StandIn, WritePoint
+from penstock.settings import Settings
 from penstock.testing.crashing import Crashed, Fate, NotReached, mortal
 from penstock.testing.virtual_time import VirtualClock
-from penstock.wiring import Declared, Settings, Storage, opened
+from penstock.wiring import Declared, Storage, opened
 
 E = TypeVar("E", bound=Event)
 PATIENCE_S = 24 * 3600.0

@@ -16,8 +16,9 @@ from penstock.core.asl.values import Json
 from penstock.errors import Refused, RunFailed
 from penstock.runtime.engine import running
 from penstock.runtime.machine_tasks import TaskFailed
+from penstock.settings import Settings
 from penstock.testing.engine_trial import Disk
-from penstock.wiring import Settings, opened
+from penstock.wiring import opened
 
 WITHIN_S = 20.0
 TASK: dict[str, Any] = {

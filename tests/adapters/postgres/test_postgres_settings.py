@@ -15,8 +15,8 @@ from penstock.adapters.postgres.store import open_postgres_store
 from penstock.cli import app as command_line
 from penstock.errors import Invalid, Missing
 from penstock.ports.state import RunFilter
+from penstock.settings import Settings, shown_url
 from penstock.testing.commits import expect_one_of_each, one_of_each
-from penstock.wiring import Settings, shown_url
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
 

@@ -23,11 +23,12 @@ from penstock.ports.state import Claim
 from penstock.ports.store import Store
 from penstock.runtime.engine import running
 from penstock.runtime.write_points import WritePoint
+from penstock.settings import Settings
 from penstock.testing.chaos.shop import CUSTOMERS, Arrived, Order, Shipped, Trip, customer_of, order_id, shop
 from penstock.testing.crashing import Fate, MortalStore
 from penstock.testing.outside import Outside
 from penstock.testing.stores import SQLITE, durable_store
-from penstock.wiring import Settings, opened
+from penstock.wiring import opened
 
 if TYPE_CHECKING:
     from penstock.adapters.sqlite.store import SqliteStore

@@ -1,0 +1,105 @@
+"""The settings of an app: from `penstock.toml`, then the environment (PENSTOCK_STORE, ...), then flags; the later wins."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from penstock.errors import Finding, Invalid
+
+FILE = "penstock.toml"
+PREFIX = "PENSTOCK_"
+ALIKE = 0.75  # from where on a variable counts as a setting that is mistyped
+POSTGRES = ("postgresql", "postgres")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where an app's data lies, and which models it uses.
+
+    `store`: "sqlite:PATH", "postgresql://USER@HOST/DATABASE?schema=NAME" or "memory:"; empty: `.penstock/APP.db` in the
+    working folder.
+    `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
+    `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
+    `vectors`: "postgresql://USER@HOST/DATABASE?schema=NAME" for vectors in pgvector; empty: in the store, with the words.
+    `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
+    `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
+    services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
+    """
+
+    store: str = ""
+    model: str = "offline:extractive"
+    embedder: str = "static"
+    objects: str = ""
+    services: str = ""
+    vectors: str = ""
+
+
+def settings(
+    flags: Mapping[str, str | None] | None = None,
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Return the settings in force; `Invalid` with all findings for what is not known."""
+    environment = os.environ if environment is None else environment
+    names = [each.name for each in fields(Settings)]
+    given: dict[str, str] = _from_file((folder or Path()) / FILE, names)
+    given |= {
+        name: environment[f"{PREFIX}{name.upper()}"] for name in names if environment.get(f"{PREFIX}{name.upper()}")
+    }
+    given |= {name: value for name, value in (flags or {}).items() if value}
+    hint = f"one of {', '.join(names)}"
+    findings = [Finding(name, "is not a setting", hint) for name in sorted(given.keys() - set(names))]
+    if findings := [*findings, *_slips(environment, names)]:
+        raise Invalid("the settings", tuple(findings))
+    return replace(Settings(), **given)
+
+
+def _slips(environment: Mapping[str, str], names: list[str]) -> list[Finding]:
+    """Find variables that are nearly a setting: one that is mistyped would be passed over without a word."""
+    rest = [name.removeprefix(PREFIX).lower() for name in environment if name.startswith(PREFIX)]
+    meant = {name: get_close_matches(name, names, 1, ALIKE) for name in rest if name not in names}
+    return [
+        Finding(f"{PREFIX}{name.upper()}", "is not a setting", f"{PREFIX}{close[0].upper()} is")
+        for name, close in meant.items()
+        if close
+    ]
+
+
+def store_url(chosen: Settings, app: str) -> str:
+    """Return where the settings put the store of an app."""
+    return chosen.store or f"sqlite:.penstock/{app}.db"
+
+
+def shown_url(url: str) -> str:
+    """Return a store's address as people and logs may see it: without its password."""
+    return re.sub(r"(?<=password=)[^&]*", "***", re.sub(r"(?<=//)([^/@?:]*):.*@", r"\1:***@", url))
+
+
+def path_of(rest: str) -> Path:
+    """Return the path in "sqlite:PATH" and "sqlite:///PATH"."""
+    return Path(rest.removeprefix("//") if rest.startswith("///") else rest).expanduser()
+
+
+def _from_file(path: Path, names: list[str]) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(str(path), (Finding("(whole)", str(error), "write it as TOML"),)) from error
+    findings = [
+        Finding(name, "is not a setting", f"one of {', '.join(names)}") for name in document if name not in names
+    ]
+    findings += [
+        Finding(name, f"is {value!r}", "a text")
+        for name, value in document.items()
+        if name in names and not isinstance(value, str)
+    ]
+    if findings:
+        raise Invalid(str(path), tuple(findings))
+    return {name: str(value) for name, value in document.items()}
