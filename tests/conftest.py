@@ -22,11 +22,6 @@ settings.register_profile("nightly", max_examples=5_000, deadline=None, print_bl
 settings.load_profile(os.environ.get("PENSTOCK_HYPOTHESIS", "ci"))
 
 
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name bytes by their length: what is in them may differ from worker to worker (a gzip file holds the time)."""
-    return f"{len(val)}-bytes" if isinstance(val, bytes) else None
-
-
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

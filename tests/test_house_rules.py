@@ -131,6 +131,22 @@ def test_no_two_test_modules_have_one_name():
     assert [name for name, count in counted.items() if count > 1] == []
 
 
+def test_a_gzip_file_of_a_test_does_not_hold_the_time():
+    """Two workers of pytest-xdist that begin in different seconds would collect different tests."""
+    calls = [
+        (path, node)
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "compress"
+    ]
+    assert calls
+    assert not [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, node in calls
+        if ast.unparse(node.func) == "gzip.compress" and "mtime" not in {each.arg for each in node.keywords}
+    ]
+
+
 def test_what_is_left_to_do_has_the_number_of_an_issue():
     expect_none(re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!\(#\d+\))"), except_for={MYSELF}, only={".py", ".sh", ".toml"})
 

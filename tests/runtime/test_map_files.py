@@ -60,7 +60,7 @@ def orc(rows):
 
 
 def test_a_machine_maps_over_a_packed_csv():
-    body = gzip.compress(b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(500)))
+    body = gzip.compress(b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(500)), mtime=0)
     config = {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW", "MaxItems": 300}
     run = ran(machine(ItemReader=reader(config, Key="k")), MemoryObjects({("b", "k"): body}))
     assert (run.status, len(run.result), run.result[299]) == ("SUCCEEDED", 300, {"id": "299", "name": "name 299"})
@@ -99,7 +99,7 @@ async def test_the_items_in_all_objects_of_a_listing_are_flattened():
 @pytest.mark.parametrize(("format", "packed"), [("CSV", None), ("Parquet", parquet), ("ORC", orc)])
 async def test_an_inventory_is_read_through_its_manifest(format, packed):
     row = {"Bucket": "src", "Key": "a.txt", "Size": "12"}
-    body = gzip.compress(b'"src","a.txt","12"\n') if packed is None else packed([row])
+    body = gzip.compress(b'"src","a.txt","12"\n', mtime=0) if packed is None else packed([row])
     told = {"fileFormat": format, "fileSchema": "Bucket, Key, Size", "files": [{"key": "d/1"}, {"key": "d/2"}]}
     told["destinationBucket"] = "arn:aws:s3:::inv"
     objects = MemoryObjects({("b", "k"): json.dumps(told).encode(), ("inv", "d/1"): body, ("inv", "d/2"): body})
@@ -112,7 +112,7 @@ async def test_what_athena_has_unloaded_is_read_through_its_manifest():
     objects = MemoryObjects(
         {
             ("b", "k"): b"s3://out/1\ns3://out/2\n",
-            ("out", "1"): gzip.compress(b'{"n": 1}\n'),
+            ("out", "1"): gzip.compress(b'{"n": 1}\n', mtime=0),
             ("out", "2"): b'{"n": 2}\n',
         }
     )
