@@ -146,18 +146,6 @@ def delete(place: Place, ids: Sequence[str], *, as_json: bool) -> None:
     print_json({"deleted": count}) if as_json else print(f"{count:,} passages deleted")
 
 
-def search(place: Place, query: str, limit: int, mode: Any, *, as_json: bool) -> None:
-    found = _asked(place, query, limit, mode) if place.url else on_collection(place, _searching(query, limit, mode))
-    if as_json:
-        print_json({"results": found})
-        return
-    if not found:
-        print("nothing found")
-    for each in found:
-        print(f"{each['score']:.3f}  {printable(each['id'])}")
-        print("\n".join(f"    {printable(line)}" for line in each["payload"].splitlines()[:4] if line.strip()))
-
-
 def export(place: Place, out: Path) -> None:
     async def work(knowledge: "OpenKnowledge") -> list[Passage]:
         ids = sorted(await knowledge.digests())
@@ -223,22 +211,3 @@ def app_of(place: Place) -> "tuple[App, str]":
 
 def opened(live: "Running", name: str, tenant: str) -> "OpenKnowledge":
     return live.knowledge(name, tenant=tenant)
-
-
-def _searching(query: str, limit: int, mode: Any) -> "Callable[[OpenKnowledge], Awaitable[list[dict[str, Any]]]]":
-    async def work(knowledge: "OpenKnowledge") -> list[dict[str, Any]]:
-        found = await knowledge.search(query, limit=limit, mode=mode)
-        return [
-            {"id": each.id, "score": each.score, "payload": each.text, "metadata": dict(each.metadata)}
-            for each in found
-        ]
-
-    return work
-
-
-def _asked(place: Place, query: str, limit: int, mode: str) -> list[dict[str, Any]]:
-    from penstock.cli.remote import posted
-
-    assert place.url is not None
-    body = {"query": query, "top_k": limit, "mode": mode, "collection": place.collection}
-    return posted(place.url, "/search", body, tenant=place.tenant)["results"]

@@ -8,9 +8,11 @@ import typer
 from penstock.cli.arguments import Embedder, Json, Store, Url
 from penstock.cli.evaluating import evaluate
 from penstock.cli.generations import add_generations
+from penstock.cli.searching import search_knowledge
 
 knowledge_app = typer.Typer(help="What can be searched: change it, search it, measure it.", no_args_is_help=True)
 knowledge_app.command("evaluate")(evaluate)
+knowledge_app.command("search")(search_knowledge)
 add_generations(knowledge_app)
 AppOption = Annotated[
     Path | None,
@@ -73,26 +75,6 @@ def delete_documents(  # noqa: PLR0913, PLR0917 - the options of a command are i
     from penstock.cli import knowing
 
     knowing.delete(knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}), ids, as_json=as_json)
-
-
-@knowledge_app.command("search")
-def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="What is looked for, in plain words.")],
-    collection: Collection = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many passages at most.")] = 5,
-    mode: Annotated[str, typer.Option(help="hybrid, vectors or words.")] = "hybrid",
-    app: AppOption = None,
-    tenant: Whose = "default",
-    store: Store = None,
-    embedder: Embedder = None,
-    url: Url = None,
-    as_json: Json = False,
-) -> None:
-    """Search a collection; with --url, that of the app that runs there."""
-    from penstock.cli import knowing
-
-    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}, url)
-    knowing.search(place, query, limit, mode, as_json=as_json)
 
 
 @knowledge_app.command("export")
