@@ -8,12 +8,26 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from moto_server import aws_server
+from pgvector_server import required_pgvector
+from postgres_server import Server
 
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.ports.store import Store
 
-CONTRACTS = ("log", "state", "catalog", "blobs", "retention", "clock", "vectors", "words", "embedder", "chat_model")
+CONTRACTS = (
+    "log",
+    "state",
+    "catalog",
+    "blobs",
+    "retention",
+    "clock",
+    "vectors",
+    "words",
+    "filter_table",
+    "embedder",
+    "chat_model",
+)
 
 pytest.register_assert_rewrite("penstock.testing.commits", *(f"penstock.testing.{name}_contract" for name in CONTRACTS))
 
@@ -50,3 +64,10 @@ def aws() -> Generator[str]:
     """Give the address of a server that speaks AWS's protocol. It is shared: use names of your own."""
     with aws_server() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def pgvector() -> Generator[Server]:
+    """Give a Postgres with pgvector. It is shared: use a schema of your own."""
+    with required_pgvector() as server:
+        yield server

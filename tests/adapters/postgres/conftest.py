@@ -1,11 +1,7 @@
 """A server for each worker of the tests, and a fresh schema for each test."""
 
-import asyncio
-import secrets
-from contextlib import contextmanager
-
 import pytest
-from postgres_server import ask, required_server, schema_of
+from postgres_server import fresh, required_server
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +32,3 @@ def other_url(server):
     """The address of another store in the same database."""
     with fresh(server) as address:
         yield address
-
-
-@contextmanager
-def fresh(server):
-    address = f"{server.dsn}{'&' if '?' in server.dsn else '?'}schema=test_{secrets.token_hex(6)}"
-    yield address
-    if not server.ours:
-        asyncio.run(ask(server.dsn, f"DROP SCHEMA IF EXISTS {schema_of(address)} CASCADE"))

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import fresh
-from pgvector_server import required_pgvector
+from postgres_server import fresh
 
 from penstock.adapters.postgres.passages import open_postgres_passages
 from penstock.core.knowledge.filters import All, Equal, In, Not, Range
@@ -11,12 +10,6 @@ from penstock.core.knowledge.passages import Passage, Space, Upsert
 from penstock.errors import Invalid, LimitReached, Missing, Refused
 from penstock.testing.spaces_contract import SpacesContract
 from penstock.testing.vectors_contract import EAST, NORTH, SPACE, VectorIndexContract, near, put, rows
-
-
-@pytest.fixture(scope="session")
-def pgvector():
-    with required_pgvector() as server:
-        yield server
 
 
 @pytest.fixture

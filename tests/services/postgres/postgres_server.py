@@ -6,10 +6,12 @@
   process, is ended by its own pid, and dies with its parent, also when that one is killed.
 """
 
+import asyncio
 import fcntl
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -189,6 +191,15 @@ async def ask(dsn: str, *statements: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in found]
     finally:
         await connection.close(timeout=10)
+
+
+@contextmanager
+def fresh(server: "Server") -> Generator[str]:
+    """Yield the address of a store that is not made yet; what was made is removed from a server that is not ours."""
+    address = f"{server.dsn}{'&' if '?' in server.dsn else '?'}schema=test_{secrets.token_hex(6)}"
+    yield address
+    if not server.ours:
+        asyncio.run(ask(server.dsn, f"DROP SCHEMA IF EXISTS {schema_of(address)} CASCADE"))
 
 
 def schema_of(url: str) -> str:

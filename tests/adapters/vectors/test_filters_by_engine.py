@@ -1,0 +1,16 @@
+"""One table of filters x engines: what a filter lets through is the same wherever the vectors lie."""
+
+import pytest
+from vector_engines import ENGINES
+
+from penstock.testing.filter_table_contract import FilterTableContract
+
+
+@pytest.fixture(params=ENGINES)
+async def index(request, tmp_path):
+    async with ENGINES[request.param](request, tmp_path) as index:
+        yield index
+
+
+class TestFiltersByEngine(FilterTableContract):
+    pass

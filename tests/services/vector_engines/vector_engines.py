@@ -1,0 +1,43 @@
+"""The engines that vectors can lie in, each opened fresh and empty for one test: one entry an engine.
+
+An engine that is a server of its own gets it from a session's fixture (`tests/conftest.py`), so that it is started once.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from postgres_server import fresh
+
+from penstock.adapters.memory.passages import MemoryPassages
+from penstock.adapters.postgres.passages import open_postgres_passages
+from penstock.adapters.sqlite.passages import open_sqlite_passages
+from penstock.ports.vectors import VectorIndex
+
+Opened = AbstractAsyncContextManager[VectorIndex]
+
+
+@asynccontextmanager
+async def _memory(_request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerator[VectorIndex]:
+    yield MemoryPassages()
+
+
+@asynccontextmanager
+async def _sqlite(_request: pytest.FixtureRequest, folder: Path) -> AsyncGenerator[VectorIndex]:
+    async with open_sqlite_passages(folder / "passages.db") as index:
+        yield index
+
+
+@asynccontextmanager
+async def _pgvector(request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerator[VectorIndex]:
+    with fresh(request.getfixturevalue("pgvector")) as address:
+        async with open_postgres_passages(address) as index:
+            yield index
+
+
+ENGINES: dict[str, Callable[[pytest.FixtureRequest, Path], Opened]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "pgvector": _pgvector,
+}
