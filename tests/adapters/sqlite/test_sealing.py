@@ -3,7 +3,11 @@
 import asyncio
 import shutil
 import sqlite3
+import threading
+from contextlib import suppress
 from functools import partial
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,18 +129,21 @@ class Died(BaseException):
     pass
 
 
-async def test_a_process_may_die_at_any_point_of_a_seal(tmp_path, expected):
+async def test_a_process_may_die_at_any_point_of_a_seal_and_of_a_merge(tmp_path, expected):
     """The files as they are at each point, with the rows as they are then: a copy of both is opened."""
     path = tmp_path / "parts.db"
-    copies = []
+    copies, merges, turn = [], [], threading.Lock()
 
     def copy():
-        copies.append(tmp_path / f"copy-{len(copies)}.db")
-        source, target = sqlite3.connect(path), sqlite3.connect(copies[-1])
-        source.backup(target)
-        source.close()
-        target.close()
-        shutil.copytree(f"{path}-parts", f"{copies[-1]}-parts", dirs_exist_ok=True)
+        with turn:  # seals and merges go on beside each other
+            copies.append(tmp_path / f"copy-{len(copies)}.db")
+            source, target = sqlite3.connect(path), sqlite3.connect(copies[-1])
+            source.backup(target)
+            source.close()
+            target.close()
+            for part in Path(f"{path}-parts").iterdir():
+                with suppress(OSError, shutil.Error):  # it has just been renamed or removed
+                    shutil.copytree(part, Path(f"{copies[-1]}-parts", part.name))
 
     async with open_sqlite_passages(path, sizes=SMALL) as index:
         await changed(index)
@@ -145,7 +152,8 @@ async def test_a_process_may_die_at_any_point_of_a_seal(tmp_path, expected):
 
         class Copying(PartFiles):
             def write(self, name, chunks, pause):
-                steps = iter(range(1_000))
+                steps = count()
+                merges.append("merging" in threading.current_thread().name)
 
                 def pausing():
                     if next(steps) in (0, 20):
@@ -160,13 +168,14 @@ async def test_a_process_may_die_at_any_point_of_a_seal(tmp_path, expected):
                 copy()
 
         index._sealer._files = Copying(files.folder)
-        for number in range(20):  # without changing anything that is asked for
-            ids = [f"none-{number}-{each}" for each in range(20)]
+        for number in range(5):  # without changing anything that is asked for
+            ids = [f"none-{number}-{each}" for each in range(SMALL.top + 20)]
             await index.apply([Upsert(SPACE, Passage(each, ""), None) for each in ids])
-            await index.apply([Delete(SPACE, each) for each in ids])
-        while index._sealer._tasks:
-            await asyncio.wait(index._sealer._tasks)
-    assert len(copies) >= 5
+            await index.apply([Delete(SPACE, each) for each in ids[:20]])
+            while index._sealer._tasks:
+                await asyncio.wait(index._sealer._tasks)
+    assert set(merges) == {True, False}
+    assert len(copies) >= 20
     for each in copies:
         async with open_sqlite_passages(each, sizes=SMALL) as index:
             assert await answers(index) == expected

@@ -25,7 +25,7 @@ metadata = st.dictionaries(st.sampled_from("fg"), st.sampled_from(VALUES))
 ids = st.sampled_from([f"p{number}" for number in range(12)])
 puts = st.tuples(st.just("put"), st.lists(st.tuples(ids, texts, vectors, metadata), max_size=5))
 drops = st.tuples(st.just("drop"), st.lists(ids, max_size=4))
-seals = st.tuples(st.just("seal"), st.lists(ids, max_size=2))
+seals = st.tuples(st.sampled_from(["seal", "merge"]), st.lists(ids, max_size=2))
 
 bounds = st.none() | st.sampled_from(VALUES)
 fields = st.sampled_from("fgh")
@@ -94,16 +94,25 @@ def row(id, text="", vector=None, metadata=None):
 
 def seal(layers, *, meanwhile=()):
     """What the adapter does with files, in memory; `meanwhile` is dropped while the part is being made."""
-    stay, segment = layers.freeze()
-    parts = [(part.arrays, part.dead.copy()) for part in layers.parts[stay:]]
-    parts.append((arrays_of(segment, lambda: None), segment.dead.copy()))
+    segment = layers.freeze()
+    found, made, size = part_of([(arrays_of(segment, lambda: None), segment.dead.copy())])
+    layers.drop(meanwhile)
+    layers.seal(found, made, size)
+
+
+def merge(layers, place, *, meanwhile=()):
+    found, made, size = part_of([(part.arrays, part.dead.copy()) for part in layers.parts[place]])
+    layers.drop(meanwhile)
+    layers.merge(place, found, made, size)
+
+
+def part_of(parts):
     found, size = merge_sources(parts)
     pieces = {}
     for name, piece in merged(found) if size else ():
         pieces.setdefault(name, []).append(piece)
     arrays = {name: np.concatenate(each) for name, each in pieces.items()}
-    layers.drop(meanwhile)
-    layers.replace(stay, found, lambda dead: Sealed(arrays, gather_from(arrays.get("exact")), dead), size)
+    return found, lambda dead: Sealed(arrays, gather_from(arrays.get("exact")), dead), size
 
 
 @settings(max_examples=200, deadline=None)
@@ -117,6 +126,8 @@ def test_a_search_finds_what_going_through_all_passages_finds(steps, query, word
         else:
             if kind == "seal":
                 seal(segment, meanwhile=items)
+            if kind == "merge":
+                merge(segment, slice(len(segment.parts) // 3, len(segment.parts)), meanwhile=items)
             segment.drop(items)
             for name in items:
                 oracle.kept.pop(name, None)
@@ -242,3 +253,27 @@ def test_a_passage_called_by_a_word_comes_before_one_that_mentions_it():
     assert [hit.id for hit in segment.matching(["penstock"], limit=2)[0]] == ["a", "b"]
     segment.put([row("b", "a penstock of steel", metadata={"title": "penstock"})])
     assert [hit.id for hit in segment.matching(["penstock"], limit=2)[0]] == ["b", "a"]
+
+
+def test_parts_are_merged_once_enough_of_them_are_much_alike():
+    layers = Layers()
+
+    def sealed(count, of=""):
+        first = len(layers)
+        layers.put([row(f"{of}{first + at}", "weir") for at in range(count)])
+        seal(layers)
+        return [part.alive for part in layers.parts]
+
+    assert sealed(50) == [50]
+    for smaller in (8, 1, 1):
+        sealed(smaller)
+        assert layers.to_merge() is None
+    sealed(1)
+    assert layers.to_merge() == slice(1, 5)  # 8, 1, 1, 1: the 50 are more than four times as many
+    merge(layers, slice(1, 5), meanwhile=["50"])
+    assert [part.alive for part in layers.parts] == [50, 10]
+    layers.drop(map(str, range(13)))
+    assert layers.to_merge() == slice(0, 1)  # more than a quarter of it is dead
+    merge(layers, slice(0, 1))
+    assert [part.size for part in layers.parts] == [37, 11]
+    assert {hit.id for hit in layers.matching(["weir"], limit=99)[0]} == {str(at) for at in range(13, 61)} - {"50"}

@@ -26,6 +26,8 @@ READ_BY_ROW = "exact"
 
 _LIST = "arrays.json"
 _UNFINISHED = ".new"
+# A commit that comes while more is on its way to the disk waits for all of it.
+_SYNCED_BYTES = 4_000_000
 
 
 class _Array(msgspec.Struct, frozen=True):
@@ -54,11 +56,14 @@ class PartFiles:
         target, unfinished = self.folder / name, self.folder / f"{name}{_UNFINISHED}"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        arrays = _written(unfinished, chunks, pause)
-        content = _Content(FORM, ANALYSIS, arrays)
-        with (unfinished / _LIST).open("wb") as file:
-            file.write(msgspec.json.encode(content))
-            _sync(file)
+        try:
+            arrays = _written(unfinished, chunks, pause)
+            with (unfinished / _LIST).open("wb") as file:
+                file.write(msgspec.json.encode(_Content(FORM, ANALYSIS, arrays)))
+                _sync(file)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
         _sync_folder(self.folder)
@@ -158,6 +163,7 @@ def _no_vectors(rows: NDArray[np.int32]) -> NDArray[np.int16]:
 def _written(folder: Path, chunks: Chunks, pause: Callable[[], None]) -> dict[str, _Array]:
     files: dict[str, IO[bytes]] = {}
     arrays: dict[str, _Array] = {}
+    waiting: dict[str, int] = {}
     try:
         for name, chunk in chunks:
             if name not in files:
@@ -166,8 +172,12 @@ def _written(folder: Path, chunks: Chunks, pause: Callable[[], None]) -> dict[st
             known = arrays[name]
             if not len(chunk):
                 continue
+            waiting[name] = waiting.get(name, 0) + chunk.nbytes
             files[name].write(np.ascontiguousarray(chunk, np.dtype(known.kind)).data)
             arrays[name] = _Array(known.kind, (known.shape[0] + len(chunk), *known.shape[1:]))
+            if waiting[name] > _SYNCED_BYTES:
+                _sync(files[name])
+                waiting[name] = 0
             pause()
         for file in files.values():
             _sync(file)

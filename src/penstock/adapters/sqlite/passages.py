@@ -107,6 +107,9 @@ class SqlitePassages:
 
         # A commit that has begun cannot be stopped, and what it wrote must then be published.
         await asyncio.shield(asyncio.ensure_future(commit_and_publish()))
+        for space in dict.fromkeys(each.space for each in writes):
+            if (known := self._spaces.get(space)) is not None:
+                await self._sealer.room(known)
 
     async def nearest(
         self, space: Space, queries: NDArray[np.float32], *, limit: int, filter: Filter | None = None
@@ -214,8 +217,8 @@ class SqlitePassages:
         return self._ask(lambda: space_number(self._connection, space), "looking up a space")
 
     def _spare(self) -> Space | None:
-        """The space that was not searched for the longest time, of those that are not being sealed."""
-        return next((space for space, known in self._spaces.items() if known.sealing is None), None)
+        """The space that was not searched for the longest time, of those that nothing is being done with."""
+        return next((space for space, known in self._spaces.items() if not known.is_busy), None)
 
     async def _opened(self, space: Space) -> OpenSpace:
         number = self._number(space)

@@ -1,19 +1,19 @@
-"""What has grown is put into sealed parts beside the file: in a thread, while searches and writes go on.
+"""What has grown is put into sealed parts beside the file: in threads, while searches and writes go on.
 
+- What is in memory becomes a small part, within a second: so there is never much of it, and little to read from the rows when the
+  file is opened next. Merging small parts takes longer, and goes on beside that.
 - A part is in use from when its files are whole, and registered after that. A process that dies in between leaves files that
-  nobody knows, and which are removed when the store is opened next.
-- A seal that fails (the disk is full, say) changes nothing that is searched. It is tried again when more was written.
+  nobody knows, and which are removed when the store is opened next. What a part was made of is removed once it is registered.
+- A seal or a merge that fails (the disk is full, say) changes nothing that is searched. It is tried again when more was written.
 """
 
 import asyncio
 import logging
 import os
 import sqlite3
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from penstock.adapters.sqlite import part_rows
 from penstock.adapters.sqlite.part_files import NotWhole, PartFiles
 from penstock.adapters.sqlite.part_rows import NOTHING_WRITTEN, Count, PartRow
-from penstock.core.knowledge.layers import Layers, merge_sources
+from penstock.core.knowledge.layers import Layers, MadePart, merge_sources
 from penstock.core.knowledge.merging import Source, merged
 from penstock.core.knowledge.sealed import Sealed
 from penstock.core.knowledge.sealed_form import Columns
@@ -33,9 +33,7 @@ from penstock.errors import PenstockError
 
 AGAIN_AFTER_S = 30.0
 
-# Between the pieces of its work the thread lets others run: it must not be felt by who searches.
 _PAUSE_S = 0.0005
-_NICENESS = 10
 R = TypeVar("R")
 _log = logging.getLogger("penstock")
 
@@ -62,9 +60,18 @@ class OpenSpace:
         self.upto, self.noting = count
         self.stale = False  # whether another process has written too: the space must be opened again, and not be sealed
         self.sealing: asyncio.Task[None] | None = None
-        self._registered = list(names)
-        self._again_at_s = 0.0
-        self._begun: tuple[int, Segment, int] | None = None  # what a failed seal had frozen
+        self.merging: asyncio.Task[None] | None = None
+        self.registering = asyncio.Lock()
+        self.sealed_upto = 0  # the number of the last transaction that is in the parts
+        self.registered = list(names)
+        self.left: set[str] = set()  # parts that are not needed once those that took their place are registered
+        self._seal_again_at_s = 0.0
+        self._merge_again_at_s = 0.0
+        self._begun: tuple[Segment, int] | None = None  # what a failed seal had frozen
+
+    @property
+    def is_busy(self) -> bool:
+        return self.sealing is not None or self.merging is not None
 
     def follow(self, number: int) -> None:
         """Take note of the transaction whose changes were just made."""
@@ -72,60 +79,72 @@ class OpenSpace:
             self.stale = self.stale or number > self.upto + 1
             self.upto = number
 
-    def due(self, now_s: float) -> bool:
+    def seal_is_due(self, now_s: float) -> bool:
         """Whether a seal should be begun, or one that failed be tried again."""
         if self.sealing is not None or self.stale:
             return False
-        return self.layers.must_seal if self._begun is None else now_s >= self._again_at_s
+        return self.layers.must_seal if self._begun is None else now_s >= self._seal_again_at_s
 
-    def begin(self) -> tuple[int, Segment, int]:
-        """Freeze what is on top; the same again after a failure. Return what stays, the segment, and what it holds."""
+    def to_merge(self, now_s: float) -> slice | None:
+        """Which parts should be merged now."""
+        if self.merging is not None or self.stale or now_s < self._merge_again_at_s:
+            return None
+        return self.layers.to_merge()
+
+    def begin(self) -> tuple[Segment, int]:
+        """Freeze what is on top; the same again after a failure. Return the segment, and what it holds."""
         if self._begun is None:
-            self._begun = (*self.layers.freeze(), self.upto)
+            self._begun = (self.layers.freeze(), self.upto)
         return self._begun
 
-    def failed(self, now_s: float) -> None:
-        self._again_at_s = now_s + AGAIN_AFTER_S
+    def seal_failed(self, now_s: float) -> None:
+        self._seal_again_at_s = now_s + AGAIN_AFTER_S
 
-    def replace(
-        self, merged_from: Sequence[Source], name: str, made: Callable[[NDArray[np.bool_]], Sealed], size: int
-    ) -> None:
-        """Use a part instead of what it was made from."""
+    def merge_failed(self, now_s: float) -> None:
+        self._merge_again_at_s = now_s + AGAIN_AFTER_S
+
+    def seal(self, found: Sequence[Source], name: str, made: MadePart, size: int) -> None:
+        """Use a part instead of what was frozen."""
         assert self._begun is not None
-        stay = self._begun[0]
-        self.layers.replace(stay, merged_from, made, size)
-        self.names[stay:] = [name] if size else []
+        self.layers.seal(found, made, size)
+        self.names += [name] if size else []
+        self.sealed_upto = self._begun[1]
         self._begun = None
 
-    def to_register(self) -> tuple[list[str], list[PartRow]]:
-        """The names that are registered, as far as we know, and the parts that are to be instead."""
-        return self._registered, [
-            PartRow(name, part.dead.copy()) for name, part in zip(self.names, self.layers.parts, strict=True)
-        ]
+    def merge(self, place: slice, found: Sequence[Source], name: str, made: MadePart, size: int) -> None:
+        """Use a part instead of those that it was made of."""
+        self.left.update(self.names[place])
+        self.layers.merge(place, found, made, size)
+        self.names[place] = [name] if size else []
 
-    def registered(self) -> None:
-        self._registered = list(self.names)
+    def to_register(self) -> list[PartRow]:
+        return [PartRow(name, part.dead.copy()) for name, part in zip(self.names, self.layers.parts, strict=True)]
 
 
 class Sealer:
-    """Seals the spaces of one file, one at a time."""
+    """Seals and merges the spaces of one file: one space at a time each."""
 
     def __init__(self, folder: Path, transact: Transact) -> None:
         self._files = PartFiles(folder)
         self._transact = transact
-        self._thread = ThreadPoolExecutor(1, "penstock-sealing", initializer=_politely)
+        self._sealing = ThreadPoolExecutor(1, "penstock-sealing")
+        self._merging = ThreadPoolExecutor(1, "penstock-merging")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
     async def close(self, spaces: Iterable[OpenSpace]) -> None:
-        """Wait for what is being sealed; seal what came meanwhile, so that it need not be read when the file is opened next."""
+        """Wait for what is being sealed; seal what came meanwhile, so that it need not be read when the file is opened next.
+
+        What is being merged is given up, and begun again next time.
+        """
         self._closing = True
         while self._tasks:
             await asyncio.wait(self._tasks)
         for space in spaces:
             if space.layers.must_seal and not space.stale:
                 await self.seal(space)
-        self._thread.shutdown()
+        self._sealing.shutdown()
+        self._merging.shutdown()
 
     def opened(self, connection: sqlite3.Connection, number: int) -> tuple[list[str], list[Sealed]]:
         """Map the parts of a space. Raises `NotWhole` when one cannot be used."""
@@ -139,28 +158,40 @@ class Sealer:
         """Remove what no process has registered. Only who is alone with the file may do so."""
         self._files.remove(self._files.others(part_rows.names(connection)))
 
-    async def discard(self, names: Sequence[str]) -> None:
+    async def discard(self, names: Iterable[str]) -> None:
         """Remove the files of parts that nobody needs any more."""
-        if names:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._files.remove, names)
+        if gone := sorted(names):
+            await asyncio.get_running_loop().run_in_executor(self._sealing, self._files.remove, gone)
 
     def consider(self, space: OpenSpace) -> None:
-        """Begin to seal a space if it is time."""
-        if self._closing or not space.due(asyncio.get_running_loop().time()):
-            return
-        space.sealing = task = asyncio.ensure_future(self._in_background(space))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Begin to seal or to merge if it is time."""
+        now_s = asyncio.get_running_loop().time()
+        if not self._closing and space.seal_is_due(now_s):
+            space.sealing = self._task(self._seal_in_background(space))
+        if not self._closing and (place := space.to_merge(now_s)) is not None:
+            space.merging = self._task(self._merge_in_background(space, place))
+
+    async def room(self, space: OpenSpace) -> None:
+        """Wait for what is being sealed if there is so much of it that it should not become more."""
+        if space.layers.must_wait and space.sealing is not None:
+            await asyncio.wait([space.sealing])
 
     async def seal(self, space: OpenSpace) -> None:
         """Put what is on top of a space into a part, if that is possible."""
+        if not await self._done(space, self._seal(space), "sealed"):
+            space.seal_failed(asyncio.get_running_loop().time())
+
+    async def _done(self, space: OpenSpace, work: Awaitable[None], what: str) -> bool:
         try:
-            await self._seal(space)
+            await work
         except (NotWhole, FileNotFoundError):
             space.stale = True
+        except _Closing:
+            pass
         except (OSError, PenstockError) as error:
-            _log.warning("passages could not be sealed, which is tried again later: %s", error)
-            space.failed(asyncio.get_running_loop().time())
+            _log.warning("passages could not be %s, which is tried again later: %s", what, error)
+            return False
+        return True
 
     async def _seal(self, space: OpenSpace) -> None:
         if not space.noting:
@@ -170,52 +201,85 @@ class Sealer:
             if await self._transact(lambda connection: part_rows.begin(connection, number)) != space.upto:
                 raise NotWhole("another process has written to the space")
             space.noting = True
-        stay, segment, upto = space.begin()
+        segment, _ = space.begin()
+        name, dead = _name(space), segment.dead.copy()
+
+        def write() -> tuple[list[Source], int]:
+            return self._write(name, [(arrays_of(segment, _pause), dead)], _pause)
+
+        found, size = await asyncio.get_running_loop().run_in_executor(self._sealing, write)
+        space.seal(found, name, lambda mine: self._files.opened(name, mine), size)
+        await self._register(space)
+
+    async def _merge(self, space: OpenSpace, place: slice) -> None:
         name = _name(space)
-        columns = [self._files.columns(each) for each in space.names[stay:]]
-        dead = [part.dead.copy() for part in space.layers.parts[stay:]]
-        frozen_dead = segment.dead.copy()
-        found, size = await asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: self._write(name, (columns, dead), segment, frozen_dead)
-        )
-        space.replace(found, name, lambda mine: self._files.opened(name, mine), size)
-        await self._register(space, upto)
+        columns = [self._files.columns(each) for each in space.names[place]]
+        dead = [part.dead.copy() for part in space.layers.parts[place]]
+
+        def pause() -> None:
+            if self._closing:
+                raise _Closing
+            _pause()
+
+        def write() -> tuple[list[Source], int]:
+            return self._write(name, list(zip(columns, dead, strict=True)), pause)
+
+        found, size = await asyncio.get_running_loop().run_in_executor(self._merging, write)
+        space.merge(place, found, name, lambda mine: self._files.opened(name, mine), size)
+        await self._register(space)
 
     def _write(
-        self, name: str, parts: tuple[list[Columns], list[NDArray[np.bool_]]], segment: Segment, dead: NDArray[np.bool_]
+        self, name: str, parts: Sequence[tuple[Columns, NDArray[np.bool_]]], pause: Callable[[], None]
     ) -> tuple[list[Source], int]:
-        def pause() -> None:
-            time.sleep(_PAUSE_S)
-
-        found, size = merge_sources([*zip(*parts, strict=True), (arrays_of(segment, pause), dead)])
+        found, size = merge_sources(parts)
         if size:
             self._files.write(name, merged(found), pause)
         return found, size
 
-    async def _register(self, space: OpenSpace, upto: int) -> None:
-        number, (before, rows) = space.number, space.to_register()
-        assert number is not None
+    async def _register(self, space: OpenSpace) -> None:
+        async with space.registering:
+            number, before, rows = space.number, space.registered, space.to_register()
+            upto = space.sealed_upto
+            assert number is not None
 
-        def register(connection: sqlite3.Connection) -> bool:
-            registered = [part.name for part in part_rows.parts(connection, number)]
-            if registered != before or not part_rows.count(connection, number).noting:
-                return False
-            part_rows.register(connection, number, rows, upto=upto)
-            return True
+            def register(connection: sqlite3.Connection) -> bool:
+                registered = [part.name for part in part_rows.parts(connection, number)]
+                if registered != before or not part_rows.count(connection, number).noting:
+                    return False
+                part_rows.register(connection, number, rows, upto=upto)
+                return True
 
-        if not await self._transact(register):
-            await self.discard(sorted({row.name for row in rows} - set(before)))
-            raise NotWhole("another process has sealed the same space")
-        space.registered()
-        gone = sorted(set(before) - {row.name for row in rows})
+            if not await self._transact(register):
+                await self.discard({row.name for row in rows} - set(before))
+                raise NotWhole("another process has sealed the same space")
+            space.registered = [row.name for row in rows]
+            gone, space.left = space.left, set()
         await self.discard(gone)
 
-    async def _in_background(self, space: OpenSpace) -> None:
+    def _task(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _seal_in_background(self, space: OpenSpace) -> None:
         try:
             await self.seal(space)
         finally:
             space.sealing = None
         self.consider(space)
+
+    async def _merge_in_background(self, space: OpenSpace, place: slice) -> None:
+        try:
+            if not await self._done(space, self._merge(space, place), "merged"):
+                space.merge_failed(asyncio.get_running_loop().time())
+        finally:
+            space.merging = None
+        self.consider(space)
+
+
+class _Closing(Exception):
+    """What is being done is given up: the store is closed."""
 
 
 def _name(space: OpenSpace) -> str:
@@ -223,7 +287,6 @@ def _name(space: OpenSpace) -> str:
     return f"{space.number}-{os.urandom(8).hex()}"
 
 
-def _politely() -> None:
-    """Let this thread come after others that want to run."""
-    with suppress(OSError, AttributeError):  # where a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+def _pause() -> None:
+    """Let others run: what is done in the background must not be felt by who searches."""
+    time.sleep(_PAUSE_S)

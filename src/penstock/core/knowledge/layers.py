@@ -2,8 +2,9 @@
 
 - A passage lives in one layer. Writing it again, or taking it away, makes it dead in the others.
 - Statistics are those of all layers together, so a score does not depend on where a passage lies.
-- When the segment on top has grown, it is frozen, and a new one takes its place. What becomes of it, one part with the
-  small ones before it, is written aside, and put here by `replace`; searches go on meanwhile and see no difference.
+- When the segment on top has grown, it is frozen, and a new one takes its place. The part that it becomes is written aside,
+  and put here by `seal`. Parts that are not much larger than what follows them become one, by `merge`. Both take their time,
+  beside each other; searches go on meanwhile and see no difference.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,12 +27,16 @@ from penstock.errors import LimitReached
 
 HITS_MAX = 10_000
 
+MadePart = Callable[[NDArray[np.bool_]], Sealed]  # maps a part that was written, given the marks of its dead
+
 # A scan of this many vectors on top of the parts takes about as long as theirs.
 _TOP_EXACT_MAX = 8_192
 _TOP_RESCORED_MIN = 400
-# Parts that are not so many times larger than what comes after them are merged with it.
+# Parts that are not so many times larger than all that comes after them are merged with it, once they are so many.
 _TIMES_LARGER = 4
+_MERGED_MIN = 4
 _DEAD_SHARE_MAX = 0.25
+_WAITING_TIMES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Sizes:
     """
 
     whole: int = EXACT_MAX
-    top: int = 32_768
+    top: int = 16_384
 
 
 SIZES = Sizes()
@@ -71,12 +76,31 @@ class Layers:
         return self._top.dims or (None if self._frozen is None else self._frozen.dims)
 
     @property
+    def on_top(self) -> int:
+        """How many rows are in memory, dead ones too."""
+        return sum(len(segment.ids) for segment in self._segments)
+
+    @property
     def must_seal(self) -> bool:
-        """Whether the segment on top has become too large, or too much of a part is dead; not while one is frozen."""
-        if self._frozen is not None:
-            return False
-        rows = len(self._top.ids)
-        return rows > (self._sizes.top if self.parts else self._sizes.whole) or any(map(_mostly_gone, self.parts))
+        """Whether the segment on top has become too large; not while one is frozen."""
+        return self._frozen is None and len(self._top.ids) > (self._sizes.top if self.parts else self._sizes.whole)
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether so much waits to be sealed that whoever can wait with writing should."""
+        return self._frozen is not None and len(self._top.ids) > _WAITING_TIMES * self._sizes.top
+
+    def to_merge(self) -> slice | None:
+        """Which of the parts should become one now."""
+        stay = max(0, len(self.parts) - 1)
+        after = sum(part.alive for part in self.parts[stay:])
+        while stay and self.parts[stay - 1].alive < _TIMES_LARGER * after:
+            stay -= 1
+            after += self.parts[stay].alive
+        if len(self.parts) - stay >= _MERGED_MIN:
+            return slice(stay, len(self.parts))
+        gone = next((at for at, part in enumerate(self.parts) if _mostly_gone(part)), None)
+        return None if gone is None else slice(gone, gone + 1)
 
     def change(self, changes: Changes) -> None:
         """Drop the ids that have no row, put the others."""
@@ -158,30 +182,25 @@ class Layers:
             found.append(mine)
         return found
 
-    def freeze(self) -> tuple[int, Segment]:
-        """Begin to seal: return how many of the first parts stay as they are, and the segment that becomes one with the rest."""
+    def freeze(self) -> Segment:
+        """Begin to seal: return the segment that becomes a part."""
         assert self._frozen is None, "one is being sealed"
-        stay = len(self.parts)
-        after = len(self._top)
-        while stay and self.parts[stay - 1].alive < _TIMES_LARGER * after:
-            stay -= 1
-            after += self.parts[stay].alive
-        gone = [at for at, part in enumerate(self.parts) if _mostly_gone(part)]
         self._top.freeze()
         self._frozen = self._top
         self._top = _top(self._frozen.dims)
-        return min([stay, *gone]), self._frozen
+        return self._frozen
 
-    def replace(
-        self, stay: int, merged: Sequence[Source], made: Callable[[NDArray[np.bool_]], Sealed], size: int
-    ) -> None:
-        """Put a part in the place of what it was made from; what died meanwhile is dead in it too."""
+    def seal(self, found: Sequence[Source], made: MadePart, size: int) -> None:
+        """Put a part in the place of the frozen segment; what died meanwhile is dead in it too."""
         assert self._frozen is not None, "nothing is being sealed"
-        dead = np.zeros(size, np.bool_)
-        for source, now in zip(merged, [*(part.dead for part in self.parts[stay:]), self._frozen.dead], strict=True):
-            dead[source.new_rows[source.alive & now]] = True
-        self.parts[stay:] = [made(dead)] if size else []
+        dead = _dead(found, [self._frozen.dead], size)
+        self.parts += [made(dead)] if size else []
         self._frozen = None
+
+    def merge(self, place: slice, found: Sequence[Source], made: MadePart, size: int) -> None:
+        """Put a part in the place of the parts that it was made of; what died meanwhile is dead in it too."""
+        dead = _dead(found, [part.dead for part in self.parts[place]], size)
+        self.parts[place] = [made(dead)] if size else []
 
     def _drop_below(self, ids: Sequence[str]) -> None:
         if self._frozen is not None:
@@ -194,6 +213,13 @@ class Layers:
     def _check_length(self, queries: NDArray[np.float32]) -> None:
         if self.dims is not None and queries.shape[1] != self.dims:
             raise other_length(queries.shape[1], self.dims)
+
+
+def _dead(found: Sequence[Source], now: Sequence[NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:
+    dead = np.zeros(size, np.bool_)
+    for source, gone in zip(found, now, strict=True):
+        dead[source.new_rows[source.alive & gone]] = True
+    return dead
 
 
 def merge_sources(parts: Sequence[tuple[Columns, NDArray[np.bool_]]]) -> tuple[list[Source], int]:
