@@ -51,6 +51,9 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     embedder: Made = "",
     per_s: PerS = 0.0,
     switch: Annotated[bool, typer.Option("--switch", help="Have it serve as soon as it has everything.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Also from a log whose beginning was let go, without what was put before.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="With --url: wait until it is ready.")] = True,
     collection: Collection = None,
     app: App = None,
@@ -64,7 +67,7 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     """
     from penstock.cli import generation_work as work
 
-    asked = {"embedder": embedder, "per_s": per_s, "switch": switch}
+    asked = {"embedder": embedder, "per_s": per_s, "switch": switch, "partial": partial}
     work.build(work.place(app, collection, store, url), asked, wait=wait, as_json=as_json)
 
 

@@ -32,6 +32,7 @@ class Build(Asked):
     switch: bool = Field(default=False, description="Whether it takes over by itself when it has everything.")
     replaces: bool = Field(default=False, description="Whether the one before is dropped then, without a way back.")
     options: dict[str, str] = {}
+    partial: bool = Field(default=False, description="Also from a log whose beginning was let go.")
 
 
 class Switch(Asked):
@@ -102,7 +103,12 @@ async def list_generations(collection: str, running: RunningApp) -> GenerationsS
 async def build(collection: str, running: RunningApp, asked: Build) -> Chosen:
     """Begin to build a generation in the background; ask for the generations to see how far it is."""
     built = await _of(running, collection).build(
-        asked.embedder, per_s=asked.per_s, switch=asked.switch, replaces=asked.replaces, options=asked.options
+        asked.embedder,
+        per_s=asked.per_s,
+        switch=asked.switch,
+        replaces=asked.replaces,
+        options=asked.options,
+        partial=asked.partial,
     )
     return Chosen(generation=built)
 

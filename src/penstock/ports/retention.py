@@ -20,6 +20,7 @@ class OldEvents(Struct, frozen=True):
     before_ms: int
     through: int
     rules: RunRules
+    mark: tuple[str, str, str, str] | None = None  # the value that says up to which offset events went
 
 
 class Found(Struct, frozen=True):
@@ -75,6 +76,8 @@ class PrunableStore(Protocol):
                  them were gone, with how many that are. A call among some removes of nothing else, and no more than without.
     G7 newest    `ended_runs` returns runs that ended, the newest first, each page before the last one's.
     G8 values    `prune_values` removes values of the agents that are named, if they were written before the agent's moment.
+    G9 marked    Where `mark` names a value (tenant, agent, key, name), what removes events writes into it the highest offset that
+                 went, as MessagePack: together with the removal, or not at all.
     """
 
     async def prune_events(self, old: OldEvents, *, after: int, limit: int, how: How = NOW) -> Pruned:

@@ -19,7 +19,7 @@ from penstock.errors import Invalid, LimitReached, Missing, Refused, Unavailable
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.collection import Collection
-from penstock.runtime.generations import Built
+from penstock.runtime.generations import Built, let_go_up_to
 from penstock.runtime.index_writes import written
 from penstock.runtime.services import Services
 
@@ -81,6 +81,8 @@ class Building:
         for partition, after in self.at(number).items():
             page = await self.store.read(TOPIC, partition, after=after, limit=self._page(number))
             if page:
+                if page[0].position.offset > after + 1:
+                    await self._require_kept(partition, after)
                 count = await self._take(number, partition, page)
                 if count is None:
                     return False
@@ -90,6 +92,15 @@ class Building:
         if not moved:
             self._caught_up(number)
         return moved
+
+    async def _require_kept(self, partition: int, after: int) -> None:
+        """Say so where the log was let go before a generation had it; one that begins may have been asked for `partial`ly."""
+        gone = await let_go_up_to(self.store, partition)
+        if after and gone > after:
+            hint = "drop it, and build it anew with what the log has: penstock knowledge build --partial"
+            raise Refused(
+                f"the log of knowledge was let go up to offset {gone:,}, and a generation is at {after:,}", hint
+            )
 
     async def _take(self, number: int, partition: int, page: Sequence[Recorded]) -> int | None:
         """Take in a page, and return how many passages it came to; None when the generation is not to follow any more."""

@@ -15,6 +15,7 @@ from penstock.core.exports.selection import Reached, Selection
 from penstock.errors import Missing
 from penstock.ports.exports import LineWriter
 from penstock.ports.rows import KINDS, Kind, RowSource
+from penstock.runtime.generations import is_of_an_index
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.machines import definitions_of, is_definition
 
@@ -129,6 +130,7 @@ class _Copy:
         self._reached.note(rows.events)
         bounded = [self._reached.bounded(each) for each in rows.progress if each.agent != INDEXER]
         rows.progress = [each for each in bounded if each is not None]
+        rows.values = [each for each in rows.values if not is_of_an_index(each)]
         for digest in digests_of(rows):
             await self._blob(digest)
         counts = self.exported.counts

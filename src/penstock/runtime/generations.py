@@ -6,7 +6,7 @@
   the new one needs can be found in it. A search that has begun goes on where it began.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -28,6 +28,11 @@ CATALOGUE = "catalogue"
 LET_GO = "let go"  # the key under which is kept what of the log was let go
 OnChange = Literal["refuse", "build", "keep"]
 _positions = msgspec.msgpack.Decoder(list[tuple[int, int, int]])  # generation, partition, offset
+
+
+def is_of_an_index(value: ValueWrite) -> bool:
+    """Whether a value says how far passages are, which are not there where only the log and the state are copied to."""
+    return value.agent == OWNER and value.name == POSITIONS
 
 
 class ValueReader(Protocol):
@@ -212,9 +217,25 @@ async def _embedder_of(name: str, generation: Generation, chosen: Embedding) -> 
     return embedder
 
 
-def let_go_up_to(values: Mapping[str, bytes]) -> int:
-    """Return up to which offset of the log of knowledge what is not needed any more may have been let go."""
-    return msgspec.msgpack.decode(values[LET_GO], type=int) if LET_GO in values else 0
+def mark_of(partition: int) -> tuple[str, str, str, str]:
+    """Return the value that says up to which offset of a partition the log of knowledge was let go."""
+    return DEFAULT_TENANT, OWNER, LET_GO, f"{LET_GO} {partition}" if partition else LET_GO
+
+
+async def let_go_up_to(reader: ValueReader, partition: int = 0) -> int:
+    """Return up to which offset of the log of knowledge what is not needed any more may have been let go; 0: it is whole."""
+    *which, name = mark_of(partition)
+    values = await reader.values(which[0], which[1], which[2])
+    return msgspec.msgpack.decode(values[name], type=int) if name in values else 0
+
+
+async def require_whole_log(reader: ValueReader, partitions: Iterable[int], what: str, hint: str) -> None:
+    """Raise `Refused` when some of the log of knowledge was let go: what is made from it would lack what was put before."""
+    for partition in partitions:
+        gone = await let_go_up_to(reader, partition)
+        if gone:
+            where = f" of partition {partition}" if partition else ""
+            raise Refused(f"the log of knowledge was let go up to offset {gone:,}{where}, and {what}", hint)
 
 
 def _nothing(*_: object) -> None:

@@ -21,6 +21,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.exports import LineReader
 from penstock.ports.state import Claim
 from penstock.ports.store import Store
+from penstock.runtime.generations import is_of_an_index
 
 FINDINGS_MAX: Final = 100
 _ROWS_MAX: Final = 500  # in one commit
@@ -49,6 +50,7 @@ class _Batch:
 
     def add(self, where: str, line: Line, size: int) -> None:
         add_row(self.rows, line)
+        self.rows.values = [each for each in self.rows.values if not is_of_an_index(each)]
         self.bytes_held += size
         for rows in asdict(self.rows).values():
             if rows:

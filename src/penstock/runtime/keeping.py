@@ -22,7 +22,7 @@ from penstock.ports.store import Store
 from penstock.runtime.building import TOPIC, Building
 from penstock.runtime.collection import Collection
 from penstock.runtime.delivering import Delivering
-from penstock.runtime.generations import Embedding
+from penstock.runtime.generations import Embedding, require_whole_log
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.services import Services
 from penstock.runtime.verifying import Verifying, told
@@ -147,6 +147,9 @@ class Keeper:
         known = next((each for each in generations.catalogue.generations if each.asked_by == asked_by), None)
         if known is not None:
             return known
+        if not said.partial:
+            hint = "put those documents again, or build without them: penstock knowledge build --partial"
+            await self._require_whole("a new generation would lack what was put before", hint)
         name = said.embedder or generations.catalogue.serving.embedder
         embedder = await self._opened(said)
         new = Generation(
@@ -167,6 +170,9 @@ class Keeper:
         generations.embedders[record.number] = embedder
         generations.change(catalogue, self._services.committer)
         return record
+
+    async def _require_whole(self, what: str, hint: str) -> None:
+        await require_whole_log(self.building.store, sorted(self.done()), what, hint)
 
     async def _opened(self, said: BuildGeneration) -> Embedder:
         if not said.embedder:
@@ -247,6 +253,7 @@ class Keeper:
 
     async def verify(self, said: VerifyKnowledge) -> dict[str, Any]:
         """Compare the index with the log, mend it if that is asked for, and return what was found."""
+        await self._require_whole("cannot be compared with an index that has more", "look at single passages instead")
         return told(await Verifying(self.collection, self.building.store, self._services, said).run(self.done()))
 
 

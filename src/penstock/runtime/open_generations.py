@@ -66,11 +66,13 @@ class OpenGenerations:
         switch: bool = False,
         replaces: bool = False,
         options: Mapping[str, str] | None = None,
+        partial: bool = False,
     ) -> int:
         """Begin to build a generation in the background, and return its number.
 
         `embedder`: as settings name it; by default that of the one that serves. `per_s`: passages in a second at most.
         `switch`: it takes over when it has everything; `replaces`: the one before is dropped then, without a way back.
+        `partial`: also from a log whose beginning was let go, without what was put before; else that is `Refused`.
         """
         if not per_s >= 0:
             raise Invalid("the build", (Finding("per_s", f"is {per_s!r}", "0 (as it comes) or more"),))
@@ -81,6 +83,7 @@ class OpenGenerations:
             switch=switch or replaces,
             replaces=replaces,
             options=dict(options or {}),
+            partial=partial,
         )
         return await self._said(said)
 

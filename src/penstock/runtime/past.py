@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Protocol
 
 from msgspec import structs
 
@@ -20,11 +19,11 @@ from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.as_of import NOT_SAID, AsOf
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generations import begin
-from penstock.core.knowledge.passages import DEFAULT_TENANT, Space
+from penstock.core.knowledge.passages import Space
 from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StoredRun
 from penstock.runtime.collection import Collection, Found, Index, PastEvents, Search
-from penstock.runtime.generations import LET_GO, OWNER, Built, Generations, let_go_up_to
+from penstock.runtime.generations import Built, Generations, ValueReader, let_go_up_to
 from penstock.runtime.index_writes import written
 from penstock.runtime.tasks import Tasks
 
@@ -33,12 +32,6 @@ PARTITION = 0
 PAGE = 512
 EVENTS_MAX = 500_000  # between two points
 KEPT_MAX = 2  # points that are kept for later questions
-
-
-class Values(Protocol):
-    """Where is kept what was let go."""
-
-    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]: ...
 
 
 def before_ms(change: RunChange) -> int:
@@ -64,7 +57,7 @@ class Past:
         history: PastEvents,
         scratch: Callable[[], Index],
         tasks: Tasks,
-        values: Values | None = None,
+        values: ValueReader | None = None,
     ) -> None:
         self._now = now
         self._history = history
@@ -125,9 +118,7 @@ class Past:
         return NOT_SAID
 
     async def _let_go(self) -> int:
-        if self._values is None:
-            return 0
-        return let_go_up_to(await self._values.values(DEFAULT_TENANT, OWNER, LET_GO))
+        return 0 if self._values is None else await let_go_up_to(self._values, PARTITION)
 
     async def _last_by(self, time_ms: int) -> int:
         """Return the last offset whose event was appended by then: times grow with the offsets, unless a clock is set."""

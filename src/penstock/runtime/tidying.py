@@ -15,6 +15,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.retention import DRY, NOW, Found, How, OldEvents
 from penstock.ports.store import Store
 from penstock.runtime.archiving import Keeper
+from penstock.runtime.generations import mark_of
 
 BATCH = 100
 SEGMENT = 1000  # events in one part of the archive
@@ -171,7 +172,8 @@ class Round:
             return
         rules = run_rules(home.retention, home.agents, now_ms, self._newest)
         takers = self._owned.takers(topic, partition)
-        old = OldEvents(topic, partition, takers, before_ms(now_ms, keep.days), through, rules)
+        mark = mark_of(partition) if topic in home.kept_whole else None
+        old = OldEvents(topic, partition, takers, before_ms(now_ms, keep.days), through, rules, mark)
         after = 0
         while True:
             after = await self._events(old, after)

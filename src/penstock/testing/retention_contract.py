@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec.msgpack import encode as encode_value
 from msgspec.structs import replace
 
 from penstock.core.agents.exposing import OF_RUNS
@@ -137,6 +138,23 @@ class PrunableStoreContract:
         await store.prune_events(replace(old(), topic="u"), after=0, limit=ALL)
         await store.prune_events(old("a"), after=0, limit=ALL)
         assert await ids_in_log(store) == ["last"]
+
+    async def test_g9_the_mark_says_up_to_where_events_went_by_the_same_transaction(
+        self, store: Store, claim: Claim
+    ) -> None:
+        mark = ("t", "keeper", "gone", "up to")
+        marked = replace(old("a"), mark=mark)
+        await store.commit(claim, 1, Writes(events=events("e1", "e2", "e3", "last"), progress=all_done(4)))
+        assert (await store.prune_events(marked, after=0, limit=ALL, how=DRY)).found
+        assert await store.values(*mark[:3]) == {}
+        await store.prune_events(marked, after=0, limit=ALL, how=How(among=frozenset({"e2"})))
+        assert await store.values(*mark[:3]) == {"up to": encode_value(2)}
+        await store.prune_events(marked, after=0, limit=ALL, how=How(among=frozenset({"e1"})))
+        assert await store.values(*mark[:3]) == {"up to": encode_value(2)}
+        await store.prune_events(marked, after=0, limit=ALL)
+        assert await store.values(*mark[:3]) == {"up to": encode_value(3)}
+        assert await store.prune_events(marked, after=0, limit=ALL) == Pruned()
+        assert await store.values(*mark[:3]) == {"up to": encode_value(3)}
 
     async def test_g2_the_journal_of_a_run_that_ended_goes_and_its_result_stays(
         self, store: Store, claim: Claim

@@ -37,7 +37,18 @@ def prune_events(disk: Disk, old: OldEvents, after: int, limit: int, how: How) -
                 _forget_journal(disk, run.run_id)
     freed = sum(each.held_bytes for each in found)
     removed = 0 if how.dry else len(found)
+    if removed and old.mark is not None:
+        gone = {each.id for each in found}
+        _mark(disk, old.mark, max(each.position.offset for each in looked_at if each.event.id in gone))
     return Pruned(removed, freed, looked_at[-1].position.offset if len(looked_at) == limit else 0, tuple(found))
+
+
+def _mark(disk: Disk, mark: tuple[str, str, str, str], offset: int) -> None:
+    *which, name = mark
+    values = disk.values.setdefault((which[0], which[1], which[2]), {})
+    before = msgspec.msgpack.decode(values[name], type=int) if name in values else 0
+    values[name] = msgspec.msgpack.encode(max(before, offset))
+    disk.values_at.setdefault((which[0], which[1], which[2]), {}).setdefault(name, 0)
 
 
 def prune_runs(disk: Disk, rules: RunRules, after: int, limit: int, how: How) -> Pruned:

@@ -58,8 +58,22 @@ async def prune_events(connection: Connection, old: OldEvents, after: int, limit
     gone = [each for each in aged if each in free and (how.dry or not free[each])]
     if not how.dry:
         await _remove_events(connection, gone)
+        if gone and old.mark is not None:
+            went = set(gone)
+            await _mark(connection, old.mark, max(offset for offset, event_id, _ in rows if event_id in went))
     found = tuple(Found(told(each), aged[each], free[each]) for each in gone)
     return Pruned(0 if how.dry else len(gone), sum(aged[each] for each in gone), following, found)
+
+
+async def _mark(connection: Connection, mark: tuple[str, str, str, str], offset: int) -> None:
+    *which, name = mark
+    place, named = digest(*which), digest(name)
+    query = "SELECT body FROM value WHERE place = $1 AND named = $2 FOR UPDATE"
+    body = await connection.fetchval(query, place, named)
+    last = offset if body is None else max(offset, msgspec.msgpack.decode(body, type=int))
+    insert = """INSERT INTO value (place, named, tenant, agent, key, name, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (place, named) DO UPDATE SET body = excluded.body"""
+    await connection.execute(insert, place, named, *map(stored, mark), msgspec.msgpack.encode(last))
 
 
 async def prune_runs(connection: Connection, rules: RunRules, after: int, limit: int, how: How) -> Pruned:

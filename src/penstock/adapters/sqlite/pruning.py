@@ -54,7 +54,17 @@ def prune_events(connection: sqlite3.Connection, old: OldEvents, after: int, lim
             if not how.dry:
                 _remove_event(connection, place, event_id)
     removed = 0 if how.dry else len(found)
+    if removed and old.mark is not None:
+        gone = {each.id for each in found}
+        _mark(connection, old.mark, max(parts_of(place)[2] for place, event_id, _ in rows if event_id in gone))
     return Pruned(removed, sum(each.held_bytes for each in found), following, tuple(found))
+
+
+def _mark(connection: sqlite3.Connection, mark: tuple[str, str, str, str], offset: int) -> None:
+    query = "SELECT body FROM value WHERE tenant = ? AND agent = ? AND key = ? AND name = ?"
+    row = connection.execute(query, mark).fetchone()
+    last = offset if row is None else max(offset, msgspec.msgpack.decode(row[0], type=int))
+    connection.execute("INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?, 0)", (*mark, msgspec.msgpack.encode(last)))
 
 
 def prune_runs(connection: sqlite3.Connection, rules: RunRules, after: int, limit: int, how: How) -> Pruned:

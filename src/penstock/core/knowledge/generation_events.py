@@ -10,7 +10,10 @@ KEEPER = "generations"  # the agent that hears it
 
 
 class BuildGeneration(Event, topic=TOPIC, key="collection"):
-    """A new generation is to be built from the log. `embedder` as in the settings; empty: that of the one that serves."""
+    """A new generation is to be built from the log. `embedder` as in the settings; empty: that of the one that serves.
+
+    `partial`: also from a log whose beginning was let go (`Retention(topics=...)`): what was put before that is not in it.
+    """
 
     collection: str
     embedder: str = ""
@@ -18,6 +21,7 @@ class BuildGeneration(Event, topic=TOPIC, key="collection"):
     switch: bool = False
     replaces: bool = False
     options: dict[str, str] = {}
+    partial: bool = False
 
 
 class SwitchGeneration(Event, topic=TOPIC, key="collection"):
