@@ -4,7 +4,7 @@
 case, the order of texts, names of fields, values that are missing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from penstock.core.knowledge.filters import All, Any, Equal, Exists, Filter, In, Not, Range, parse_filter
@@ -156,7 +156,7 @@ _TABLE: tuple[tuple[Mapping[str, object] | Filter, str], ...] = (
 )
 
 
-TABLE: tuple[tuple[Filter, list[str]], ...] = tuple(
+TABLE: tuple[tuple[Filter, Sequence[str]], ...] = tuple(
     (parse_filter(asked) if isinstance(asked, Mapping) else asked, ids.split()) for asked, ids in _TABLE
 )
 

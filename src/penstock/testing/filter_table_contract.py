@@ -6,7 +6,7 @@ class TestFiltersOfMyIndex(FilterTableContract):
         return MyIndex()
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 
 import pytest
@@ -44,8 +44,8 @@ class FilterTableContract:
 
 
 async def _differences(
-    index: VectorIndex, wanted: Iterable[tuple[Filter, list[str]]]
+    index: VectorIndex, wanted: Iterable[tuple[Filter, Sequence[str]]]
 ) -> list[tuple[Filter, list[str], list[str]]]:
     """What an index lets through otherwise: the filter, what it should be, what it is."""
-    found = [(each, ids, await near(index, EAST, limit=len(FIELDS), filter=each)) for each, ids in wanted]
+    found = [(each, list(ids), await near(index, EAST, limit=len(FIELDS), filter=each)) for each, ids in wanted]
     return [row for row in found if row[1] != row[2]]
