@@ -25,6 +25,7 @@ class Settings:
     `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
     `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
     `vectors`: "postgresql://USER@HOST/DATABASE?schema=NAME" for vectors in pgvector; empty: in the store, with the words.
+    `vectors_answer_s`: how many seconds a search waits for vectors that lie there, before it goes on by words alone.
     `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
     `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
     services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
@@ -36,6 +37,7 @@ class Settings:
     objects: str = ""
     services: str = ""
     vectors: str = ""
+    vectors_answer_s: str = "3"
 
 
 def settings(

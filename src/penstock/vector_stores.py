@@ -1,21 +1,54 @@
 """Vectors outside of the store: from the setting `vectors` to the adapter that it names."""
 
+import math
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 from msgspec import structs
 
 from penstock.errors import Finding, Invalid
+from penstock.ports.clock import Clock
+from penstock.ports.spaces import Spaces
+from penstock.ports.vectors import VectorIndex
 from penstock.runtime.collection import Index
-from penstock.settings import POSTGRES, shown_url
+from penstock.settings import POSTGRES, Settings, shown_url
+
+ANSWER_S_MAX = 60.0
 
 
-async def opened_vectors(url: str, index: Index, stack: AsyncExitStack) -> Index:
-    """Words as before, vectors elsewhere: written before the commit that says so, and idempotently."""
-    if url.partition(":")[0] not in POSTGRES:
-        raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", "use postgresql://..."),))
-    from penstock.adapters.postgres.passages import open_postgres_passages
+class Elsewhere(VectorIndex, Spaces, Protocol):
+    """What an adapter gives."""
+
+
+async def opened_vectors(chosen: Settings, index: Index, stack: AsyncExitStack, clock: Clock) -> Index:
+    """Words as before, vectors elsewhere: written before the commit that says so, and idempotently.
+
+    Passages are read where the words are, so a search by words needs nothing from elsewhere.
+    """
+    from penstock.layers.guarded_vectors import Patience, open_guarded
     from penstock.layers.spaces_apart import SpacesApart
 
-    vectors = await stack.enter_async_context(open_postgres_passages(url))
+    patience = Patience(answer_s=_answer_s(chosen.vectors_answer_s))
+    vectors = await _opened(chosen.vectors, stack)
+    guarded = await stack.enter_async_context(open_guarded(vectors, clock, patience))
     spaces = None if index.spaces is None else SpacesApart((vectors, index.spaces))
-    return structs.replace(index, vectors=vectors, in_store=False, together=False, spaces=spaces)
+    return structs.replace(index, vectors=guarded, in_store=False, together=False, spaces=spaces, texts=index.vectors)
+
+
+async def _opened(url: str, stack: AsyncExitStack) -> Elsewhere:
+    if url.partition(":")[0] in POSTGRES:
+        from penstock.adapters.postgres.passages import open_postgres_passages
+
+        return await stack.enter_async_context(open_postgres_passages(url))
+    raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", "use postgresql://..."),))
+
+
+def _answer_s(given: str) -> float:
+    try:
+        answer_s = float(given)
+    except ValueError:
+        answer_s = math.nan
+    if not 0 < answer_s <= ANSWER_S_MAX:
+        finding = Finding("vectors_answer_s", f"is {given!r}", f"a number of seconds, up to {ANSWER_S_MAX:g}")
+        raise Invalid("the settings", (finding,))
+    return answer_s

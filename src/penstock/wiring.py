@@ -96,7 +96,7 @@ async def opened(
             store_url(chosen, declared.name), declared.collections, stack, shared=shared
         )
         if chosen.vectors and index is not None:
-            index = await opened_vectors(chosen.vectors, index, stack)
+            index = await opened_vectors(chosen, index, stack, clock)
         embedding = await _embedding(declared, chosen, stack) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}

@@ -63,6 +63,8 @@ class IndexingShown(BaseModel):
     passages_per_s: float
     cache_hits: int
     cache_misses: int
+    by_words: int = Field(description="Searches that went by words alone, though they asked for vectors too.")
+    vectors_down: str = Field(description="Why searches go by words alone at present; empty while vectors answer.")
 
 
 @routes.post("/{collection}/documents", status_code=202, summary="Put documents", responses=_PROBLEMS)

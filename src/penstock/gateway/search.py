@@ -11,6 +11,7 @@ from penstock.errors import Finding, Invalid, Missing
 from penstock.gateway.callers import RunningApp, Tenant
 from penstock.gateway.problems import documented
 from penstock.runtime.collection import LIMIT_MAX, Found
+from penstock.runtime.knowledge import OpenKnowledge
 from penstock.runtime.search_options import Fusion, Mode, SearchOptions
 
 TOP_K = 5
@@ -98,9 +99,14 @@ async def search(asked: SearchRequest, running: RunningApp, tenant: Tenant) -> S
     results = SearchResults(results=[_result(each) for each in found])
     if len(found) == asked.top_k and not asked.diversity:
         results.next = found[-1].cursor
-    if found and found[0].degraded:
-        results.degraded = found[0].degraded
+    if degraded := found[0].degraded if found else _degraded(knowledge, asked.mode):
+        results.degraded = degraded
     return results
+
+
+def _degraded(knowledge: OpenKnowledge, mode: Mode) -> str:
+    """Say also of an empty answer that it was one by words alone."""
+    return f"by words only: {knowledge.vectors_down}" if mode == "hybrid" and knowledge.vectors_down else ""
 
 
 def _result(found: Found) -> SearchResult:

@@ -107,6 +107,11 @@ class Index(Struct, frozen=True):
     in_store: bool
     together: bool = True
     spaces: Spaces | None = None  # None: what is dropped stays where it is
+    texts: VectorIndex | None = None  # which passages are read of, where vectors lie elsewhere
+
+    @property
+    def reads(self) -> VectorIndex:
+        return self.vectors if self.texts is None else self.texts
 
 
 class PastSearch(Protocol):
@@ -177,7 +182,7 @@ class Collection:
 
     async def passages(self, ids: Sequence[str], tenant: str = DEFAULT_TENANT) -> Mapping[str, Passage]:
         """Return the passages that are indexed among `ids`."""
-        return await self.index.vectors.passages(self._space(tenant), ids)
+        return await self.index.reads.passages(self._space(tenant), ids)
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Write to an index that does not lie in the state store."""
@@ -219,8 +224,10 @@ class Collection:
         asked = self.generations.asked(how.generation)  # to the end: a switch meanwhile is for those that begin later
         space, seen = Space(self.name, tenant, asked.number), (asked.number, self.generations.visible)
         vectors, degraded = await self._embedded(asked.embedder, texts, how.mode)
-        hits = await self._hits(space, texts, vectors, how)
-        passages = await self.index.vectors.passages(space, list({hit.id for each in hits for hit in each}))
+        hits, why = await self._hits(space, texts, vectors, how)
+        if degraded := degraded or why:
+            self.indexing.by_words += len(texts)
+        passages = await self.index.reads.passages(space, list({hit.id for each in hits for hit in each}))
         if how.diversity and vectors is not None:
             hits = [await self._diverse(asked.embedder, each, passages, how) for each in hits]
         return [
@@ -249,22 +256,26 @@ class Collection:
         except Unavailable as error:
             if mode == "vectors":
                 raise
-            return None, f"by words only: {error}"
+            return None, _by_words(error)
 
     async def _hits(
         self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search
-    ) -> list[list[Hit]]:
-        """The hits that were asked for, or more of them where some are still to be chosen."""
+    ) -> tuple[list[list[Hit]], str]:
+        """The hits that were asked for, or more of them where some are still to be chosen; and why by words only."""
         limit = pool_of(how.limit) if how.diversity else how.limit
         depth = LIMIT_MAX if how.page_after is not None else limit
-        hits: Sequence[Sequence[Hit]]
-        if vectors is None:
-            hits = await self.index.words.matching(space, texts, limit=depth, filter=how.filter)
-        elif how.mode == "vectors":
+        hits: Sequence[Sequence[Hit]] | None = None
+        degraded = ""
+        if vectors is not None and how.mode == "vectors":
             hits = await self.index.vectors.nearest(space, vectors, limit=depth, filter=how.filter)
-        else:
-            hits = await self._hybrid(space, texts, vectors, how, depth)
-        return [_wanted(each, how, limit) for each in hits]
+        elif vectors is not None:
+            try:
+                hits = await self._hybrid(space, texts, vectors, how, depth)
+            except Unavailable as error:  # where it is the words that do not answer, asking them again says so
+                degraded = _by_words(error)
+        if hits is None:
+            hits = await self.index.words.matching(space, texts, limit=depth, filter=how.filter)
+        return [_wanted(each, how, limit) for each in hits], degraded
 
     async def _diverse(
         self, embedder: Embedder, hits: Sequence[Hit], passages: Mapping[str, Passage], how: Search
@@ -339,6 +350,10 @@ async def _at_once() -> None:
 def _no_time() -> int:
     """Stand in for a clock: nothing has expired."""
     return 0
+
+
+def _by_words(error: Unavailable) -> str:
+    return f"by words only: {error}"
 
 
 class Weighing(TypedDict):

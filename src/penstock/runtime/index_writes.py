@@ -40,7 +40,7 @@ async def written(events: Sequence[KnowledgeEvent], space: Space, built: Built, 
     if wishes.documents:
         put += await _documents(wishes.documents, space, into.index, changed)
     if expired:
-        found = await into.index.vectors.passages(space, list(expired))
+        found = await into.index.reads.passages(space, list(expired))
         changed.writes += [
             Delete(space, key) for key, each in found.items() if has_expired(each.metadata, expired[key].if_expired_ms)
         ]
@@ -59,7 +59,7 @@ async def _documents(
     for document, wanted in documents.items():
         there = known.get(document, {})
         if wanted.if_expired_ms:
-            found = await index.vectors.passages(space, list(there))
+            found = await index.reads.passages(space, list(there))
             there = {key: "" for key, each in found.items() if has_expired(each.metadata, wanted.if_expired_ms)}
         for passage in wanted.passages:
             # A vector that came with its event may be another one than before.

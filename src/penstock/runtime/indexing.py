@@ -20,6 +20,8 @@ class IndexingStatus(Struct, frozen=True):
     passages_per_s: float
     cache_hits: int
     cache_misses: int
+    by_words: int = 0  # searches that went by words alone, though they asked for vectors too
+    vectors_down: str = ""  # why searches go by words alone at present
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Indexing:
     embedded: int = 0
     kept: int = 0
     deleted: int = 0
+    by_words: int = 0
     _rates: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
 
     def count(self, *, events: int, changed: Changed, now_s: float) -> None:

@@ -132,7 +132,14 @@ class OpenKnowledge:
             done.passages_per_s(now_s),
             getattr(embedder, "hits", 0),
             getattr(embedder, "misses", 0),
+            done.by_words,
+            self.vectors_down,
         )
+
+    @property
+    def vectors_down(self) -> str:
+        """Why searches go by words alone at present, because vectors that lie elsewhere do not answer; empty while they do."""
+        return getattr(self._collection.index.vectors, "down", "")
 
     async def digests(self) -> Mapping[str, str]:
         """Return id -> digest of all that is indexed."""
