@@ -4,13 +4,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from dropping_proxy import proxy_to
-from test_pgvector import pgvector, vectors_url
+from test_pgvector import vectors_url
 
 from penstock import App
 from penstock.core.knowledge.passages import Passage
 from penstock.errors import Invalid, Unavailable
 
-__all__ = ("pgvector", "vectors_url")
+__all__ = ("vectors_url",)
 
 
 def app_of():
