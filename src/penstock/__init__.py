@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from penstock.core.events.event import Event as Event
     from penstock.core.knowledge.chunking import Document as Document
     from penstock.core.knowledge.events import KnowledgeEvent as KnowledgeEvent
+    from penstock.core.knowledge.generation_events import VerifyKnowledge as VerifyKnowledge
     from penstock.core.knowledge.passages import Passage as Passage
     from penstock.core.knowledge.tokens import Written as Written
     from penstock.core.rules.targets import Target as Target
@@ -86,6 +87,7 @@ __all__ = [
     "Target",
     "TaskFailed",
     "TaskInput",
+    "VerifyKnowledge",
     "WorkflowContext",
     "Written",
     "__version__",
@@ -130,6 +132,7 @@ _HOME = {
     "Stretch": "penstock.runtime.replaying",
     "TaskFailed": "penstock.runtime.machine_tasks",
     "TaskInput": "penstock.core.agents.machine_events",
+    "VerifyKnowledge": "penstock.core.knowledge.generation_events",
     "WorkflowContext": "penstock.runtime.workflow_context",
     "standing": "penstock.core.agents.pieces",
     "tool": "penstock.core.agents.tools",

@@ -189,19 +189,21 @@ class Desk(Catalog, Inbox, Protocol):
 @asynccontextmanager
 async def opened_desk(url: str) -> AsyncGenerator[Desk]:
     """Open a store beside the app that may be running on it, to look at it and to leave something in its inbox."""
+    from penstock.adapters.clock.system import SystemClock
+
     scheme, _, rest = url.partition(":")
     if scheme in POSTGRES:
         from penstock.adapters.postgres.store import open_postgres_store
 
         async with open_postgres_store(url) as postgres:
-            yield postgres
+            yield OffloadingStore(postgres, SystemClock())
         return
     with opened_catalog(url):  # says what is wrong with the address, or the file
         pass
     from penstock.adapters.sqlite.store import open_sqlite_store
 
     async with open_sqlite_store(path_of(rest), shared=True) as sqlite:
-        yield sqlite
+        yield OffloadingStore(sqlite, SystemClock())
 
 
 async def _store(

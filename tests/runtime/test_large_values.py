@@ -6,12 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from penstock import App, Context, Event
+from penstock import App, Context, Event, Stretch
 from penstock.core.agents.journal import STEP_BYTES_MAX
 from penstock.core.agents.policy import NO_RETRY
 from penstock.errors import LimitReached, RunFailed
 from penstock.ports.state import RunFilter
 from penstock.runtime.appending import EVENT_BYTES_MAX
+from penstock.wiring import opened_desk
 
 MIB = 1024 * 1024
 ENVELOPE = len('{"text":""}')
@@ -141,3 +142,13 @@ async def test_large_events_that_wait_take_bounded_memory(path):
         go.set()
         assert await live.engine.settled(30)
     assert entered == 80
+
+
+async def test_who_looks_from_beside_and_a_replay_get_whole_values(path):
+    url = f"sqlite:{path}"
+    async with app.running(store=url) as live:
+        await live.call("weigh", Paper(text="p" * MIB))
+    async with opened_desk(url) as desk:
+        (page,) = await desk.read("paper", 0, after=0, limit=10)
+        assert len(page.event.data) == MIB + ENVELOPE
+        assert [each.outcome async for each in app.replay(desk, Stretch("paper", fresh_reads=True))] == ["same"]

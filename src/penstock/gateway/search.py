@@ -84,6 +84,10 @@ class SearchResults(BaseModel):
     results: list[SearchResult]
     next: str = Field(default="", description="Give it as `page_after` for the next page; absent when there is none.")
     degraded: str = Field(default="", description="Why it was searched in another way than was asked for, if it was.")
+    generation: int = Field(default=0, description="In which generation this was found; absent when nothing was.")
+    as_of: int = Field(
+        default=0, description="Up to which event of its log the collection was seen: `as_of` of a later search."
+    )
 
 
 @routes.post(
@@ -99,6 +103,8 @@ async def search(asked: SearchRequest, running: RunningApp, tenant: Tenant) -> S
     results = SearchResults(results=[_result(each) for each in found])
     if len(found) == asked.top_k and not asked.diversity:
         results.next = found[-1].cursor
+    if found:
+        results.generation, results.as_of = found[0].generation, found[0].as_of
     if degraded := found[0].degraded if found else _degraded(knowledge, asked.mode):
         results.degraded = degraded
     return results

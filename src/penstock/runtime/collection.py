@@ -42,6 +42,7 @@ CANDIDATES = 200
 LIMIT_MAX = 1000
 SLICE = 16
 RECENT_MAX = 200
+LOOKS_MAX = 5  # for a search whose hits are written anew while it looks
 
 
 class Found(Struct, frozen=True, eq=False):
@@ -224,10 +225,9 @@ class Collection:
         asked = self.generations.asked(how.generation)  # to the end: a switch meanwhile is for those that begin later
         space, seen = Space(self.name, tenant, asked.number), (asked.number, self.generations.visible)
         vectors, degraded = await self._embedded(asked.embedder, texts, how.mode)
-        hits, why = await self._hits(space, texts, vectors, how)
+        hits, passages, why = await self._hits_at_once(space, texts, vectors, how)
         if degraded := degraded or why:
             self.indexing.by_words += len(texts)
-        passages = await self.index.reads.passages(space, list({hit.id for each in hits for hit in each}))
         if how.diversity and vectors is not None:
             hits = [await self._diverse(asked.embedder, each, passages, how) for each in hits]
         return [
@@ -257,6 +257,20 @@ class Collection:
             if mode == "vectors":
                 raise
             return None, _by_words(error)
+
+    async def _hits_at_once(
+        self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search
+    ) -> tuple[list[list[Hit]], Mapping[str, Passage], str]:
+        """The hits, their passages, and why by words only. Rows are there a moment before searches see them: who comes in between looks again."""
+        looks = 0
+        while True:
+            looks += 1
+            hits, why = await self._hits(space, texts, vectors, how)
+            ids = {hit.id for each in hits for hit in each}
+            passages = await self.index.reads.passages(space, list(ids))
+            if len(passages) == len(ids) or looks == LOOKS_MAX:
+                return hits, passages, why
+            await self.durable()
 
     async def _hits(
         self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search

@@ -30,6 +30,7 @@ async def test_the_best_passages_come_first(library):
     assert set(best) == {"id", "score", "payload", "metadata"}
     assert (best["id"], best["payload"], best["metadata"]) == ("a", PASSAGES[0].text, {"lang": "en"})
     assert len(response.json()["results"]) <= 2
+    assert (response.json()["generation"], response.json()["as_of"]) == (1, len(PASSAGES))
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vectors", "words"])

@@ -1,0 +1,348 @@
+"""What the pipeline is held to, step after step. Each returns its figures; `AssertionError` says what does not hold."""
+
+import sqlite3
+import statistics
+import threading
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter, sleep, time_ns
+
+from pipeline_input import AVRO, JSON_SCHEMA, NARROWER, document_event
+from pipeline_load import Load
+from pipeline_service import APP, LIBRARY, Client, Failed, Service
+
+BATCH = 50
+EACH_WRITE = 20
+KILL_AFTER = 40  # documents that were acknowledged
+SENDERS = 3
+
+
+@dataclass
+class Stage:
+    """Where all steps take place, and what one leaves for the next."""
+
+    service: Service
+    documents: dict[str, str]
+    questions: list[str]
+    model: str = "spelling"
+    load_s: float = 3.0
+    say: Callable[[str], None] = lambda _text: None
+    passages: int = 0
+    moments: list[tuple[str, str, list[list[dict]]]] = field(default_factory=list)  # name, as_of, what was found then
+
+    @property
+    def client(self) -> Client:
+        return self.service.client
+
+    def remember(self, name: str, as_of: str) -> None:
+        self.moments.append((name, as_of, self.client.best(self.questions)))
+
+
+def take_in(stage: Stage) -> str:
+    """Agents outside send what they know as events of S0; sent once more, they change nothing."""
+    client = stage.client
+    events = [document_event(name, text) for name, text in stage.documents.items()]
+    began = perf_counter()
+    for start in range(0, len(events), BATCH):
+        stage.say(f"{start:,} of {len(events):,} documents")
+        client.events(events[start : start + BATCH], "bulk")
+    client.refresh()
+    took_s = perf_counter() - began
+    stage.passages = verified(client)["passages"]
+    end = client.end_of_log()
+    for start in range(0, len(events), BATCH):
+        client.events(events[start : start + BATCH])
+    assert client.end_of_log() == end == len(events), "an event that came twice was taken twice"
+    assert verified(client)["passages"] == stage.passages
+    pace = stage.passages / took_s
+    return f"{len(events):,} documents, {stage.passages:,} passages in {took_s:.1f} s ({pace:,.0f}/s); sent again: 0 events more"
+
+
+def answer_from_it(stage: Stage) -> str:
+    """An agent answers from the library; what is found now is kept, to be compared with searches as of now."""
+    client = stage.client
+    asked = {"who": "ada", "text": stage.questions[0]}
+    told = client.post("/v1/agents/answerer", asked, **{"idempotency-key": "ada-1"})
+    assert told["status"] == "succeeded", told
+    assert told["result"]["passages"], "the answer names no passage"
+    stage.remember("the run", told["run_id"])
+    stage.remember("offset", str(client.end_of_log()))
+    now_ms = time_ns() // 1_000_000
+    stage.remember("time", datetime.fromtimestamp(now_ms / 1000, UTC).isoformat())
+    while time_ns() // 1_000_000 <= now_ms + 1:  # what comes next has a later time
+        sleep(0.001)
+    return f"answered from {', '.join(told['result']['passages'])}"
+
+
+def change(stage: Stage) -> str:
+    """Agents of the app create, update and delete; of what an earlier version said nothing is found any more."""
+    client = stage.client
+    sections = "\n\n".join(
+        f"# Part {part}\n\n{f'The old rule number {part} says so at length. ' * 30}" for part in range(4)
+    )
+    client.report("rules", "rules/refunds", sections)
+    old = client.passages_of("rules/refunds")
+    assert len(old) > 3, "it was not cut"
+    client.report("rules", "rules/refunds", "The new rule: mail ada.lovelace@example.org, card 4111 1111 1111 1111.")
+    (new,) = client.passages_of("rules/refunds")
+    assert "@" not in new["payload"], new
+    assert "4111" not in new["payload"], new
+    again = {each["id"] for each in client.search("the old rule says so at length", top_k=100)["results"]}
+    left = again & ({each["id"] for each in old} - {new["id"]})
+    assert not left, left
+    client.report("rules", "rules/refunds")
+    assert client.passages_of("rules/refunds") == []
+    changed = list(stage.documents)[: len(stage.documents) // 3]
+    client.events(
+        [document_event(name, "Moved. " + stage.documents[name][:1000], edition=2) for name in changed[1:]], "strong"
+    )
+    client.events([document_event(changed[0], "", edition=2, action="DELETE")], "strong")
+    assert client.passages_of(changed[0]) == []
+    stale = [each for each in changed[1:] if any("edition" not in one["metadata"] for one in client.passages_of(each))]
+    assert not stale, f"passages of old versions: {stale}"
+    updated = f"{len(changed) - 1} documents updated, 1 removed"
+    return f"{len(old)} passages became 1, then 0; {updated}: 0 passages of old versions found"
+
+
+def consistency(stage: Stage) -> str:
+    """Strong returns when it is found; eventual when it is durable, and its token has a search wait; bulk after one refresh."""
+    client = stage.client
+    took: dict[str, list[float]] = {"strong": [], "eventual": []}
+    for number in range(EACH_WRITE):
+        for kind, times in took.items():
+            name = f"notes/{kind}-{number}"
+            began = perf_counter()
+            written = client.events([document_event(name, f"A note on {name}.")], kind)
+            times.append((perf_counter() - began) * 1000)
+            after = {} if kind == "strong" else {"after": written["token"]}
+            found = client.search(name, top_k=5, filter={"document_id": name}, **after)["results"]
+            assert found, f"{name} was not found after it was acknowledged"
+    client.events(
+        [document_event(f"notes/bulk-{n}", f"A note in bulk, number {n}.") for n in range(EACH_WRITE)], "bulk"
+    )
+    client.refresh()
+    assert len(client.search("a note in bulk", top_k=100, mode="words")["results"]) >= EACH_WRITE
+    halves = {kind: statistics.median(times) for kind, times in took.items()}
+    shown = ", ".join(f"{kind} {half:.1f} ms" for kind, half in halves.items())
+    return f"{shown} (median of {EACH_WRITE}), bulk with one refresh; all found as promised"
+
+
+def from_outside(stage: Stage) -> str:
+    """S0's event as Avro and as JSON in Confluent's frame, under schemas of the registry, which refuses what does not fit."""
+    from penstock.core.schemas.wire import encode_avro, encode_json
+
+    client = stage.client
+
+    def registered(subject: str, schema: str, kind: str) -> int:
+        return client.post(f"/v1/registry/subjects/{subject}/versions", {"schema": schema, "schemaType": kind})["id"]
+
+    avro = registered("knowledge-events-value", AVRO, "AVRO")
+    plain = registered("knowledge-events-json-value", JSON_SCHEMA, "JSON")
+    for body, name in (
+        (encode_avro(avro, AVRO, document_event("outside/avro", "It came as Avro.")), "outside/avro"),
+        (encode_json(plain, document_event("outside/json", "It came as JSON.")), "outside/json"),
+    ):
+        client.ask("POST", f"{LIBRARY}/events?consistency=strong", body, kind="application/octet-stream")
+        assert client.passages_of(name), f"{name} is not found"
+    refusal = ""
+    try:
+        registered("knowledge-events-value", NARROWER, "AVRO")
+    except Failed as error:
+        refusal = str(error)
+    assert "422" in refusal, refusal or "a schema that cannot read what was written was registered"
+    return f"Avro (schema {avro}) and JSON (schema {plain}) taken; a schema that does not fit refused"
+
+
+def as_of(stage: Stage) -> str:
+    """Searches see the library as it was, at an offset, at a time, when a run began; and a replay of that run does, too."""
+    client = stage.client
+    now = client.best(stage.questions)
+    differing = sum(one != other for one, other in zip(now, stage.moments[0][2], strict=True))
+    assert differing, "nothing has changed since, so this would show nothing"
+    for name, moment, before in stage.moments:
+        stage.say(f"as of the {name}")
+        found = client.best(stage.questions, as_of=moment)
+        assert found == before, f"as of {name} {moment}: other answers than there were"
+    command = ["replay", str(APP), "--topic", "question", "--fresh-reads", "--store", f"sqlite:{stage.service.store}"]
+    code, said = stage.service.command(*command)
+    assert code == 0, said
+    names = ", ".join(name for name, *_ in stage.moments)
+    equal = f"{len(stage.questions)} searches as of {names}: equal"
+    return f"{equal} ({differing} find something else now); penstock replay: {said.strip()}"
+
+
+def change_model(stage: Stage) -> str:
+    """Another embedder, while writers and searchers go on: built from the log, compared, switched to, taken back, switched to."""
+    client = stage.client
+    with Load(stage.service.url, stage.questions) as load:
+        load.run_for(stage.load_s / 3)
+        load.phase = "building"
+        number = client.post(f"{LIBRARY}/generations", {"embedder": stage.model})["generation"]
+        state = generation(client, number)
+        while state["status"] != "ready":
+            assert state["status"] == "building", state
+            stage.say(f"building generation {number}: {state['done']:.0%}")
+            sleep(0.1)
+            state = generation(client, number)
+        compared = client.post(f"{LIBRARY}/compare", {"generation": number, "queries": stage.questions})
+        for phase, path, body in (
+            ("switched", "switch", {"generation": number}),
+            ("taken back", "rollback", None),
+            ("switched again", "switch", {"generation": number}),
+        ):
+            client.post(f"{LIBRARY}/{path}", body)
+            load.phase = phase
+            stage.say(phase)
+            load.run_for(stage.load_s / 3)
+    client.refresh()
+    wrong = [*load.failed, *load.stale]
+    assert not wrong, f"{len(load.failed)} failed, {len(load.stale)} stale, the first: {wrong[0]}"
+    assert not load.mixed, f"{load.mixed} answers had passages of several editions"
+    assert set(load.generations) - {0} == {1, number}, load.generations
+    held = f"beside {load.writes:,} writes: failed 0, stale 0"
+    phases = ", ".join(f"{count:,} {phase}" for phase, count in load.searches.items())
+    p99 = sorted(load.search_ms)[int(len(load.search_ms) * 0.99)]
+    shadow = f"in shadow {compared['overlap']:.0%} of the best 10 were the same"
+    return f"{sum(load.searches.values()):,} searches ({phases}) {held}; p99 {p99:.0f} ms; {shadow}"
+
+
+def replay_to_empty(stage: Stage) -> str:
+    """The index is made anew, from the log alone: every search finds the same, to the last bit of its score."""
+    client = stage.client
+    before = client.best(stage.questions)
+    number = client.post(f"{LIBRARY}/generations", {"switch": True, "replaces": True})["generation"]
+    while (state := generation(client, number))["status"] != "serving":
+        assert state["status"] in {"building", "ready"}, state
+        stage.say(f"generation {number}: {state['done']:.0%}")
+        sleep(0.1)
+    after = client.best(stage.questions)
+    assert after == before, f"{sum(a != b for a, b in zip(after, before, strict=True))} searches find something else"
+    return (
+        f"{verified(client)['passages']:,} passages again; {len(before)} lists of the best 10: equal, with all scores"
+    )
+
+
+def repair(stage: Stage) -> str:
+    """Rows of the index are damaged behind its back: that is told by comparing it with the log, and mended."""
+    client = stage.client
+    before = client.best(stage.questions)
+    shown = [each["id"] for found in before for each in found[:1]][:30]
+    stage.service.stop()
+    rows = damage(stage, list(dict.fromkeys(shown)))
+    stage.service.start()
+    client = stage.client
+    damaged = sum(one != other for one, other in zip(client.best(stage.questions), before, strict=True))
+    assert damaged, "the damage does not show"
+    code, _ = stage.service.command("knowledge", "verify", "--url", stage.service.url, "--collection", "library")
+    assert code == 1, "the damage was not told"
+    found = client.post(f"{LIBRARY}/verify", {"repair": True})
+    kinds = {kind: found[kind] for kind in ("missing", "extra", "stale", "damaged") if found[kind]}
+    assert found["repaired"] == sum(kinds.values()) == rows, found
+    assert client.best(stage.questions) == before, "after the repair it finds something else"
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    return f"{damaged} searches were wrong; told: {told}; repaired {rows}, all equal again"
+
+
+def damage(stage: Stage, ids: list[str]) -> int:
+    """Remove a third of some passages' rows, change the text of a third, and turn the vectors of the others around."""
+    with sqlite3.connect(stage.service.store) as rows:
+        for number, each in enumerate(ids):
+            match number % 3:
+                case 0:
+                    rows.execute("DELETE FROM passage WHERE id = ?", (each,))
+                case 1:
+                    rows.execute("UPDATE passage SET text = 'something else' WHERE id = ?", (each,))
+                case _:
+                    rows.execute("UPDATE passage SET vector = ? WHERE id = ?", (turned(rows, each), each))
+    rows.close()
+    return len(ids)
+
+
+def turned(rows: sqlite3.Connection, passage: str) -> bytes:
+    vector = array("f", rows.execute("SELECT vector FROM passage WHERE id = ? LIMIT 1", (passage,)).fetchone()[0])
+    return array("f", [-each for each in vector]).tobytes()
+
+
+def poison(stage: Stage) -> str:
+    """An event that cannot be indexed is put aside with the reason; those around it are not held up."""
+    client = stage.client
+    bad = document_event("poison/bad", "It expires at no time that there is.")
+    bad["metadata"]["expires_at"] = "tomorrow"
+    events = [document_event("poison/first", "Before it."), bad, document_event("poison/last", "After it.")]
+    client.events(events)
+    client.refresh()
+    assert [bool(client.passages_of(each["metadata"]["document_id"])) for each in events] == [True, False, True]
+    letters = client.get("/v1/dead-letters")["dead_letters"]
+    assert len(letters) == 1, letters
+    dropped = client.post("/v1/dead-letters/drop", {"runs": [letters[0]["run_id"]]})
+    return f"the two beside it are found; in the dead letters: {letters[0]['reason']}" if dropped is not None else ""
+
+
+def die(stage: Stage) -> str:
+    """SIGKILL while documents come in: all that was acknowledged is there after the restart, and nothing is there twice."""
+    client, service = stage.client, stage.service
+    events = [document_event(f"crash/{n}", f"Document {n} of the crash. " * 20) for n in range(KILL_AFTER * 4)]
+    begin, before = client.end_of_log(), verified(client)["passages"]
+    acknowledged: list[str] = []
+    enough = threading.Event()
+
+    def send(number: int) -> None:
+        with Client(service.url) as sender, suppress(Failed):  # killed: whether it was taken is not known
+            for each in events[number::SENDERS]:
+                sender.events([each])
+                acknowledged.append(each["metadata"]["document_id"])
+                if len(acknowledged) >= KILL_AFTER:
+                    enough.set()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(SENDERS)]
+    for each in threads:
+        each.start()
+    enough.wait(60)
+    service.kill()
+    for each in threads:
+        each.join()
+    began = perf_counter()
+    service.start()
+    client = stage.client
+    client.refresh()
+    back_s = perf_counter() - began
+    lost = [each for each in acknowledged if not client.passages_of(each)]
+    assert not lost, f"acknowledged and lost: {lost}"
+    for start in range(0, len(events), BATCH):
+        client.events(events[start : start + BATCH])  # whoever got no answer sends it again
+    grown = client.end_of_log() - begin
+    assert grown == len(events), f"{len(events)} documents became {grown} events"
+    assert verified(client)["passages"] - before == len(events)
+    killed = f"{len(acknowledged)} acknowledged when it was killed, back after {back_s:.1f} s"
+    return f"{killed}: lost 0; all {len(events)} sent again: doubled 0"
+
+
+def verified(client: Client) -> dict:
+    """Compare the index with the log; nothing may differ."""
+    client.refresh()
+    found = client.post(f"{LIBRARY}/verify", {"deep_max": 0})
+    differing = {kind: found[kind] for kind in ("missing", "extra", "stale", "damaged") if found[kind]}
+    assert not differing, f"index and log differ: {differing}, {found['examples'][:3]}"
+    return found
+
+
+def generation(client: Client, number: int) -> dict:
+    return next(each for each in client.get(f"{LIBRARY}/generations")["generations"] if each["number"] == number)
+
+
+STEPS = {
+    "documents become events, events an index": take_in,
+    "an agent answers from it": answer_from_it,
+    "create, update, delete": change,
+    "each write as consistent as it asks for": consistency,
+    "events from outside, under schemas": from_outside,
+    "as it was: searches, and the run replayed": as_of,
+    "another embedder under live load": change_model,
+    "an empty index, filled from the log": replay_to_empty,
+    "damage, told and repaired": repair,
+    "a poisonous event": poison,
+    "SIGKILL in the middle": die,
+}
