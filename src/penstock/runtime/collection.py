@@ -259,18 +259,16 @@ class Collection:
             return None, _by_words(error)
 
     async def _hits_at_once(
-        self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search
+        self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search, looks: int = LOOKS_MAX
     ) -> tuple[list[list[Hit]], Mapping[str, Passage], str]:
-        """The hits, their passages, and why by words only. Rows are there a moment before searches see them: who comes in between looks again."""
-        looks = 0
-        while True:
-            looks += 1
-            hits, why = await self._hits(space, texts, vectors, how)
-            ids = {hit.id for each in hits for hit in each}
-            passages = await self.index.reads.passages(space, list(ids))
-            if len(passages) == len(ids) or looks == LOOKS_MAX:
-                return hits, passages, why
-            await self.durable()
+        """The hits, their passages, and why by words only. Rows are there just before searches see them: then look again."""
+        hits, why = await self._hits(space, texts, vectors, how)
+        ids = {hit.id for each in hits for hit in each}
+        passages = await self.index.reads.passages(space, list(ids))
+        if len(passages) == len(ids) or looks == 1:
+            return hits, passages, why
+        await self.durable()
+        return await self._hits_at_once(space, texts, vectors, how, looks - 1)
 
     async def _hits(
         self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search
