@@ -123,7 +123,10 @@ def _scratch() -> Index:
 
 async def _embedding(declared: Declared, chosen: Settings, stack: AsyncExitStack) -> Embedding:
     embedders = Embedders(declared.embedders, stack)
-    return Embedding(chosen.embedder, await embedders.open(chosen.embedder), embedders.open, declared.on_change)
+    if chosen.refiner:
+        await embedders.open(chosen.refiner)  # what is missing is said now, not hours later
+    embedder = await embedders.open(chosen.embedder)
+    return Embedding(chosen.embedder, embedder, embedders.open, declared.on_change, chosen.refiner)
 
 
 def household_of(declared: Declared, topology: Topology, clock: Clock) -> Household:

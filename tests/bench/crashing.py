@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from penstock.bench.turns import SPACE, Reply, Turn, passages_index, turns_app
-from penstock.runtime.collection import VectorBatch
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.vector_batch import VectorBatch
 from penstock.settings import Settings
 
 CLIENTS = 32

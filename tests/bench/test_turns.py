@@ -17,8 +17,8 @@ from penstock.bench.load import Plan, TooManyErrors, closed_loop, figures, perce
 from penstock.bench.turns import Options, passages_index
 from penstock.core.sessions.history import decode_messages
 from penstock.errors import Invalid
-from penstock.runtime.collection import VectorBatch
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.vector_batch import VectorBatch
 
 TINY = Plan(in_flight=8, window_s=0.3, warmup_s=0.05)
 ACKS_BEFORE_KILL = (40, 1, 90, 150)  # the second kill comes while the first one's events are taken up again

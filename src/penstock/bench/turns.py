@@ -29,10 +29,10 @@ from penstock.core.knowledge.passages import Passage, Space, Upsert
 from penstock.core.sessions.history import SessionMessage
 from penstock.errors import Finding, Invalid
 from penstock.ports.vectors import VectorIndex
-from penstock.runtime.collection import VectorBatch
 from penstock.runtime.process import run_tuned
 from penstock.runtime.remembering import Session
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.vector_batch import VectorBatch
 from penstock.settings import Settings
 
 SPACE = Space("passages")

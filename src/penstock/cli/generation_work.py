@@ -44,27 +44,28 @@ def show(where: Place, *, as_json: bool) -> None:
     print(f"{'':2}{'no':>3}  {'status':9}  {'done':>5}  {'behind':>8}  embedder")
     for each in found["generations"]:
         mark = "*" if each["status"] == "serving" else ""
-        note = each["problem"] or each["note"]
+        note = each["problem"] or each["note"] or ("refines what is found" if each.get("refines") else "")
         done = f"{each['done']:.0%}" if each["status"] != "dropped" else ""
         line = f"{mark:2}{each['number']:>3}  {each['status']:9}  {done:>5}  {each['behind']:>8,}  {each['embedder']}"
         print(printable(f"{line} ({each['model']})" + (f"  {note}" if note else "")))
 
 
-def build(where: Place, asked: Mapping[str, Any], *, wait: bool, as_json: bool) -> None:
+def build(where: Place, asked: Mapping[str, Any], *, wait: bool, as_json: bool, refines: bool = False) -> None:
     if where.url:
-        number = posted(where.url, _path(where, "generations"), dict(asked), tenant=where.tenant)["generation"]
+        path = _path(where, "refine" if refines else "generations")
+        number = posted(where.url, path, dict(asked), tenant=where.tenant)["generation"]
         found = _waited(where, number) if wait else {"number": number, "status": "building"}
     else:
-        found = _here(where, lambda generations: _built(generations, asked))
+        found = _here(where, lambda generations: _built(generations, asked, refines=refines))
     if as_json:
         print_json(found)
     else:
         print(f"generation {found['number']}: {found['status']}")
 
 
-async def _built(generations: "OpenGenerations", asked: Mapping[str, Any]) -> dict[str, Any]:
+async def _built(generations: "OpenGenerations", asked: Mapping[str, Any], *, refines: bool) -> dict[str, Any]:
     """Build in this process, and show how far it is."""
-    number = await generations.build(**asked)
+    number = await (generations.refine(**asked) if refines else generations.build(**asked))
     with bar("building", 100, is_shown=True) as tick:
         seen = 0
         while True:

@@ -28,6 +28,7 @@ def add_generations(knowledge_app: typer.Typer) -> None:
     for name, command in (
         ("generations", list_generations),
         ("build", build),
+        ("refine", refine),
         ("compare", compare),
         ("switch", switch),
         ("rollback", roll_back),
@@ -69,6 +70,27 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
 
     asked = {"embedder": embedder, "per_s": per_s, "switch": switch, "partial": partial}
     work.build(work.place(app, collection, store, url), asked, wait=wait, as_json=as_json)
+
+
+def refine(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    embedder: Annotated[str, typer.Argument(metavar="EMBEDDER", help="minilm, openai:NAME, ...")],
+    per_s: PerS = 0.0,
+    wait: Annotated[bool, typer.Option(help="With --url: wait until it has everything.")] = True,
+    collection: Collection = None,
+    app: App = None,
+    store: Store = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Have a better and slower embedder follow in the background, and refine what is found. It holds no write up.
+
+    A passage is found at once by the embedder that serves; as soon as it has a finer vector, that counts. Without --url it is
+    built here, and ended with Ctrl-C it goes on the next time the store is opened. `drop` ends it.
+    """
+    from penstock.cli import generation_work as work
+
+    asked = {"embedder": embedder, "per_s": per_s}
+    work.build(work.place(app, collection, store, url), asked, wait=wait, as_json=as_json, refines=True)
 
 
 def compare(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters

@@ -45,6 +45,7 @@ def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are i
         float | None, typer.Option("--threshold", help="Leave out what scores less, on the scale of the mode.")
     ] = None,
     highlight: Annotated[bool, typer.Option("--highlight", help="Show where the words of the query are.")] = False,
+    refine: Annotated[bool, typer.Option(help="Have a finer model that follows in the background refine it.")] = True,
     as_of: Annotated[
         str | None, typer.Option(help="As it was: an offset of the log, a time (2026-11-26T09:30Z), or a run's id.")
     ] = None,
@@ -71,6 +72,7 @@ def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are i
         "score_min": threshold,
         "page_after": page_after,
         "highlight": highlight,
+        "refine": refine,
         "as_of": as_of,
         "generation": generation,
     }

@@ -35,6 +35,13 @@ class Build(Asked):
     partial: bool = Field(default=False, description="Also from a log whose beginning was let go.")
 
 
+class Refine(Asked):
+    """By what searches are to be refined."""
+
+    embedder: str = Field(min_length=1, description="As settings name it; better and slower than the one that serves.")
+    per_s: float = Field(default=0, ge=0, description="Passages in a second at most; 0: half of the time.")
+
+
 class Switch(Asked):
     """Which generation is to serve."""
 
@@ -75,6 +82,7 @@ class GenerationShown(BaseModel):
     served_ms: int
     drop_ms: int = Field(description="When it is dropped; 0: not by itself.")
     note: str
+    refines: bool = Field(default=False, description="Whether its vectors refine what is found by the one that serves.")
 
 
 class GenerationsShown(BaseModel):
@@ -111,6 +119,12 @@ async def build(collection: str, running: RunningApp, asked: Build) -> Chosen:
         partial=asked.partial,
     )
     return Chosen(generation=built)
+
+
+@routes.post("/refine", status_code=202, summary="Refine searches", responses=documented(404, 409, 422, 503))
+async def refine(collection: str, running: RunningApp, asked: Refine) -> Chosen:
+    """Have a better and slower embedder follow in the background; its vectors refine what is found, as they come."""
+    return Chosen(generation=await _of(running, collection).refine(asked.embedder, per_s=asked.per_s))
 
 
 @routes.post("/switch", summary="Have a generation serve", responses=documented(404, 409, 422, 503))
@@ -167,6 +181,7 @@ def shown(state: GenerationState) -> GenerationShown:
         served_ms=one.served_ms,
         drop_ms=one.drop_ms,
         note=one.note,
+        refines=one.refines,
     )
 
 

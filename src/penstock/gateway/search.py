@@ -43,6 +43,8 @@ class SearchRequest(BaseModel):
     page_after: str = Field(default="", description="Go on where a page ended: its `next`.")
     highlight: bool = Field(default=False, description="Say where the words of the query are.")
 
+    refine: bool = Field(default=True, description="False: by the first vectors alone, where a finer model follows.")
+
     @property
     def options(self) -> SearchOptions:
         return {
@@ -54,6 +56,7 @@ class SearchRequest(BaseModel):
             "score_min": self.score_min,
             "page_after": self.page_after,
             "highlight": self.highlight,
+            "refine": self.refine,
             "generation": self.generation,
             "as_of": None if self.as_of is None else as_of.read(self.as_of),
         }

@@ -63,7 +63,11 @@ class Building:
         return self._turns.setdefault(number, asyncio.Lock())
 
     def pace(self, number: int) -> Pace:
-        return self._paces.setdefault(number, Pace())
+        if number not in self._paces:
+            # A slow model is not to be at one page for minutes.
+            is_slow = any(each.number == number and each.refines for each in self._generations.catalogue.generations)
+            self._paces[number] = Pace(page=PAGE_MIN if is_slow else PAGE)
+        return self._paces[number]
 
     def at(self, number: int) -> dict[int, int]:
         """Return, by partition, up to which offset a generation has the log."""
@@ -123,7 +127,7 @@ class Building:
         pace, record = self.pace(number), self._generations.catalogue.find(number)
         if took_s > 0:
             pace.page = max(PAGE_MIN, min(PAGE, int(pace.page * STEP_S / took_s)))
-        if record.status == "building":
+        if record.status == "building" or record.refines:  # a slow model would have a core for itself
             rest_s = max(took_s, count / record.per_s - took_s) if record.per_s else took_s
             pace.per_s = count / (took_s + rest_s) if took_s + rest_s > 0 else 0.0
             pace.due_s = self._services.clock.monotonic_s() + rest_s

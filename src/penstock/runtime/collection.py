@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
 
 from msgspec import Struct, structs
 
@@ -21,6 +21,7 @@ from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.fusion import MODEL_WEIGHT, PEAK, WEIGHT, fused, fused_by_rank
 from penstock.core.knowledge.highlights import Highlights, highlights
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space, Upsert
+from penstock.core.knowledge.refining import refined
 from penstock.errors import Refused, Unavailable
 from penstock.ports.documents import DocumentIndex
 from penstock.ports.embedder import Embedder
@@ -31,6 +32,7 @@ from penstock.ports.words import WordIndex
 from penstock.runtime.expiring import unexpired
 from penstock.runtime.generations import Built, Generations
 from penstock.runtime.indexing import Indexing
+from penstock.runtime.refining import Finer, by_score, cosines_of, finer_of, refined_nearest
 from penstock.runtime.search_options import Fusion, Mode, Place, cursor_of
 from penstock.runtime.tasks import Tasks
 
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
 CANDIDATES = 200
 LIMIT_MAX = 1000
-SLICE = 16
 RECENT_MAX = 200
 LOOKS_MAX = 5  # for a search whose hits are written anew while it looks
 
@@ -94,6 +95,7 @@ class Search(Struct, frozen=True):
     score_min: float | None = None
     page_after: Place | None = None
     is_highlighted: bool = False
+    is_refined: bool = True  # by a finer model, where one follows
 
 
 class Index(Struct, frozen=True):
@@ -134,6 +136,14 @@ class PastEvents(Protocol):
 
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]: ...
     async def run(self, run_id: str) -> StoredRun | None: ...
+
+
+class Asked(NamedTuple):
+    """Queries as words, by the first vectors, and as a finer model sees them."""
+
+    texts: list[str]
+    vectors: NDArray[np.float32] | None
+    finer: Finer | None
 
 
 class Collection:
@@ -225,9 +235,13 @@ class Collection:
         asked = self.generations.asked(how.generation)  # to the end: a switch meanwhile is for those that begin later
         space, seen = Space(self.name, tenant, asked.number), (asked.number, self.generations.visible)
         vectors, degraded = await self._embedded(asked.embedder, texts, how.mode)
-        hits, passages, why = await self._hits_at_once(space, texts, vectors, how)
+        finer, unrefined = None, ""
+        if vectors is not None and how.is_refined and how.generation is None:
+            finer, unrefined = await finer_of(self.generations, tenant, texts)
+        hits, passages, why = await self._hits_at_once(space, Asked(texts, vectors, finer), how)
         if degraded := degraded or why:
             self.indexing.by_words += len(texts)
+        degraded = degraded or unrefined
         if how.diversity and vectors is not None:
             hits = [await self._diverse(asked.embedder, each, passages, how) for each in hits]
         return [
@@ -259,30 +273,32 @@ class Collection:
             return None, _by_words(error)
 
     async def _hits_at_once(
-        self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search, looks: int = LOOKS_MAX
+        self, space: Space, asked: Asked, how: Search, looks: int = LOOKS_MAX
     ) -> tuple[list[list[Hit]], Mapping[str, Passage], str]:
         """The hits, their passages, and why by words only. Rows are there just before searches see them: then look again."""
-        hits, why = await self._hits(space, texts, vectors, how)
+        hits, why = await self._hits(space, asked, how)
         ids = {hit.id for each in hits for hit in each}
         passages = await self.index.reads.passages(space, list(ids))
         if len(passages) == len(ids) or looks == 1:
             return hits, passages, why
         await self.durable()
-        return await self._hits_at_once(space, texts, vectors, how, looks - 1)
+        return await self._hits_at_once(space, asked, how, looks - 1)
 
-    async def _hits(
-        self, space: Space, texts: list[str], vectors: NDArray[np.float32] | None, how: Search
-    ) -> tuple[list[list[Hit]], str]:
+    async def _hits(self, space: Space, asked: Asked, how: Search) -> tuple[list[list[Hit]], str]:
         """The hits that were asked for, or more of them where some are still to be chosen; and why by words only."""
+        texts, vectors, finer = asked
         limit = pool_of(how.limit) if how.diversity else how.limit
         depth = LIMIT_MAX if how.page_after is not None else limit
         hits: Sequence[Sequence[Hit]] | None = None
         degraded = ""
         if vectors is not None and how.mode == "vectors":
-            hits = await self.index.vectors.nearest(space, vectors, limit=depth, filter=how.filter)
+            candidates = depth if finer is None else max(CANDIDATES, how.limit)
+            hits = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=how.filter)
+            if finer is not None:
+                hits = await refined_nearest(self.index, finer, hits, space)
         elif vectors is not None:
             try:
-                hits = await self._hybrid(space, texts, vectors, how, depth)
+                hits = await self._hybrid(space, texts, vectors, how, depth, finer)
             except Unavailable as error:  # where it is the words that do not answer, asking them again says so
                 degraded = _by_words(error)
         if hits is None:
@@ -297,15 +313,20 @@ class Collection:
         return diverse(kept, vectors, diversity=how.diversity, limit=how.limit)
 
     async def _hybrid(
-        self, space: Space, texts: list[str], vectors: NDArray[np.float32], how: Search, limit: int
+        self, space: Space, texts: list[str], vectors: NDArray[np.float32], how: Search, limit: int, finer: Finer | None
     ) -> list[list[Hit]]:
         """Take the best of both indexes, and have each score what only the other found."""
         # Scores depend on the candidates: all pages of a search have the same.
         candidates = max(CANDIDATES, how.limit)
         near = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=how.filter)
         matching = await self.index.words.matching(space, texts, limit=candidates, filter=how.filter)
+        finer_cosines: Sequence[Mapping[str, float]] = [{} for _ in texts]
+        if finer is not None:
+            ids = [list({hit.id for hit in (*some, *others)}) for some, others in zip(near, matching, strict=True)]
+            finer_cosines = await cosines_of(self.index, finer, ids, space)
         if how.fusion == "ranks":
-            return [fused_by_rank(both, limit=limit) for both in zip(matching, near, strict=True)]
+            thirds = [by_score(each) for each in finer_cosines]
+            return [fused_by_rank(lists, limit=limit) for lists in zip(matching, near, thirds, strict=True)]
         weighing = _weighing(self.generations.asked(how.generation).embedder)
         cosines = [{hit.id: hit.score for hit in each} for each in near]
         relevances = [{hit.id: hit.score for hit in each} for each in matching]
@@ -313,46 +334,13 @@ class Collection:
         only_vectors = [list(close.keys() - words.keys()) for words, close in zip(relevances, cosines, strict=True)]
         more_cosines = await self.index.vectors.cosines(space, vectors, only_words)
         more_relevances = await self.index.words.relevances(space, texts, only_vectors)
+        both = zip(relevances, more_relevances, cosines, more_cosines, finer_cosines, strict=True)
         return [
-            fused({**words, **more_words}, {**close, **more_close}, limit=limit, **weighing)
-            for words, more_words, close, more_close in zip(
-                relevances, more_relevances, cosines, more_cosines, strict=True
-            )
+            refined({**words, **more_words}, {**close, **more_close}, finest, limit=limit, **weighing)
+            if finest
+            else fused({**words, **more_words}, {**close, **more_close}, limit=limit, **weighing)
+            for words, more_words, close, more_close, finest in both
         ]
-
-
-class VectorBatch:
-    """Searches with ready vectors, made together in each tick: what `penstock bench turns` and S0's indexers use."""
-
-    def __init__(self, vectors: VectorIndex, space: Space, tasks: Tasks) -> None:
-        self._vectors = vectors
-        self._space = space
-        self._tasks = tasks
-        self._asked: list[tuple[bytes, int, asyncio.Future[list[str]]]] = []
-
-    async def nearest(self, vector: bytes, limit: int) -> list[str]:
-        """Return the ids of the nearest passages to a vector (little-endian float32)."""
-        future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-        if not self._asked and not self._tasks.start(self._answer()):
-            raise Unavailable("the engine", "search", "it was stopped")
-        self._asked.append((vector, limit, future))
-        return await future
-
-    async def _answer(self) -> None:
-        asked, self._asked = self._asked, []
-        limit = max(limit for _, limit, _ in asked)
-        try:
-            hits = await self._vectors.nearest(self._space, _rows([vector for vector, _, _ in asked]), limit=limit)
-        except Exception as error:  # noqa: BLE001 - a vector of another length, say: only who asked is to blame
-            for _, _, future in asked:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for number, ((_, wanted, future), each) in enumerate(zip(asked, hits, strict=True), start=1):
-            if not future.done():
-                future.set_result([hit.id for hit in each[:wanted]])
-            if number % SLICE == 0:
-                await asyncio.sleep(0)  # whoever goes on from here may be committed while the others still work
 
 
 async def _at_once() -> None:
@@ -391,9 +379,3 @@ def _wanted(hits: Sequence[Hit], how: Search, limit: int) -> list[Hit]:
 
 def _found(hit: Hit, passage: Passage, seen: tuple[int, int], marked: Highlights | None, degraded: str) -> Found:
     return Found(hit.id, hit.score, passage.text, passage.metadata, *seen, marked, degraded)
-
-
-def _rows(vectors: list[bytes]) -> NDArray[np.float32]:
-    import numpy as np
-
-    return np.frombuffer(b"".join(vectors), np.float32).reshape(len(vectors), -1)

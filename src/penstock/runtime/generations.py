@@ -66,6 +66,7 @@ class Generations:
         self.gate = Gate()
         self.stored = stored
         self.wanted = ""  # an embedder for which a generation is to be built, since the settings changed to it
+        self.refiner = ""  # the embedder of the settings that is to refine searches
         self.writing = self.searching = self.built(catalogue.serving.number)
         self.on_change: Callable[[], object] = _nothing
         self.before_writing: Callable[[], object] = _nothing
@@ -93,6 +94,10 @@ class Generations:
         if number not in self.embedders:
             raise Refused(f"generation {number} cannot be searched", f"its embedder: {self.unopened[number]}")
         return self.built(number)
+
+    def is_behind(self, number: int, through: int | None = None) -> bool:
+        """Whether a generation may lack something of what can be found; of what could, up to an event."""
+        return min(self.positions.get(number, {}).values(), default=0) < (self.visible if through is None else through)
 
     def change(self, catalogue: Catalogue, committer: Committer) -> None:
         """Go on with another catalogue, which the next commit writes; searches follow once that is durable."""
@@ -140,6 +145,7 @@ class Embedding:
     embedder: Embedder
     open: Callable[[str], Awaitable[Embedder]]
     on_change: Mapping[str, OnChange]
+    refiner: str = ""  # an embedder that is to refine what is found, in the background
 
 
 async def opened_generations(
@@ -156,11 +162,13 @@ async def opened_generations(
         model = mine if legacy not in noted else msgspec.msgpack.decode(noted[legacy], type=str)
         if model != mine:
             raise _changed(name, model, mine)
-        return Generations(name, rules.begin(chosen.setting, mine, now_ms), {1: chosen.embedder}, stored=False)
+        found = Generations(name, rules.begin(chosen.setting, mine, now_ms), {1: chosen.embedder}, stored=False)
+        found.refiner = chosen.refiner
+        return found
     catalogue = rules.decode(stored[CATALOGUE])
     embedders, unopened = await _opened(name, catalogue, chosen)
     found = Generations(name, catalogue, embedders, stored=True)
-    found.unopened = unopened
+    found.unopened, found.refiner = unopened, chosen.refiner
     for number, partition, offset in _positions.decode(stored[POSITIONS]) if POSITIONS in stored else []:
         found.positions.setdefault(number, {})[partition] = offset
     _agree(found, chosen)

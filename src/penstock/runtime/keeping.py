@@ -132,6 +132,18 @@ class Keeper:
         if setting:
             said = BuildGeneration(collection=self.collection.name, embedder=setting, switch=True)
             await self.build(said, f"settings {self._embedding.embedder.name}", agreed=True)
+        await self._build_refiner()
+
+    async def _build_refiner(self) -> None:
+        """Have searches refined by the embedder that the settings name for it; another one that does goes first."""
+        name, self._generations.refiner = self._generations.refiner, ""
+        mine = [each for each in self._generations.catalogue.generations if each.refines and each.status in FOLLOWING]
+        if not name or any(each.embedder == name for each in mine):
+            return
+        for each in mine:
+            await self.drop(each.number, f"the settings refine by {name}")
+        said = BuildGeneration(collection=self.collection.name, embedder=name, refines=True)
+        await self.build(said, f"refine {name} {self._services.clock.now_ms()}")
 
     async def _switch_by_itself(self, number: int) -> None:
         try:
@@ -147,7 +159,7 @@ class Keeper:
         known = next((each for each in generations.catalogue.generations if each.asked_by == asked_by), None)
         if known is not None:
             return known
-        if not said.partial:
+        if not (said.partial or said.refines):  # what one that refines lacks is found without it
             hint = "put those documents again, or build without them: penstock knowledge build --partial"
             await self._require_whole("a new generation would lack what was put before", hint)
         name = said.embedder or generations.catalogue.serving.embedder
@@ -161,8 +173,9 @@ class Keeper:
             per_s=said.per_s,
             switch=said.switch,
             replaces=said.replaces,
-            options=said.options,
+            options=generations.catalogue.serving.options if said.refines else said.options,
             asked_by=asked_by,
+            refines=said.refines,
         )
         seen = embedder.name if agreed else ""
         catalogue = rules.built(generations.catalogue, new, seen)

@@ -181,6 +181,7 @@ def search_of(text: str, options: SearchOptions) -> Search:
         options.get("score_min"),
         place_of(after) if after else None,
         options.get("highlight", False),
+        options.get("refine", True),
     )
 
 

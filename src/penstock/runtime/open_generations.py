@@ -74,8 +74,7 @@ class OpenGenerations:
         `switch`: it takes over when it has everything; `replaces`: the one before is dropped then, without a way back.
         `partial`: also from a log whose beginning was let go, without what was put before; else that is `Refused`.
         """
-        if not per_s >= 0:
-            raise Invalid("the build", (Finding("per_s", f"is {per_s!r}", "0 (as it comes) or more"),))
+        _require_rate(per_s)
         said = BuildGeneration(
             collection=self.name,
             embedder=embedder,
@@ -86,6 +85,14 @@ class OpenGenerations:
             partial=partial,
         )
         return await self._said(said)
+
+    async def refine(self, embedder: str, *, per_s: float = 0.0) -> int:
+        """Have a better and slower embedder follow in the background, and return its generation's number.
+
+        It does not serve: its vectors refine what is found by the one that does, passage by passage as they come.
+        """
+        _require_rate(per_s)
+        return await self._said(BuildGeneration(collection=self.name, embedder=embedder, per_s=per_s, refines=True))
 
     async def ready(self, number: int, *, within_s: float = 3600.0) -> GenerationState:
         """Wait until a generation has everything; one that was to take over, until it serves. `Refused` when it was dropped."""
@@ -103,6 +110,22 @@ class OpenGenerations:
         except TimeoutError as error:
             raise TimedOut(f"the build of generation {number}", within_s) from error
         return await self.state(number)
+
+    async def refined(self, *, within_s: float = 3600.0) -> bool:
+        """Wait until the generation that refines has all that can be found now; False when none does."""
+        generations = self._generations
+        begun = max([generations.visible, *(low for low, _ in self._keeper.done().values())])
+
+        def holds() -> bool:
+            found = generations.catalogue.refining
+            return found is None or not generations.is_behind(found.number, begun)
+
+        try:
+            async with asyncio.timeout(within_s):
+                await self._engine.until(holds)
+        except TimeoutError as error:
+            raise TimedOut("the generation that refines what is found", within_s) from error
+        return generations.catalogue.refining is not None
 
     async def switch(self, number: int, *, grace_s: float | None = None) -> int:
         """Have a generation serve, and return its number: searches that begin from now on are made in it.
@@ -174,3 +197,8 @@ class OpenGenerations:
         problem = self._generations.unopened.get(number, pace.outage or pace.reason)
         done = 1.0 if not total else max(0.0, 1 - behind / total)
         return GenerationState(generation, behind, done, round(pace.per_s, 1), pace.left_out, problem)
+
+
+def _require_rate(per_s: float) -> None:
+    if not per_s >= 0:
+        raise Invalid("the build", (Finding("per_s", f"is {per_s!r}", "0 (as it comes) or more"),))

@@ -25,6 +25,7 @@ class SearchOptions(TypedDict, total=False):
     or deviations from the mean of the candidates. `page_after`: go on after this passage (`found[-1].cursor` of the page before).
     `highlight`: say where the words of the query are, and show the stretch that has most of them. `generation`: search that
     build of the collection. `as_of`: as it was, at an offset of its log, at a time, or when a run (its id) began.
+    `refine`: False for the first vectors alone, where a finer model follows in the background.
     """
 
     limit: int
@@ -37,6 +38,7 @@ class SearchOptions(TypedDict, total=False):
     score_min: float | None
     page_after: str
     highlight: bool
+    refine: bool
 
 
 class Place(NamedTuple):

@@ -38,14 +38,13 @@ def fused(
     assert 0 <= weight <= 1, f"weight is {weight}"
     ids = list(dict.fromkeys([*relevances, *cosines]))
     least = min(cosines.values(), default=0.0)
-    words = _standard([relevances.get(each, 0.0) for each in ids])
-    vectors = _standard([cosines.get(each, least) for each in ids])
-    if peak is not None:
-        weight = min(1.0, weight * min(STRETCH_MAX, peak / max(max(words, default=0.0), _EQUAL)))
+    words = standard([relevances.get(each, 0.0) for each in ids])
+    vectors = standard([cosines.get(each, least) for each in ids])
+    weight = weight_where(words, weight, peak)
     scores = {
         each: (1 - weight) * word + weight * vector for each, word, vector in zip(ids, words, vectors, strict=True)
     }
-    return _best(scores, limit)
+    return best(scores, limit)
 
 
 def fused_by_rank(lists: Sequence[Sequence[Hit]], *, limit: int, offset: int = RANK_OFFSET) -> list[Hit]:
@@ -57,11 +56,18 @@ def fused_by_rank(lists: Sequence[Sequence[Hit]], *, limit: int, offset: int = R
     for hits in lists:
         for rank, hit in enumerate(hits, start=1):
             scores[hit.id] = scores.get(hit.id, 0.0) + 1 / (offset + rank)
-    return _best(scores, limit)
+    return best(scores, limit)
 
 
-def _standard(scores: Sequence[float]) -> list[float]:
-    """The scores as distances from their mean, in deviations; all 0 when they do not differ."""
+def weight_where(words: Sequence[float], weight: float, peak: float | None) -> float:
+    """Return how much vectors count beside these standard scores of the words: see `fused`."""
+    if peak is None:
+        return weight
+    return min(1.0, weight * min(STRETCH_MAX, peak / max(max(words, default=0.0), _EQUAL)))
+
+
+def standard(scores: Sequence[float]) -> list[float]:
+    """Return the scores as distances from their mean, in deviations; all 0 when they do not differ."""
     if not scores:
         return []
     mean = fsum(scores) / len(scores)
@@ -70,6 +76,7 @@ def _standard(scores: Sequence[float]) -> list[float]:
     return [(score - mean) / deviation if deviation > _EQUAL * abs(mean) else 0.0 for score in scores]
 
 
-def _best(scores: dict[str, float], limit: int) -> list[Hit]:
+def best(scores: Mapping[str, float], limit: int) -> list[Hit]:
+    """Return the hits with the highest scores, equal ones by id."""
     ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return [Hit(passage_id, score) for passage_id, score in ranked[: max(limit, 0)]]

@@ -13,6 +13,7 @@ class BuildGeneration(Event, topic=TOPIC, key="collection"):
     """A new generation is to be built from the log. `embedder` as in the settings; empty: that of the one that serves.
 
     `partial`: also from a log whose beginning was let go (`Retention(topics=...)`): what was put before that is not in it.
+    `refines`: it is not to serve, its vectors are to refine what is found by the one that serves.
     """
 
     collection: str
@@ -22,6 +23,7 @@ class BuildGeneration(Event, topic=TOPIC, key="collection"):
     replaces: bool = False
     options: dict[str, str] = {}
     partial: bool = False
+    refines: bool = False
 
 
 class SwitchGeneration(Event, topic=TOPIC, key="collection"):

@@ -42,6 +42,7 @@ class Generation(Struct, frozen=True):
     note: str = ""
     options: Mapping[str, str] = {}  # how texts are made into passages, where that is not the app's way
     asked_by: str = ""  # the event that asked for it
+    refines: bool = False  # whether searches in the one that serves are refined by its vectors, as far as it has them
 
 
 class Catalogue(Struct, frozen=True):
@@ -61,6 +62,12 @@ class Catalogue(Struct, frozen=True):
         """The model whose vectors events may carry."""
         return self.generations[0].model
 
+    @property
+    def refining(self) -> Generation | None:
+        """The one whose vectors refine searches; none where it has other passages than the one that serves."""
+        mine = [each for each in self.generations if each.refines and each.status in ("building", "ready")]
+        return mine[0] if mine and mine[0].options == self.serving.options else None
+
     def find(self, number: int) -> Generation:
         """Return a generation; `Missing` when there is none of that number."""
         for each in self.generations:
@@ -77,9 +84,15 @@ def begin(embedder: str, model: str, now_ms: int) -> Catalogue:
 
 
 def built(catalogue: Catalogue, new: Generation, seen: str = "") -> Catalogue:
-    """Add a generation that is to be built; its number is given here. `seen`: the settings' model, when they asked for it."""
+    """Add a generation that is to be built; its number is given here. `seen`: the settings' model, when they asked for it.
+
+    One is built at a time, and beside it one that refines: its model may be slow enough for that to take days.
+    """
     for each in catalogue.generations:
-        if each.status == "building":
+        if new.refines and each.refines and each.status in FOLLOWING:
+            hint = f"drop it first: penstock knowledge drop {each.number}"
+            raise Refused(f"generation {each.number} refines searches already", hint)
+        if each.status == "building" and each.refines == new.refines:
             hint = f"wait for it, or end it: penstock knowledge drop {each.number}"
             raise Refused(f"generation {each.number} is being built", hint)
     live = [each.number for each in catalogue.generations if each.status != "dropped"]
@@ -115,7 +128,9 @@ def switched(catalogue: Catalogue, number: int, now_ms: int, grace_ms: int = GRA
     else:
         catalogue = _with(catalogue, old.number, status="standby", drop_ms=now_ms + grace_ms)
         before = old.number
-    catalogue = _with(catalogue, number, status="serving", served_ms=now_ms, drop_ms=0, switch=False, replaces=False)
+    catalogue = _with(
+        catalogue, number, status="serving", served_ms=now_ms, drop_ms=0, switch=False, replaces=False, refines=False
+    )
     return replace(catalogue, before=before, switched_by=asked_by)
 
 
