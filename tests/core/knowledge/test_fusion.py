@@ -17,8 +17,8 @@ def ids(hits):
 
 def test_scores_are_distances_from_the_mean_in_deviations_and_weighted():
     # By hand: words (8 - 4) / sqrt(32 / 3) = 1.2247, 0, -1.2247; vectors the other way round. No word score stands out, so
-    # the weight is half as much again: 1.2247 * (1 - 2 * 0.375).
-    assert [(hit.id, pytest.approx(hit.score)) for hit in fused(WORDS, VECTORS, weight=0.25, limit=9)] == [
+    # the weight is twice as much: 1.2247 * (1 - 2 * 0.375).
+    assert [(hit.id, pytest.approx(hit.score)) for hit in fused(WORDS, VECTORS, weight=0.1875, limit=9)] == [
         ("a", 1.2247449 / 4),
         ("b", pytest.approx(0, abs=1e-9)),
         ("c", -1.2247449 / 4),
@@ -28,7 +28,7 @@ def test_scores_are_distances_from_the_mean_in_deviations_and_weighted():
 def test_a_passage_that_stands_out_by_its_words_lends_less_weight_to_the_vectors():
     many = {f"x{number:02}": 0.0 for number in range(40)}
     close = {**dict.fromkeys(many, 0.1), "b": 0.9}
-    # One of 41 or 42 stands out by 6.3 deviations: 0.5 * 4 / 6.3 is less than a half.
+    # One of 41 or 42 stands out by 6.3 deviations: 0.5 * (3.5 / 6.3) ** 1.5 is less than a half.
     assert ids(fused({**many, "a": 9.0}, close, weight=0.5, limit=1)) == ["a"]
     # Where the words hardly tell passages apart, the vectors decide.
     assert ids(fused({name: float(at % 2) for at, name in enumerate([*many, "a"])}, close, weight=0.5, limit=1)) == [

@@ -12,8 +12,9 @@ from penstock.core.knowledge.passages import Hit
 WEIGHT = 0.3
 RANK_OFFSET = 60
 # How far the best of the words stands out, in deviations, when `weight` is taken as it is.
-PEAK = 4.0
-STRETCH_MAX = 1.5
+PEAK = 3.5
+STEEPNESS = 1.5
+STRETCH_MAX = 2.0
 # For a model that reads whole sentences, wherever words stand out or not.
 MODEL_WEIGHT = 0.5
 
@@ -32,7 +33,7 @@ def fused(
 
     z(x) is (x - mean) / deviation over the candidates: cosines lie close together, and as shares of the best they would
     hardly count. `weight` (0 to 1) is that of the vectors: less where one passage stands out by its words, which are then
-    to be trusted, and up to half more where none does (`peak`; None: the same everywhere). A candidate without vector has the
+    to be trusted, and up to twice as much where none does (`peak`; None: the same everywhere). A candidate without vector has the
     least cosine of all, one without relevance 0. Scores are around 0, and comparable within one search only.
     """
     assert 0 <= weight <= 1, f"weight is {weight}"
@@ -63,7 +64,7 @@ def weight_where(words: Sequence[float], weight: float, peak: float | None) -> f
     """Return how much vectors count beside these standard scores of the words: see `fused`."""
     if peak is None:
         return weight
-    return min(1.0, weight * min(STRETCH_MAX, peak / max(max(words, default=0.0), _EQUAL)))
+    return min(1.0, weight * min(STRETCH_MAX, (peak / max(max(words, default=0.0), _EQUAL)) ** STEEPNESS))
 
 
 def standard(scores: Sequence[float]) -> list[float]:
