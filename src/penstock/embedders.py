@@ -39,7 +39,7 @@ async def _opened(spec: str, stack: AsyncExitStack) -> Embedder:
         return open_sentence_transformers_embedder(name)
     if kind == "openai" and name:
         return await stack.enter_async_context(_openai_embedder(name, os.environ))
-    hint = "use static, minilm, openai:NAME or sentence-transformers:NAME"
+    hint = "use static, minilm, openai:NAME or sentence-transformers:NAME; one of an app's own needs that app: --app"
     raise Invalid("the settings", (Finding("embedder", f"{spec!r} is not known", hint),))
 
 

@@ -32,7 +32,8 @@ async def opened_vectors(chosen: Settings, index: Index, stack: AsyncExitStack, 
     vectors = await _opened(chosen.vectors, stack)
     guarded = await stack.enter_async_context(open_guarded(vectors, clock, patience))
     spaces = None if index.spaces is None else SpacesApart((vectors, index.spaces))
-    return structs.replace(index, vectors=guarded, in_store=False, together=False, spaces=spaces, texts=index.vectors)
+    apart = structs.replace(index, vectors=guarded, in_store=False, together=False, spaces=spaces)
+    return structs.replace(apart, texts=index.vectors, checks=None)
 
 
 async def _opened(url: str, stack: AsyncExitStack) -> Elsewhere:

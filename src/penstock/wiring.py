@@ -234,7 +234,7 @@ async def _store(
             rows.tidy()
         stack.push_async_callback(rows.close)
         sqlite.attach(rows)
-        return sqlite, Index(rows, rows, rows, in_store=True, spaces=rows)
+        return sqlite, Index(rows, rows, rows, in_store=True, spaces=rows, checks=rows)
     if scheme in POSTGRES:
         if collections:
             # An index in memory would be empty after a restart, while the indexer's progress says that all is in it.

@@ -83,3 +83,33 @@ async def test_an_unknown_embedder_is_told_which_there_are():
 def test_the_help_names_the_same_embedders():
     for name in ("serve", "dev"):
         assert KINDS in " ".join(CliRunner().invoke(command, [name, "--help"]).stdout.split())
+
+
+def test_without_an_app_a_collection_keeps_the_embedder_that_serves_it(monkeypatch, tmp_path):
+    def knowledge(*arguments, code=0):
+        done = CliRunner().invoke(command, ["knowledge", *arguments, "--store", f"sqlite:{tmp_path / 'k.db'}"])
+        assert done.exit_code == code, done.output
+        return done
+
+    note = tmp_path / "mill.md"
+    note.write_text("water")
+    with embeddings() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        knowledge("put", str(note), "--embedder", "openai:small")
+        note.write_text("water, and a turbine")
+        knowledge("put", str(note))
+        (found,) = json.loads(knowledge("search", "turbine", "--mode", "vectors", "--json").stdout)["results"]
+        assert found["payload"] == "water, and a turbine"
+        knowledge("build", "--embedder", "static", "--switch")
+        note.write_text("water, and a mill")
+        knowledge("put", str(note))
+        rows = json.loads(knowledge("generations", "--json").stdout)["generations"]
+        assert [(each["embedder"], each["status"]) for each in rows] == [
+            ("openai:small", "standby"),
+            ("static", "serving"),
+        ]
+        assert "was indexed with static" in knowledge("put", str(note), "--embedder", "openai:other", code=2).stderr
+        knowledge("rollback")
+        (found,) = json.loads(knowledge("search", "mill", "--json").stdout)["results"]
+        assert found["payload"] == "water, and a mill"

@@ -15,7 +15,7 @@ from penstock.cli.looking import print_json
 from penstock.cli.progress import bar
 from penstock.cli.tables import printable
 from penstock.core.knowledge.chunking import Document
-from penstock.core.knowledge.documents import document_passages, prefix_of, root_of, titled
+from penstock.core.knowledge.documents import Chunking, chunking_of, document_passages, prefix_of, root_of, titled
 from penstock.core.knowledge.passages import Passage
 from penstock.errors import Finding, Invalid, Missing, Refused
 from penstock.settings import settings
@@ -65,7 +65,8 @@ def put(place: Place, paths: Sequence[Path], *, as_json: bool) -> int:
     async def work(knowledge: "OpenKnowledge") -> tuple[int, list[Finding]]:
         found, findings = await asyncio.to_thread(_read, paths)
         known = await knowledge.digests()
-        changed = [each for each in found if _is_new(each, known)]
+        chunking = chunking_of((await knowledge.generations.serving()).options)
+        changed = [each for each in found if _is_new(each, known, chunking)]
         with bar("indexing", len(changed), is_shown=True) as tick:
             for part in _parts(changed):
                 await knowledge.put(part, agent=AGENT, consistency="bulk")
@@ -83,9 +84,9 @@ def put(place: Place, paths: Sequence[Path], *, as_json: bool) -> int:
     return 1 if findings else 0
 
 
-def _is_new(document: Document, known: Mapping[str, str]) -> bool:
-    """Whether a document is other than its passages; of a generation that cuts in another way it always is."""
-    wanted = {each.id: each.digest for each in document_passages(titled(document))}
+def _is_new(document: Document, known: Mapping[str, str], chunking: Chunking) -> bool:
+    """Whether a document is other than its passages."""
+    wanted = {each.id: each.digest for each in document_passages(titled(document), chunking)}
     there = {each for each in known if each == root_of(document.id) or each.startswith(prefix_of(document.id))}
     return there != wanted.keys() or any(known[each] != digest for each, digest in wanted.items())
 
@@ -198,7 +199,8 @@ def app_of(place: Place) -> "tuple[App, str]":
 
     if place.app is None:
         app, name = App(APP), place.collection or COLLECTION
-        app.knowledge(name)
+        # What is there keeps its embedder; that of the settings is for what is new, and one that is asked for here must fit.
+        app.knowledge(name, on_change="refuse" if place.flags.get("embedder") else "keep")
         return app, name
     app = loaded_app(place.app)
     names = app.collections

@@ -23,14 +23,11 @@ from penstock.core.knowledge.highlights import Highlights, highlights
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space, Upsert
 from penstock.core.knowledge.refining import refined
 from penstock.errors import Refused, Unavailable
-from penstock.ports.documents import DocumentIndex
 from penstock.ports.embedder import Embedder
-from penstock.ports.spaces import Spaces
 from penstock.ports.state import StoredRun
-from penstock.ports.vectors import VectorIndex
-from penstock.ports.words import WordIndex
 from penstock.runtime.expiring import unexpired
 from penstock.runtime.generations import Built, Generations
+from penstock.runtime.index import Index
 from penstock.runtime.indexing import Indexing
 from penstock.runtime.refining import Finer, by_score, cosines_of, finer_of, refined_nearest
 from penstock.runtime.search_options import Fusion, Mode, Place, cursor_of
@@ -96,25 +93,6 @@ class Search(Struct, frozen=True):
     page_after: Place | None = None
     is_highlighted: bool = False
     is_refined: bool = True  # by a finer model, where one follows
-
-
-class Index(Struct, frozen=True):
-    """Where a collection's passages are.
-
-    `in_store`: in the state store, written within its commits. `together`: one object finds by vectors and by words.
-    """
-
-    vectors: VectorIndex
-    words: WordIndex
-    documents: DocumentIndex
-    in_store: bool
-    together: bool = True
-    spaces: Spaces | None = None  # None: what is dropped stays where it is
-    texts: VectorIndex | None = None  # which passages are read of, where vectors lie elsewhere
-
-    @property
-    def reads(self) -> VectorIndex:
-        return self.vectors if self.texts is None else self.texts
 
 
 class PastSearch(Protocol):

@@ -45,6 +45,8 @@ async def written(events: Sequence[KnowledgeEvent], space: Space, built: Built, 
             Delete(space, key) for key, each in found.items() if has_expired(each.metadata, expired[key].if_expired_ms)
         ]
     changed.writes += await _upserts(put, space, built.embedder)
+    if into.index.checks is not None:
+        await into.index.checks.require(changed.writes)
     changed.embedded = sum(vector is None for _, vector in put)
     changed.deleted = sum(isinstance(each, Delete) for each in changed.writes)
     return changed
@@ -92,6 +94,10 @@ async def _embedded(texts: list[str], embedder: Embedder) -> list[bytes]:
     import numpy as np
 
     rows = await embedder.embed(texts, purpose="passage")
+    if rows.shape != (len(texts), embedder.dims):
+        problem = f"is {' x '.join(map(str, rows.shape))} numbers for {len(texts)} texts"
+        hint = f"{embedder.name} says that it gives {embedder.dims} for each"
+        raise Invalid("the embedder's answer", (Finding("vector", problem, hint),))
     if not np.isfinite(rows).all():
         # Written, it would end the engine within the commit: here it ends the event that is to blame.
         raise Invalid("the embedder's answer", (Finding("vector", "holds what is not a finite number", embedder.name),))

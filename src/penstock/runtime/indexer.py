@@ -3,6 +3,8 @@
 - Where the index lies in the state store, its writes are part of the same commit as the progress (C3): a passage is indexed
   exactly if its event is done with. Elsewhere they come first, and are idempotent.
 - Of a document only passages that are other than those in the index are embedded and written; those that are gone are removed.
+- What is redriven is appended anew, and indexed where it then stands: whatever an index has, its log says in the same order, so
+  rebuilds, past states and comparisons see it.
 - A batch with a poisonous event is taken apart, and only that event goes to the dead letters (C6).
 """
 
@@ -22,6 +24,7 @@ from penstock.runtime.index_writes import written
 from penstock.runtime.indexing import Changed
 
 NAME = "indexer"
+TOPIC = KnowledgeEvent.topic_
 BATCH = 256
 APART = "the events of a batch are then handled one by one"
 # An embedder that does not answer is waited for: some three hours. What raises anything else is soon given up on.
@@ -36,6 +39,10 @@ def indexer() -> Agent:
 
 async def index(events: list[KnowledgeEvent], ctx: Context) -> None:
     """Bring the collections to where the events say."""
+    if ctx.events[0].position.topic != TOPIC:
+        for event in events:  # done again, or another in its place: it gets its place in the log of knowledge
+            ctx.emit(event)
+        return
     by_collection: dict[str, list[KnowledgeEvent]] = {}
     for event in events:
         by_collection.setdefault(collection_of(event), []).append(event)

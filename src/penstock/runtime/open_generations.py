@@ -53,6 +53,11 @@ class OpenGenerations:
         await self._engine.services.committer.durable()
         return [self._state(each) for each in self._generations.catalogue.generations]
 
+    async def serving(self) -> Generation:
+        """Return the generation that serves."""
+        await self._engine.services.committer.durable()
+        return self._generations.catalogue.serving
+
     async def state(self, number: int) -> GenerationState:
         """Return one generation; `Missing` when there is none of that number."""
         await self._engine.services.committer.durable()

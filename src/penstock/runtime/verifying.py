@@ -192,6 +192,8 @@ class Verifying:
             if generations.writing.number != self._into.number:
                 raise Refused("another generation took over meanwhile", "verify again")
             mended = [write for key, write in writes.items() if key not in moved]
+            if self._collection.index.checks is not None:
+                await self._collection.index.checks.require(mended)
             if self._collection.index.in_store:
                 self._services.committer.add().index.extend(mended)
                 await self._services.committer.durable()

@@ -13,6 +13,7 @@ from penstock.core.knowledge.passages import Delete, Passage, Space, Upsert
 from penstock.core.knowledge.words import ANALYSIS
 from penstock.errors import Invalid, Refused
 from penstock.testing.documents_contract import DocumentIndexContract
+from penstock.testing.passage_checks_contract import PassageChecksContract
 from penstock.testing.vectors_contract import EAST, NORTH, SPACE, VectorIndexContract, near, put, rows
 from penstock.testing.words_contract import WordIndexContract
 
@@ -32,6 +33,13 @@ class TestSqliteWords(WordIndexContract):
 
 
 class TestSqliteDocuments(DocumentIndexContract):
+    @pytest.fixture
+    async def index(self, tmp_path):
+        async with open_sqlite_passages(tmp_path / "passages.db") as index:
+            yield index
+
+
+class TestSqliteChecks(PassageChecksContract):
     @pytest.fixture
     async def index(self, tmp_path):
         async with open_sqlite_passages(tmp_path / "passages.db") as index:

@@ -16,7 +16,16 @@ import msgspec
 from penstock.adapters.sqlite import part_rows
 from penstock.core.knowledge.documents import prefix_of
 from penstock.core.knowledge.passages import IndexWrite, Passage, Space, Upsert
-from penstock.core.knowledge.rows import VECTOR_TYPE, Changes, Row, analysed, last_writes, other_length, packed_terms
+from penstock.core.knowledge.rows import (
+    VECTOR_TYPE,
+    Changes,
+    Row,
+    analysed,
+    last_writes,
+    other_length,
+    packed_terms,
+    require_rows,
+)
 from penstock.core.knowledge.words import ANALYSIS
 
 _TABLES = (
@@ -74,6 +83,13 @@ def write(connection: sqlite3.Connection, writes: Sequence[IndexWrite]) -> Prepa
         known = space_number(connection, space)
         numbers[space] = 0 if known is None else part_rows.note(connection, known, last)
     return PreparedWrites(changes, numbers)
+
+
+def require(connection: sqlite3.Connection, writes: Sequence[IndexWrite]) -> None:
+    """Raise what `write` would raise for what the writes say."""
+    for space, last in last_writes(writes).items():
+        known = _known(connection, space)
+        require_rows(last, None if known is None else known[1])
 
 
 def page(connection: sqlite3.Connection, space: Space, *, after: str | None, limit: int) -> list[Row]:

@@ -34,6 +34,7 @@ from penstock.adapters.sqlite.passage_rows import (
     page_of,
     parts,
     passages,
+    require,
     space_number,
     spaces,
     write,
@@ -57,7 +58,7 @@ Query = TypeVar("Query", Sequence[str], NDArray[np.float32])
 
 
 class SqlitePassages:
-    """A `VectorIndex`, `WordIndex` and `DocumentIndex` in one file, with `Spaces`.
+    """A `VectorIndex`, `WordIndex` and `DocumentIndex` in one file, with `Spaces` and `PassageChecks`.
 
     `write` and `publish` are for whoever commits to it too.
 
@@ -98,6 +99,9 @@ class SqlitePassages:
                 load.missed.append((changes, prepared.numbers[space]))
             elif (known := self._spaces.get(space)) is not None:
                 self._change(space, known, changes, prepared.numbers[space])
+
+    async def require(self, writes: Sequence[IndexWrite]) -> None:
+        self._ask(lambda: require(self._connection, writes), "checking passages")
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Make the writes in a transaction of their own: all, or none. They are made also when the caller is cancelled."""

@@ -41,11 +41,7 @@ def analysed(passage: Passage, vector: bytes | None) -> Row:
 
 def checked(passage: Passage, vector: bytes | None) -> bytes | None:
     """The unit vector of a passage, none for one without direction. Raises `Invalid` as `analysed` does."""
-    try:
-        "".join((passage.id, passage.text, *passage.metadata, *passage.metadata.values())).encode()
-    except UnicodeEncodeError as error:
-        finding = Finding(repr(passage.id), f"holds half a character ({error})", "decode the source again")
-        raise Invalid("the passage", (finding,)) from error
+    _require_text(passage)
     return None if vector is None else _unit_bytes(passage.id, vector)
 
 
@@ -64,6 +60,24 @@ def last_writes(writes: Sequence[IndexWrite]) -> dict[Space, dict[str, IndexWrit
         passage_id = write.passage.id if isinstance(write, Upsert) else write.id
         last.setdefault(write.space, {})[passage_id] = write
     return last
+
+
+def require_rows(writes: Mapping[str, IndexWrite], dims: int | None) -> None:
+    """Raise what writing these would raise, in a space whose vectors have `dims` dimensions (None: it has none yet)."""
+    vectors: list[bytes] = []
+    for write in writes.values():
+        if isinstance(write, Upsert):
+            _require_text(write.passage)
+            if write.vector is not None:
+                _require_vector(write.passage.id, write.vector)
+                vectors.append(write.vector)
+    numbers = np.frombuffer(b"".join(vectors), VECTOR_TYPE)
+    if not np.isfinite(numbers).all():
+        units(numbers[None])
+    for length in sorted({len(each) // VECTOR_TYPE.itemsize for each in vectors if any(each)}):
+        if length != (dims or length):
+            raise other_length(length, dims or length)
+        dims = length
 
 
 def units(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -85,9 +99,21 @@ def other_length(dims: int, expected: int) -> Refused:
     )
 
 
-def _unit_bytes(id: str, vector: bytes) -> bytes | None:
+def _require_text(passage: Passage) -> None:
+    try:
+        "".join((passage.id, passage.text, *passage.metadata, *passage.metadata.values())).encode()
+    except UnicodeEncodeError as error:
+        finding = Finding(repr(passage.id), f"holds half a character ({error})", "decode the source again")
+        raise Invalid("the passage", (finding,)) from error
+
+
+def _require_vector(id: str, vector: bytes) -> None:
     if not vector or len(vector) % VECTOR_TYPE.itemsize:
         problem = f"has a vector of {len(vector)} bytes"
         raise Invalid("the vector", (Finding(id, problem, "give little-endian float32, at least one"),))
+
+
+def _unit_bytes(id: str, vector: bytes) -> bytes | None:
+    _require_vector(id, vector)
     unit = units(np.frombuffer(vector, VECTOR_TYPE)[None])
     return unit.astype(VECTOR_TYPE).tobytes() if unit.any() else None

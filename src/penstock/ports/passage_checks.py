@@ -1,0 +1,18 @@
+"""Whether passages can be written within a commit. Its contract, as tests: `penstock.testing.passage_checks_contract`."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from penstock.core.knowledge.passages import IndexWrite
+
+
+class PassageChecks(Protocol):
+    """Kept by an index that is written within the store's commits: what it cannot hold must be refused before.
+
+    A commit holds the work of many handlings, and ends the engine when it is refused. Every implementation guarantees:
+
+    Y1 before     `require` raises what writing these within a commit would raise for what they say (`Invalid`, `Refused`).
+    Y2 only looks `require` changes nothing, and lets everything through that can be written.
+    """
+
+    async def require(self, writes: Sequence[IndexWrite]) -> None: ...
