@@ -10,6 +10,7 @@ from hypothesis import settings
 from moto_server import aws_server
 from pgvector_server import required_pgvector
 from postgres_server import Server
+from qdrant_server import Qdrant, required_qdrant
 
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.adapters.sqlite.store import open_sqlite_store
@@ -70,4 +71,11 @@ def aws() -> Generator[str]:
 def pgvector() -> Generator[Server]:
     """Give a Postgres with pgvector. It is shared: use a schema of your own."""
     with required_pgvector() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def qdrant() -> Generator[Qdrant]:
+    """Give a Qdrant. It is shared: use a prefix of your own."""
+    with required_qdrant() as server:
         yield server

@@ -1,7 +1,9 @@
 """Vectors outside of the store: from the setting `vectors` to the adapter that it names."""
 
 import math
-from contextlib import AsyncExitStack
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from msgspec import structs
@@ -20,6 +22,10 @@ class Elsewhere(VectorIndex, Spaces, Protocol):
     """What an adapter gives."""
 
 
+Opened = AbstractAsyncContextManager[Elsewhere]
+Opener = Callable[[str, Mapping[str, str]], Opened]
+
+
 async def opened_vectors(chosen: Settings, index: Index, stack: AsyncExitStack, clock: Clock) -> Index:
     """Words as before, vectors elsewhere: written before the commit that says so, and idempotently.
 
@@ -29,19 +35,37 @@ async def opened_vectors(chosen: Settings, index: Index, stack: AsyncExitStack, 
     from penstock.layers.spaces_apart import SpacesApart
 
     patience = Patience(answer_s=_answer_s(chosen.vectors_answer_s))
-    vectors = await _opened(chosen.vectors, stack)
+    vectors = await stack.enter_async_context(open_vectors(chosen.vectors, os.environ))
     guarded = await stack.enter_async_context(open_guarded(vectors, clock, patience))
     spaces = None if index.spaces is None else SpacesApart((vectors, index.spaces))
     apart = structs.replace(index, vectors=guarded, in_store=False, together=False, spaces=spaces)
     return structs.replace(apart, texts=index.vectors, checks=None)
 
 
-async def _opened(url: str, stack: AsyncExitStack) -> Elsewhere:
-    if url.partition(":")[0] in POSTGRES:
-        from penstock.adapters.postgres.passages import open_postgres_passages
+def open_vectors(url: str, environment: Mapping[str, str]) -> Opened:
+    """Open what a URL names; keys come from the environment. Raises `Invalid` for an address that is none."""
+    opener = _OPENERS.get(url.partition(":")[0])
+    if opener is None:
+        known = ", ".join(f"{scheme}:..." for scheme in _OPENERS)
+        raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", f"use {known}"),))
+    return opener(url, environment)
 
-        return await stack.enter_async_context(open_postgres_passages(url))
-    raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", "use postgresql://..."),))
+
+def _pgvector(url: str, _environment: Mapping[str, str]) -> Opened:
+    from penstock.adapters.postgres.passages import open_postgres_passages
+
+    return open_postgres_passages(url)
+
+
+@asynccontextmanager
+async def _qdrant(url: str, environment: Mapping[str, str]) -> AsyncGenerator[Elsewhere]:
+    from penstock.adapters.qdrant.places import QdrantPlaces
+    from penstock.adapters.qdrant.server import address_of, open_server
+    from penstock.layers.placed_passages import PlacedPassages
+
+    address = address_of(url)
+    async with open_server(address, environment) as server:
+        yield PlacedPassages(QdrantPlaces(server, replicas=address.replicas, exact=address.exact), address.prefix)
 
 
 def _answer_s(given: str) -> float:
@@ -53,3 +77,6 @@ def _answer_s(given: str) -> float:
         finding = Finding("vectors_answer_s", f"is {given!r}", f"a number of seconds, up to {ANSWER_S_MAX:g}")
         raise Invalid("the settings", (finding,))
     return answer_s
+
+
+_OPENERS: Mapping[str, Opener] = {**dict.fromkeys(POSTGRES, _pgvector), "qdrant": _qdrant, "qdrants": _qdrant}

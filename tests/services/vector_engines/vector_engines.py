@@ -3,6 +3,7 @@
 An engine that is a server of its own gets it from a session's fixture (`tests/conftest.py`), so that it is started once.
 """
 
+import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from penstock.adapters.memory.passages import MemoryPassages
 from penstock.adapters.postgres.passages import open_postgres_passages
 from penstock.adapters.sqlite.passages import open_sqlite_passages
 from penstock.ports.vectors import VectorIndex
+from penstock.vector_stores import open_vectors
 
 Opened = AbstractAsyncContextManager[VectorIndex]
 
@@ -36,8 +38,18 @@ async def _pgvector(request: pytest.FixtureRequest, _folder: Path) -> AsyncGener
             yield index
 
 
+@asynccontextmanager
+async def _qdrant(request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerator[VectorIndex]:
+    server = request.getfixturevalue("qdrant")
+    async with open_vectors(f"{server.url}?prefix=t{secrets.token_hex(6)}", {"QDRANT_API_KEY": server.key}) as index:
+        yield index
+
+
 ENGINES: dict[str, Callable[[pytest.FixtureRequest, Path], Opened]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "pgvector": _pgvector,
+    "qdrant": _qdrant,
 }
+
+OUTSIDE = [name for name in ENGINES if name not in ("memory", "sqlite", "pgvector")]  # those have modules of their own

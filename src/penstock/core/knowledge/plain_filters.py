@@ -66,10 +66,11 @@ Plain = Says | Compares | Every | Some
 
 
 class Asked(Struct, frozen=True):
-    """A filter for a store: `plain` (true: everything, false: nothing), and whether hits must be asked once more."""
+    """A filter for a store: `plain` (none: everything), whether hits must be asked once more, and whether nothing can match."""
 
-    plain: Plain | bool
-    loose: bool
+    plain: Plain | None = None
+    loose: bool = False
+    nothing: bool = False
 
 
 def facts_of(metadata: Mapping[str, str]) -> Facts:
@@ -90,8 +91,11 @@ def facts_of(metadata: Mapping[str, str]) -> Facts:
 def plain_filter(filter: Filter | None) -> Asked:
     """What a store is to be asked, so that every passage that matches is let through."""
     if filter is None:
-        return Asked(plain=True, loose=False)
-    return Asked(_plain(filter, yes=True), any(_is_loose(bound) for bound in _text_bounds(filter)))
+        return Asked()
+    plain = _plain(filter, yes=True)
+    if isinstance(plain, bool):
+        return Asked(nothing=not plain)
+    return Asked(plain, any(_is_loose(bound) for bound in _text_bounds(filter)))
 
 
 def _plain(filter: Filter, *, yes: bool) -> Plain | bool:
