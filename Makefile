@@ -39,7 +39,7 @@ format: $(STAMP) ## put the code into shape
 bench: $(STAMP) ## the workloads beside durable peers, in one run (ARGS=--help): docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-bench-vectors: $(STAMP) ## the embedded index beside other engines, 10k to 1M vectors (ARGS=--help): docs/benchmarks-vectors.md
+bench-vectors: $(STAMP) ## the embedded index beside other engines, 10k to 1M vectors, 28 minutes (ARGS=--quick, ARGS=--help): docs/benchmarks-vectors.md
 	@$(BIN)/python benchmarks/vectors.py $(ARGS)
 
 chaos: $(STAMP) ## kill processes at every write point, on SQLite and Postgres (ARGS=--help): docs/chaos.md
