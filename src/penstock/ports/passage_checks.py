@@ -13,6 +13,9 @@ class PassageChecks(Protocol):
 
     Y1 before     `require` raises what writing these within a commit would raise for what they say (`Invalid`, `Refused`).
     Y2 only looks `require` changes nothing, and lets everything through that can be written.
+    Y3 the same   What `prepared` returns, in that order, does what the given writes do; what takes long is done already, and
+                  holds up no commit. It is asked for what `require` let through.
     """
 
     async def require(self, writes: Sequence[IndexWrite]) -> None: ...
+    async def prepared(self, writes: Sequence[IndexWrite]) -> list[IndexWrite]: ...

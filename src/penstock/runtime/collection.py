@@ -178,7 +178,9 @@ class Collection:
         await self.index.vectors.apply(writes)
         if not self.index.together:
             # The words need no vectors beside them, which are the largest part.
-            bare = [structs.replace(each, vector=None) if isinstance(each, Upsert) else each for each in writes]
+            bare = [
+                structs.replace(each, vector=None, row=None) if isinstance(each, Upsert) else each for each in writes
+            ]
             await self.index.words.apply(bare)
 
     def _space(self, tenant: str) -> Space:

@@ -47,6 +47,7 @@ async def written(events: Sequence[KnowledgeEvent], space: Space, built: Built, 
     changed.writes += await _upserts(put, space, built.embedder)
     if into.index.checks is not None:
         await into.index.checks.require(changed.writes)
+        changed.writes = await into.index.checks.prepared(changed.writes)
     changed.embedded = sum(vector is None for _, vector in put)
     changed.deleted = sum(isinstance(each, Delete) for each in changed.writes)
     return changed

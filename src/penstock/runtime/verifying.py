@@ -194,6 +194,7 @@ class Verifying:
             mended = [write for key, write in writes.items() if key not in moved]
             if self._collection.index.checks is not None:
                 await self._collection.index.checks.require(mended)
+                mended = await self._collection.index.checks.prepared(mended)
             if self._collection.index.in_store:
                 self._services.committer.add().index.extend(mended)
                 await self._services.committer.durable()

@@ -58,3 +58,18 @@ class PassageChecksContract:
         writes = [put("a", 5), put("a", 4), put("b", 4)]
         await index.require(writes)
         await index.apply(writes)
+
+    async def test_y3_what_is_prepared_does_the_same(self, index: Any) -> None:
+        writes = [put("a"), put("b", None), put("a", text="gates and weirs"), Delete(SPACE, "b"), put("c", 5, OTHER)]
+        writes += [put(f"many {number}") for number in range(100)]
+        await index.apply(writes)
+        expected = await index.digests(SPACE), await index.matching(SPACE, ["gates"], limit=9)
+        assert len(expected[1][0]) == 1
+        await index.apply(
+            [Delete(each.space, each.id if isinstance(each, Delete) else each.passage.id) for each in writes]
+        )
+        ready = await index.prepared(writes)
+        assert await index.digests(SPACE) == {}
+        assert [each.space for each in ready] == [each.space for each in writes]
+        await index.apply(ready)
+        assert (await index.digests(SPACE), await index.matching(SPACE, ["gates"], limit=9)) == expected

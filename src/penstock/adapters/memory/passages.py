@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from penstock.core.knowledge.documents import prefix_of
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.layers import Layers
-from penstock.core.knowledge.passages import Delete, Hit, IndexWrite, Passage, Space, Upsert
-from penstock.core.knowledge.rows import Row, analysed, last_writes
+from penstock.core.knowledge.passages import Delete, Hit, IndexWrite, Passage, Row, Space, Upsert
+from penstock.core.knowledge.rows import analysed, last_writes
 
 
 class MemoryPassages:
@@ -28,7 +28,7 @@ class MemoryPassages:
         last = last_writes(writes)
         analysed_rows: dict[Space, dict[str, Row | None]] = {
             space: {
-                key: analysed(write.passage, write.vector) if isinstance(write, Upsert) else None
+                key: write.row or analysed(write.passage, write.vector) if isinstance(write, Upsert) else None
                 for key, write in of_space.items()
             }
             for space, of_space in last.items()

@@ -15,11 +15,10 @@ import msgspec
 
 from penstock.adapters.sqlite import part_rows
 from penstock.core.knowledge.documents import prefix_of
-from penstock.core.knowledge.passages import IndexWrite, Passage, Space, Upsert
+from penstock.core.knowledge.passages import IndexWrite, Passage, Row, Space, Upsert
 from penstock.core.knowledge.rows import (
     VECTOR_TYPE,
     Changes,
-    Row,
     analysed,
     last_writes,
     other_length,
@@ -189,7 +188,7 @@ def parts(connection: sqlite3.Connection, space: Space, documents: Sequence[str]
 
 def _write(connection: sqlite3.Connection, space: Space, last: Mapping[str, IndexWrite]) -> dict[str, Row | None]:
     upserts = [write for write in last.values() if isinstance(write, Upsert)]
-    rows = [analysed(write.passage, write.vector) for write in upserts]
+    rows = [write.row or analysed(write.passage, write.vector) for write in upserts]
     changes: dict[str, Row | None] = dict.fromkeys(last)
     changes.update((row.id, row) for row in rows)
     if not rows and _known(connection, space) is None:

@@ -43,8 +43,8 @@ from penstock.adapters.sqlite.schema import connect, translated
 from penstock.adapters.sqlite.sealing import OpenSpace, Sealer, Transact
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.layers import SIZES, Layers, Sizes
-from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Space
-from penstock.core.knowledge.rows import Changes, Row
+from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Row, Space
+from penstock.core.knowledge.rows import Changes, prepared
 
 PAGE_PASSAGES = 2_000
 SPACES_MAX = 256
@@ -52,6 +52,8 @@ LOADS_MAX = 3  # where other processes write to a space all the time, the next s
 
 # Queries times passages between two turns of the event loop: some 20 ms.
 _WORK_AT_ONCE = 64 * 50_000
+# Less than a millisecond.
+_ANALYSED_AT_ONCE = 16
 
 R = TypeVar("R")
 Query = TypeVar("Query", Sequence[str], NDArray[np.float32])
@@ -105,15 +107,25 @@ class SqlitePassages:
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Make the writes in a transaction of their own: all, or none. They are made also when the caller is cancelled."""
+        ready = await self.prepared(writes)
 
         async def commit_and_publish() -> None:
-            self.publish(await self._transact(lambda connection: write(connection, writes)))
+            self.publish(await self._transact(lambda connection: write(connection, ready)))
 
         # A commit that has begun cannot be stopped, and what it wrote must then be published.
         await asyncio.shield(asyncio.ensure_future(commit_and_publish()))
         for space in dict.fromkeys(each.space for each in writes):
             if (known := self._spaces.get(space)) is not None:
                 await self._sealer.room(known)
+
+    @staticmethod
+    async def prepared(writes: Sequence[IndexWrite]) -> list[IndexWrite]:
+        """Analyse what is to be written, while others have their turns: in a transaction it would hold them all up."""
+        ready: list[IndexWrite] = []
+        for start in range(0, len(writes), _ANALYSED_AT_ONCE):
+            await _turn(ready)
+            ready += map(prepared, writes[start : start + _ANALYSED_AT_ONCE])
+        return ready
 
     async def nearest(
         self, space: Space, queries: NDArray[np.float32], *, limit: int, filter: Filter | None = None

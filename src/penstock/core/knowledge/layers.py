@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.merging import Source, sources
 from penstock.core.knowledge.nearest import EXACT_MAX
-from penstock.core.knowledge.passages import Hit
+from penstock.core.knowledge.passages import Hit, Row
 from penstock.core.knowledge.relevance import weighed
-from penstock.core.knowledge.rows import Changes, Row, other_length, units
+from penstock.core.knowledge.rows import Changes, other_length, units
 from penstock.core.knowledge.sealed import Sealed
 from penstock.core.knowledge.sealed_form import Columns, hashes_of
 from penstock.core.knowledge.segment import Segment

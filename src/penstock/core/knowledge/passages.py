@@ -4,6 +4,7 @@ A passage is identified by (tenant, collection, generation, id). `digest` is the
 metadata, so that ingestion can tell what changed without reading the text again.
 """
 
+from collections.abc import Mapping
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -34,12 +35,26 @@ class Passage(Struct, frozen=True):
         return blake2b(body, digest_size=16).hexdigest()
 
 
+class Row(Struct, frozen=True):
+    """One passage, analysed: its terms' keys (uint64) and their counts (int32), its unit vector (float32) or none."""
+
+    id: str
+    keys: bytes
+    counts: bytes
+    vector: bytes | None
+    metadata: Mapping[str, str]
+
+
 class Upsert(Struct, frozen=True):
-    """Put a passage, with its vector (little-endian float32, `dims` of them) or none."""
+    """Put a passage, with its vector (little-endian float32, `dims` of them) or none.
+
+    `row`: what analysing both came to, if that was done before (`rows.prepared`): it takes longer than writing.
+    """
 
     space: Space
     passage: Passage
     vector: bytes | None
+    row: Row | None = None
 
 
 class Delete(Struct, frozen=True):

@@ -6,26 +6,16 @@ Terms and vectors are bytes in little-endian order, as they lie in a file.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from msgspec import Struct
+from msgspec import structs
 from numpy.typing import NDArray
 
-from penstock.core.knowledge.passages import IndexWrite, Passage, Space, Upsert
+from penstock.core.knowledge.passages import IndexWrite, Passage, Row, Space, Upsert
 from penstock.core.knowledge.postings import term_counts
 from penstock.errors import Finding, Invalid, Refused
 
 KEY_TYPE = np.dtype("<u8")
 COUNT_TYPE = np.dtype("<i4")
 VECTOR_TYPE = np.dtype("<f4")
-
-
-class Row(Struct, frozen=True):
-    """One passage, analysed: its terms' keys (uint64) and their counts (int32), its unit vector (float32) or none."""
-
-    id: str
-    keys: bytes
-    counts: bytes
-    vector: bytes | None
-    metadata: Mapping[str, str]
 
 
 # By id: the passage as it is now, or none where it was taken away.
@@ -37,6 +27,13 @@ def analysed(passage: Passage, vector: bytes | None) -> Row:
     unit = checked(passage, vector)
     keys, counts = packed_terms(passage.text, passage.metadata)
     return Row(passage.id, keys, counts, unit, passage.metadata)
+
+
+def prepared(write: IndexWrite) -> IndexWrite:
+    """Analyse a passage before it is written: a transaction that does so holds up all others. Raises as `analysed` does."""
+    if isinstance(write, Upsert) and write.row is None:
+        return structs.replace(write, row=analysed(write.passage, write.vector))
+    return write
 
 
 def checked(passage: Passage, vector: bytes | None) -> bytes | None:

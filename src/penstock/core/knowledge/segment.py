@@ -16,11 +16,11 @@ from penstock.core.knowledge.fields import Fields
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.growing import Growing
 from penstock.core.knowledge.nearest import EXACT_MAX, RESCORED_MIN, Vectors
-from penstock.core.knowledge.passages import Hit
+from penstock.core.knowledge.passages import Hit, Row
 from penstock.core.knowledge.postings import Postings
 from penstock.core.knowledge.ranking import highest, ranked
 from penstock.core.knowledge.relevance import Term
-from penstock.core.knowledge.rows import COUNT_TYPE, KEY_TYPE, VECTOR_TYPE, Row, other_length
+from penstock.core.knowledge.rows import COUNT_TYPE, KEY_TYPE, VECTOR_TYPE, other_length
 from penstock.core.knowledge.sealed_form import rounded, widened
 
 _DEAD_MIN = 1_024
