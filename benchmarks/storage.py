@@ -17,10 +17,10 @@ from penstock.adapters.clock.system import SystemClock
 from penstock.bench import workload
 from penstock.bench.turns import SPACE, Preload, Reply, Turn, passages_index, turns_app
 from penstock.core.agents.retention import DEFAULT_RETENTION, FOREVER, Retention
-from penstock.runtime.collection import VectorBatch
 from penstock.runtime.janitor import Janitor
 from penstock.runtime.process import run_tuned
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.vector_batch import VectorBatch
 from penstock.settings import Settings
 
 TURNS = 10_000

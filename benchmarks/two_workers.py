@@ -22,9 +22,9 @@ from penstock.bench.places import Place
 from penstock.bench.turns import SPACE, Options, loaded, passages_index, preload, turns_app
 from penstock.cli.working import divide
 from penstock.core.events.partitions import partition_of
-from penstock.runtime.collection import VectorBatch
 from penstock.runtime.process import run_tuned
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.vector_batch import VectorBatch
 from penstock.settings import Settings
 
 WORKERS = 2

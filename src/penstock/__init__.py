@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from penstock.core.knowledge.generation_events import VerifyKnowledge as VerifyKnowledge
     from penstock.core.knowledge.passages import Passage as Passage
     from penstock.core.knowledge.tokens import Written as Written
+    from penstock.core.routing.router import Routed as Routed
     from penstock.core.rules.targets import Target as Target
     from penstock.ports.state import DeadFilter as DeadFilter
     from penstock.runtime.addressing import Message as Message
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from penstock.runtime.knowledge import Knowledge as Knowledge
     from penstock.runtime.machine_tasks import TaskFailed as TaskFailed
     from penstock.runtime.replaying import Stretch as Stretch
+    from penstock.runtime.routers import Router as Router
     from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
 
 __version__ = "0.1.0"
@@ -80,6 +82,8 @@ __all__ = [
     "Reconcile",
     "Retention",
     "Retry",
+    "Routed",
+    "Router",
     "Running",
     "Signature",
     "Skip",
@@ -125,6 +129,8 @@ _HOME = {
     "Reconcile": "penstock.core.agents.tools",
     "Retention": "penstock.core.agents.retention",
     "Retry": "penstock.core.agents.policy",
+    "Routed": "penstock.core.routing.router",
+    "Router": "penstock.runtime.routers",
     "Running": "penstock.app",
     "Skip": "penstock.core.agents.tools",
     "DeadFilter": "penstock.ports.state",

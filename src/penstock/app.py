@@ -47,6 +47,7 @@ from penstock.runtime.machines import (
 )
 from penstock.runtime.people import ForPeople
 from penstock.runtime.replaying import History, Stretch, replayed
+from penstock.runtime.routers import OpenRouter
 from penstock.runtime.services import unobserved
 from penstock.runtime.topology import Topology
 from penstock.settings import Settings, settings
@@ -200,6 +201,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach):
             self.registry,
             self.outside,
             self.reach,
+            self.routers,
         )
 
     @asynccontextmanager
@@ -380,3 +382,7 @@ class Running(ForPeople, ForTime, ForMachines, ForBuses):
     def knowledge(self, name: str, *, tenant: str = "default") -> OpenKnowledge:
         """Return a collection to search and to write to."""
         return OpenKnowledge(name, self.engine, tenant)
+
+    def router(self, name: str, *, tenant: str = "default") -> OpenRouter:
+        """Return a router to ask."""
+        return OpenRouter(name, self.engine, tenant)

@@ -35,6 +35,7 @@ from penstock.runtime.machine_tasks import Outside
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.own_agents import own_agents
 from penstock.runtime.reaching import Reach, Reaching
+from penstock.runtime.routing import LiveRouter, RouterPlan
 from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
@@ -60,6 +61,7 @@ class Declared:
     registry: bool = False  # whether it keeps schemas
     outside: Outside = field(default_factory=Outside)  # the app's own services for state machines
     reach: Reach = field(default_factory=Reach)  # what machines and rules reach
+    routers: Mapping[str, RouterPlan] = field(default_factory=dict[str, RouterPlan])
 
 
 Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do
@@ -97,11 +99,13 @@ async def opened(
         )
         if chosen.vectors and index is not None:
             index = await opened_vectors(chosen, index, stack, clock)
-        embedding = await _embedding(declared, chosen, stack) if declared.collections else None
+        embedders = Embedders(declared.embedders, stack)
+        embedding = await _embedding(declared, chosen, embedders) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         whole = OffloadingStore(RetryingStore(store, clock), clock)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch)
+        parts = replace(parts, routers=await _routers(declared, chosen, embedders))
         send = await stack.enter_async_context(opened_calls())
         remote = stack.enter_context(opened_services(chosen.services))
         reaching.over(topology, models, send, clock, remote)
@@ -121,8 +125,14 @@ def _scratch() -> Index:
     return Index(passages, passages, passages, in_store=False, spaces=passages)
 
 
-async def _embedding(declared: Declared, chosen: Settings, stack: AsyncExitStack) -> Embedding:
-    embedders = Embedders(declared.embedders, stack)
+async def _routers(declared: Declared, chosen: Settings, embedders: Embedders) -> dict[str, LiveRouter]:
+    return {
+        name: LiveRouter(plan, await embedders.open(plan.embedder or chosen.embedder))
+        for name, plan in declared.routers.items()
+    }
+
+
+async def _embedding(declared: Declared, chosen: Settings, embedders: Embedders) -> Embedding:
     if chosen.refiner:
         await embedders.open(chosen.refiner)  # what is missing is said now, not hours later
     embedder = await embedders.open(chosen.embedder)

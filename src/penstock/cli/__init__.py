@@ -31,6 +31,7 @@ from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
 from penstock.cli.reporting import Reporting
+from penstock.cli.route import route_app
 from penstock.cli.rules import list_rules
 from penstock.cli.schedules import schedules_app, timers_app
 from penstock.cli.schema import schema_app
@@ -65,6 +66,7 @@ app.add_typer(schedules_app, name="schedules")
 app.add_typer(timers_app, name="timers")
 app.add_typer(asl_app, name="asl")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(route_app, name="route")
 app.add_typer(schema_app, name="schema")
 app.add_typer(storage_app, name="storage")
 app.add_typer(bench_app, name="bench")

@@ -76,3 +76,40 @@ def _text(x: float, y: float, text: str, style: str = "") -> str:
 
 def _short(value: float) -> str:
     return f"{value:.3f}" if value < 1 else f"{value:.3g}"
+
+
+BINS = 25
+
+
+def histogram(title: str, lots: Mapping[str, Sequence[float]], *, at: float) -> str:
+    """Return how values from 0 to 1 lie, as shares of each lot, one line a lot; `at` marks a place with a line."""
+    names = [name for name, values in lots.items() if values]
+    shares = {name: _shares(lots[name]) for name in names}
+    highest = max((share for each in shares.values() for share in each), default=1.0) or 1.0
+    wide, size = 560, f'width="640" height="{TOP + TALL + BELOW}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="system-ui, sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        _text(LEFT, 24, title, 'font-size="15" font-weight="600"'),
+        *_legend([f"{name} ({len(lots[name]):,})" for name in names]),
+        *_scale(100 * highest, 640, " %"),
+    ]
+    for name, colour in zip(names, _colours(len(names)), strict=True):
+        points = " ".join(
+            f"{LEFT + wide * (number + 0.5) / BINS:.1f},{TOP + TALL * (1 - share / highest):.1f}"
+            for number, share in enumerate(shares[name])
+        )
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+    x = LEFT + wide * at
+    parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{TOP + TALL}" stroke="#444" stroke-dasharray="4"/>')
+    for tick in range(TICKS + 1):
+        x = LEFT + wide * tick / TICKS
+        parts.append(_text(x, TOP + TALL + 20, f"{tick / TICKS:g}", 'text-anchor="middle" fill="#666666"'))
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _shares(values: Sequence[float]) -> list[float]:
+    counts = [0] * BINS
+    for value in values:
+        counts[min(BINS - 1, max(0, int(value * BINS)))] += 1
+    return [count / len(values) for count in counts]

@@ -22,6 +22,7 @@ from penstock.gateway import (
     queries,
     questions,
     queues,
+    routing,
     runs,
     schemas,
     search,
@@ -132,6 +133,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         search.routes,
         knowledge.routes,
         knowledge_generations.routes,
+        routing.routes,
         schemas.routes,
         storage.routes,
     ):

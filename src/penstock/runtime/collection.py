@@ -99,6 +99,7 @@ class PastSearch(Protocol):
     """A collection as it was."""
 
     async def search(self, search: Search, tenant: str) -> list[Found]: ...
+    async def passages(self, as_of: AsOf, tenant: str) -> tuple[int, list[Passage]]: ...
 
     def empty(self, asked: Built) -> Collection:
         """Return the collection as it was before its first event."""
@@ -159,6 +160,12 @@ class Collection:
         if search.generation is None:
             self.recent.append((tenant, search.text))
         return await future
+
+    async def as_it_was(self, as_of: AsOf, tenant: str = DEFAULT_TENANT) -> tuple[int, list[Passage]]:
+        """Return all passages as they were, and up to which event of the log that is."""
+        if self.past is None:
+            raise Refused("this collection has no past", "run the app with settings")
+        return await self.past.passages(as_of, tenant)
 
     def takes(self, event: KnowledgeEvent) -> bool:
         """Whether an event is about this collection: it names it, or none where there is only one."""

@@ -27,6 +27,7 @@ from penstock.runtime.models import BoundModel
 from penstock.runtime.questions import Questions
 from penstock.runtime.releases import Piece
 from penstock.runtime.remembering import Session, Values, write_session, write_values
+from penstock.runtime.routing import LiveRouter
 from penstock.runtime.run_streams import Teller
 from penstock.runtime.services import GenerationControl, RunControl, Services
 from penstock.runtime.steps import Steps, scope
@@ -234,6 +235,10 @@ class Context:
     def collection(self, name: str) -> Collection:
         """Return a knowledge collection of the app. Its searches are not steps: `app.knowledge(...)`'s are."""
         return self._services.collection(name)
+
+    def router(self, name: str) -> LiveRouter:
+        """Return a router of the app. Its choices are not steps: `app.router(...)`'s are."""
+        return self._services.router(name)
 
     def keeper(self, name: str) -> GenerationControl:
         """Return who keeps the generations of a collection; for penstock's own agents."""

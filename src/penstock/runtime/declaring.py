@@ -1,5 +1,6 @@
-"""What an app declares of its knowledge: its collections, and embedders of its own."""
+"""What an app declares of its knowledge: its collections, embedders of its own, and routers."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -7,6 +8,8 @@ from penstock.errors import Finding, Invalid
 from penstock.ports.embedder import Embedder
 from penstock.runtime.generations import OnChange
 from penstock.runtime.knowledge import Knowledge
+from penstock.runtime.routers import Router
+from penstock.runtime.routing import RouterPlan, planned
 
 
 class DeclaresKnowledge:
@@ -17,6 +20,7 @@ class DeclaresKnowledge:
         self.documents: dict[str, Path] = {}
         self.embedders: dict[str, Embedder] = {}
         self.on_change: dict[str, OnChange] = {}
+        self.routers: dict[str, RouterPlan] = {}
         self.registry = False  # whether it keeps schemas
 
     def knowledge(self, name: str, *, documents: str | Path | None = None, on_change: OnChange = "refuse") -> Knowledge:
@@ -37,6 +41,30 @@ class DeclaresKnowledge:
     def embedder(self, name: str, embedder: Embedder) -> None:
         """Name an embedder of your own, for the settings (`embedder=NAME`) and for generations."""
         self.embedders[name] = embedder
+
+    def router(  # noqa: PLR0913 - each says where it learns from
+        self,
+        name: str,
+        routes: Mapping[str, Sequence[str]] | None = None,
+        *,
+        outside: Sequence[str] = (),
+        file: str | Path = "",
+        examples: Knowledge | None = None,
+        embedder: str = "",
+        score_min: float = 0.5,
+    ) -> Router:
+        """Declare a router, and return it for handlers: `choice = await desk.choose(text)`.
+
+        It learns from `routes`, the texts of each, and `outside`, texts that belong to none; or from `examples`, a collection
+        whose passages say their `route` in their metadata; or it was learned before, into a `file` (`penstock route fit`).
+        `score_min`: from which score on a text belongs to a route; 0.5 is what was learned. Raises `Invalid` with all findings.
+        """
+        if name in self.routers:
+            raise Invalid(f"the router {name!r}", (Finding("name", "is taken by another router", "rename it"),))
+        collection = "" if examples is None else examples.name
+        plan = RouterPlan(name, None, str(file), collection, embedder, score_min)
+        self.routers[name] = planned(name, routes, outside, plan)
+        return Router(name)
 
     def schemas(self) -> None:
         """Keep a schema registry in the app: `live.schemas()`, and Confluent's HTTP API under /v1/registry."""

@@ -42,6 +42,7 @@ from penstock.runtime.questions import Questions
 from penstock.runtime.queues import Queue, queue_of
 from penstock.runtime.receiving import Receiver
 from penstock.runtime.releases import Releases
+from penstock.runtime.routing import LiveRouter
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.selecting import require_selected
 from penstock.runtime.services import Services, unobserved
@@ -76,6 +77,7 @@ class Parts:
     reached: Reached = unwatched  # called where the process may die, by testing
     stand_in: StandIn | None = None  # answers in place of the functions of steps, in tests
     outside: "Callable[[Engine, Outside], None] | None" = None  # says what state machines reach beside agents
+    routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])
     beat_s: float = BEAT_S  # how often one of several workers says that it is alive
 
 
@@ -164,6 +166,9 @@ def _assembled(
     if parts.scratch is not None:
         for collection in services.collections.values():
             collection.past = Past(collection, parts.store, parts.scratch, tasks, parts.store)
+    services.routers = parts.routers
+    for router in parts.routers.values():
+        router.over(services.collections)
     engine.keepers = keepers(services.collections, parts.store, services, parts.embedding, delivering)
     services.keepers.update(engine.keepers)
     if parts.schedules is not None:

@@ -19,7 +19,7 @@ from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.as_of import NOT_SAID, AsOf
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generations import begin
-from penstock.core.knowledge.passages import Space
+from penstock.core.knowledge.passages import Passage, Space
 from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StoredRun
 from penstock.runtime.collection import Collection, Found, Index, PastEvents, Search
@@ -87,6 +87,14 @@ class Past:
         async with self._turn:
             point = await self._reached(await self.offset(as_of), self._now.generations.searching)
             return await point.collection.digests(tenant)
+
+    async def passages(self, as_of: AsOf, tenant: str) -> tuple[int, list[Passage]]:
+        """Return all passages that there were, and up to which event that is."""
+        async with self._turn:
+            point = await self._reached(await self.offset(as_of), self._now.generations.searching)
+            ids = sorted(await point.collection.digests(tenant))
+            found = await point.collection.passages(ids, tenant)
+            return point.at, [found[each] for each in ids if each in found]
 
     async def offset(self, as_of: AsOf) -> int:
         """Return the last event that counts; `Missing` for a run that is not known, `Refused` for what the log has let go."""

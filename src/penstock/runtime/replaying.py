@@ -22,6 +22,7 @@ from penstock.core.agents.rehearsed import History as PastRun
 from penstock.core.events.envelope import Envelope, Recorded, emitted_id
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.knowledge.as_of import AsOf
+from penstock.core.routing.router import Routed
 from penstock.errors import Finding, Invalid, Missing, Refused
 from penstock.ports.state import StoredRun
 from penstock.runtime.calling import type_returned
@@ -32,6 +33,7 @@ from penstock.runtime.lanes import Delivery
 from penstock.runtime.outcomes import body_of, events_of, reason_of, require_annotated
 from penstock.runtime.past import before_ms
 from penstock.runtime.rehearsing import rehearsed
+from penstock.runtime.routing import RouteAsked
 from penstock.runtime.services import Services
 from penstock.runtime.steps import scope
 from penstock.runtime.subscriptions import lane_finder
@@ -95,6 +97,8 @@ class ReplayContext(Context):
             raise Refused(f"step {step!r} was never recorded, and a replay changes nothing", "record it by a real run")
         if name.startswith(SEARCH) and args and isinstance(args[0], Search):
             args = (self._as_it_was(step, args[0]), *args[1:])
+        elif args and isinstance(args[0], RouteAsked):
+            args = (self._by_what_was(step, args[0]), *args[1:])
         return await super()._step(name, call, args, options, effects=False)
 
     def _as_it_was(self, step: str, search: Search) -> Search:
@@ -105,6 +109,12 @@ class ReplayContext(Context):
         seen = [] if recorded is None else [each.as_of for each in decode_value(recorded, list[Found])]
         as_of = AsOf(offset=seen[0]) if seen and seen[0] else AsOf(time_ms=self.before_ms)
         return structs.replace(search, generation=None, as_of=as_of)
+
+    def _by_what_was(self, step: str, asked: RouteAsked) -> RouteAsked:
+        """Have a choice made by the examples that there were when it was made."""
+        recorded = self.recorded.find(step)
+        seen = 0 if recorded is None else decode_value(recorded, Routed).as_of
+        return structs.replace(asked, as_of=AsOf(offset=seen) if seen else AsOf(time_ms=self.before_ms))
 
 
 async def replayed(

@@ -1,6 +1,6 @@
 """The parts of an engine that a handler's context works with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from penstock.runtime.memory import Memory
 from penstock.runtime.models import Models
 from penstock.runtime.questions import Questions
 from penstock.runtime.releases import Piece, Releases
+from penstock.runtime.routing import LiveRouter
 from penstock.runtime.streams import Streams
 from penstock.runtime.timers import Timers
 from penstock.runtime.write_points import Reached, StandIn, unwatched
@@ -80,6 +81,7 @@ class Services:
     reached: Reached = unwatched
     stand_in: StandIn | None = None  # answers in place of the functions of steps
     outside: Outside = field(default_factory=Outside)  # what state machines call
+    routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])
     activities: Activities = field(default_factory=Activities)
 
     def collection(self, name: str) -> Collection:
@@ -90,6 +92,12 @@ class Services:
         if found is None:
             raise Missing(f"the knowledge collection {name!r}", f"declare it: app.knowledge({name!r})")
         return found
+
+    def router(self, name: str) -> LiveRouter:
+        """Return a router of the app; `Missing` when it declares none of that name."""
+        if name not in self.routers:
+            raise Missing(f"the router {name!r}", f"declare it: app.router({name!r}, routes={{...}})")
+        return self.routers[name]
 
     def keeper(self, name: str) -> GenerationControl:
         """Return who keeps the generations of a collection; `Missing` as above."""
