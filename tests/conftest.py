@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from milvus_server import required_milvus
 from moto_server import aws_server
 from pgvector_server import required_pgvector
 from postgres_server import Server
@@ -79,3 +80,10 @@ def qdrant() -> Generator[Qdrant]:
     """Give a Qdrant. It is shared: use a prefix of your own."""
     with required_qdrant() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Generator[str]:
+    """Give the address of a Milvus. It is shared: use a prefix of your own."""
+    with required_milvus() as address:
+        yield address

@@ -68,6 +68,18 @@ async def _qdrant(url: str, environment: Mapping[str, str]) -> AsyncGenerator[El
         yield PlacedPassages(QdrantPlaces(server, replicas=address.replicas, exact=address.exact), address.prefix)
 
 
+@asynccontextmanager
+async def _milvus(url: str, environment: Mapping[str, str]) -> AsyncGenerator[Elsewhere]:
+    from penstock.adapters.milvus.places import MilvusPlaces
+    from penstock.adapters.milvus.server import address_of, open_server
+    from penstock.layers.placed_passages import PlacedPassages
+
+    address = address_of(url)
+    async with open_server(address, environment) as server:
+        places = MilvusPlaces(server, consistency=address.consistency, index=address.index_type)
+        yield PlacedPassages(places, address.prefix)
+
+
 def _answer_s(given: str) -> float:
     try:
         answer_s = float(given)
@@ -79,4 +91,8 @@ def _answer_s(given: str) -> float:
     return answer_s
 
 
-_OPENERS: Mapping[str, Opener] = {**dict.fromkeys(POSTGRES, _pgvector), "qdrant": _qdrant, "qdrants": _qdrant}
+_OPENERS: Mapping[str, Opener] = {
+    **dict.fromkeys(POSTGRES, _pgvector),
+    **dict.fromkeys(("qdrant", "qdrants"), _qdrant),
+    **dict.fromkeys(("milvus", "milvuss"), _milvus),
+}

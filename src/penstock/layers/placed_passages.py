@@ -20,7 +20,7 @@ from penstock.core.knowledge.places import Place, place, places_of
 from penstock.core.knowledge.placing import SpaceWrites, cosine_of, placing
 from penstock.core.knowledge.plain_filters import Asked, plain_filter
 from penstock.core.knowledge.rows import other_length, units
-from penstock.errors import LimitReached, Unavailable
+from penstock.errors import LimitReached, PenstockError, Unavailable
 
 HITS_MAX = 10_000
 QUERIES_MAX = 32  # that are asked at once
@@ -43,6 +43,10 @@ class PlaceStore(Protocol):
 
     async def drop(self, at: Place) -> None: ...
 
+    def refuse(self, passage: Passage) -> PenstockError | None:
+        """Say what is wrong with a passage that the store cannot hold."""
+        ...
+
     async def put(self, at: Place, tenant: str, rows: Sequence[tuple[Passage, Vector]]) -> bool:
         """Insert or replace passages; return once the next search finds them."""
         ...
@@ -60,7 +64,10 @@ class PlaceStore(Protocol):
     async def vectors(self, at: Place, tenant: str, ids: Sequence[str]) -> Mapping[str, Sequence[float]] | None: ...
 
     async def page(self, at: Place, tenant: str, after: str, limit: int) -> tuple[Mapping[str, str], str] | None:
-        """Return id -> digest of some passages, and what the next page goes on after; "" when there is none."""
+        """Return id -> digest of some passages, about `limit`, and what the next page goes on after; "" when there is none.
+
+        With a limit of 1, there is one if there is any.
+        """
         ...
 
     async def tenants(self, at: Place) -> Sequence[str] | None:
@@ -80,6 +87,10 @@ class PlacedPassages:
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Make the writes; what is refused is refused before the first of them."""
         found = placing(writes)
+        for each in found:
+            for passage in (*(passage for passage, _ in each.placed), *each.bare):
+                if (refusal := self._store.refuse(passage)) is not None:
+                    raise refusal
         await self._look()
         for each in found:
             await self._require_length(each)
@@ -158,12 +169,16 @@ class PlacedPassages:
         gone = 0
         await self._look()
         for at in await self._places(space):
-            while gone < limit:
-                page = await self._store.page(at, space.tenant, "", min(ROWS_MAX, limit - gone))
-                if page is None or not page[0]:
+            after = ""
+            while gone < limit and (
+                page := await self._store.page(at, space.tenant, after, min(ROWS_MAX, limit - gone))
+            ):
+                some = list(page[0])[: limit - gone]
+                for start in range(0, len(some), ROWS_MAX):
+                    await self._store.remove(at, space.tenant, some[start : start + ROWS_MAX])
+                gone, after = gone + len(some), "" if some else page[1]
+                if not some and not after:
                     break
-                await self._store.remove(at, space.tenant, list(page[0]))
-                gone += len(page[0])
             if gone < limit and not await self._store.tenants(at):
                 await self._store.drop(at)
                 await self._look()

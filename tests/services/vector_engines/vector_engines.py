@@ -45,11 +45,18 @@ async def _qdrant(request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerat
         yield index
 
 
+@asynccontextmanager
+async def _milvus(request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerator[VectorIndex]:
+    async with open_vectors(f"{request.getfixturevalue('milvus')}?prefix=t{secrets.token_hex(6)}", {}) as index:
+        yield index
+
+
 ENGINES: dict[str, Callable[[pytest.FixtureRequest, Path], Opened]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "pgvector": _pgvector,
     "qdrant": _qdrant,
+    "milvus": _milvus,
 }
 
 OUTSIDE = [name for name in ENGINES if name not in ("memory", "sqlite", "pgvector")]  # those have modules of their own

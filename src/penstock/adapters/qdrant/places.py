@@ -26,7 +26,7 @@ from penstock.core.knowledge.passages import Hit, Passage
 from penstock.core.knowledge.places import Place
 from penstock.core.knowledge.placing import clamped
 from penstock.core.knowledge.plain_filters import Asked
-from penstock.errors import LimitReached
+from penstock.errors import LimitReached, PenstockError
 
 TENANTS_MAX = 100_000
 INDEXED_NUMBERS_MAX = 32  # of one place: whoever can search could have indexes made without end
@@ -76,6 +76,9 @@ class QdrantPlaces:
     async def drop(self, at: Place) -> None:
         await self._here("dropping a collection", lambda: self._client.delete_collection(at.name))
         self._indexed.pop(at.name, None)
+
+    def refuse(self, passage: Passage) -> PenstockError | None:  # noqa: ARG002 - it takes all that an event can hold
+        return None
 
     async def put(self, at: Place, tenant: str, rows: Sequence[tuple[Passage, Vector]]) -> bool:
         points = [
