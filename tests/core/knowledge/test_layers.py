@@ -277,3 +277,28 @@ def test_parts_are_merged_once_enough_of_them_are_much_alike():
     merge(layers, slice(0, 1))
     assert [part.size for part in layers.parts] == [37, 11]
     assert {hit.id for hit in layers.matching(["weir"], limit=99)[0]} == {str(at) for at in range(13, 61)} - {"50"}
+
+
+def test_common_words_are_looked_up_only_where_they_can_matter_and_no_passage_is_missed():
+    """Twenty thousand passages: words are taken one after the other, some only looked up, and parts pass on what they found."""
+    random = np.random.default_rng(7)
+    names = ["weir", "gate", "sluice", "turbine", "surge", "valve", "tunnel", "penstock"]
+    often = np.array([0.9, 0.8, 0.6, 0.3, 0.05, 0.01, 0.002, 0.0005])
+    texts = [" ".join(np.repeat(names, has * random.integers(1, 4, 8))) for has in random.random((20_000, 8)) < often]
+    whole, layers = Layers(), Layers()
+    for start, end in ((0, 14_000), (14_000, 19_000), (19_000, 20_000)):
+        rows = [row(str(at), texts[at]) for at in range(start, end)]
+        whole.put(rows)
+        layers.put(rows)
+        if end < 20_000:
+            seal(layers)
+    queries = [" ".join(random.choice(names, 4, replace=False)) for _ in range(30)] + [
+        "weir gate",
+        "gate sluice penstock",
+    ]
+    gone = [str(at) for at in random.choice(20_000, 3_000, replace=False)]
+    for dropped in ([], gone[:10], gone):
+        for each in (whole, layers):
+            each.drop(dropped)
+        for limit in (1, 10, 300):
+            assert layers.matching(queries, limit=limit) == whole.matching(queries, limit=limit)

@@ -143,13 +143,18 @@ class Layers:
         _check_limit(limit)
         if limit < 1:
             return [[] for _ in queries]
-        layers = [*self._segments, *self.parts]
+        # The largest first: what it has tells what the others must reach.
+        parts = sorted(self.parts, key=lambda part: -part.alive)
         found: list[list[Hit]] = []
         for query in queries:
-            terms, average = weighed(query, layers)
-            found.append(
-                _best([each.matching(terms, average, limit=limit, filter=filter) for each in layers if terms], limit)
-            )
+            terms, average = weighed(query, [*self._segments, *parts])
+            best: list[Hit] = []
+            for part in parts if terms else ():
+                floor = best[-1].score if len(best) == limit else 0.0
+                hits = part.matching(terms, average, limit=limit, filter=filter, floor=floor)
+                best = _best([best, hits], limit) if best else hits
+            tops = [each.matching(terms, average, limit=limit, filter=filter) for each in self._segments if terms]
+            found.append(_best([best, *tops], limit))
         return found
 
     def cosines(self, queries: NDArray[np.float32], ids: Sequence[Sequence[str]]) -> list[dict[str, float]]:

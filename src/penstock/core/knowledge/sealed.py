@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.core.knowledge.filters import Filter
+from penstock.core.knowledge.growing import Growing
 from penstock.core.knowledge.passages import Hit
 from penstock.core.knowledge.ranking import highest, ranked
 from penstock.core.knowledge.relevance import Term
@@ -21,6 +22,7 @@ Rows = NDArray[np.int32]
 
 # Of a filter that lets fewer through, the rows are scored; of one that lets more through, those of the words are asked.
 _FEW_ROWS = 5_000
+_COUNTED_MAX = 65_536
 _ANY, _ANY_NARROW = np.array([-np.inf]), np.array([-np.inf], np.float32)
 
 
@@ -34,8 +36,11 @@ class Sealed:
         self.dead = np.zeros(self.size, np.bool_) if dead is None else dead
         self.ids = Ids(arrays)
         self._fields = SealedFields(arrays, self.size)
-        self._words = SealedWords(arrays)
+        self._words = SealedWords(arrays, self.dead)
         self._vectors = SealedVectors(arrays, gather) if "near" in arrays else None
+        self._died = Growing(np.int32)  # in the order in which they died
+        self._died.extend(np.flatnonzero(self.dead))
+        self._gone_with: dict[int, tuple[int, int]] = {}
         alive = ~self.dead
         self.alive = int(np.count_nonzero(alive))
         self.with_terms = int(np.count_nonzero(lengths[alive]))
@@ -52,6 +57,8 @@ class Sealed:
             if self.dead[row]:
                 continue
             self.dead[row] = True
+            self._died.extend([row])
+            self._words.drop(row)
             self.alive -= 1
             self.with_terms -= int(self._lengths[row] > 0)
             self.total_length -= int(self._lengths[row])
@@ -73,22 +80,25 @@ class Sealed:
             found.append(self._best(near, scores, limit))
         return found
 
-    def matching(self, query: Sequence[Term], average_length: float, *, limit: int, filter: Filter | None) -> list[Hit]:
-        """The passages with the highest scores above 0, at most `limit`."""
+    def matching(
+        self, query: Sequence[Term], average_length: float, *, limit: int, filter: Filter | None, floor: float = 0.0
+    ) -> list[Hit]:
+        """The passages with the highest scores above 0, at most `limit`; those below `floor` may be missing."""
         if not self.alive:
             return []
         plan = None if filter is None else self._fields.plan(filter)
         if plan is not None and plan.count <= _FEW_ROWS:
             rows = self._let_through(plan)
         else:
-            rows = self._words.best(query, average_length, limit, allowed=self._allowed(plan))
+            rows = self._words.best(query, average_length, limit, allowed=self._allowed(plan), floor=floor)
         scores = self._words.scores(rows, query, average_length)
         above = scores > 0
         return self._best(rows[above], scores[above], limit)
 
     def containing(self, key: int) -> int:
         """How many living passages have a term."""
-        return self._words.containing(key, self.dead if self.alive < self.size else None)
+        count = self._words.containing(key)
+        return count and count - self._gone(key)
 
     def cosines(self, query: NDArray[np.float32], ids: Sequence[str], hashes: NDArray[np.uint64]) -> dict[str, float]:
         """The cosines of those of `ids` that live here and have a vector."""
@@ -104,6 +114,17 @@ class Sealed:
         rows = self._living(ids, hashes)
         return self._by_id(rows, self._words.scores(rows, query, average_length))
 
+    def _gone(self, key: int) -> int:
+        """How many dead passages have a term: counted once, and then for those that died since."""
+        died = self._died.view
+        gone, seen = self._gone_with.get(key, (0, 0))
+        if seen < len(died):
+            gone += self._words.having(key, died[seen:])
+            if len(self._gone_with) >= _COUNTED_MAX:
+                self._gone_with.clear()
+            self._gone_with[key] = gone, len(died)
+        return gone
+
     def _living(self, ids: Sequence[str], hashes: NDArray[np.uint64]) -> Rows:
         rows = np.array(self.ids.rows(ids, hashes), np.int32)
         return rows[~self.dead[rows]]
@@ -117,7 +138,7 @@ class Sealed:
 
     def _allowed(self, plan: Plan | None) -> NDArray[np.bool_] | None:
         if plan is None:
-            return None if self.alive == self.size else ~self.dead
+            return None
         return self._fields.accepts(plan, np.arange(self.size, dtype=np.int32)) & ~self.dead
 
     def _best(self, rows: Rows, scores: NDArray[np.float32] | NDArray[np.float64], limit: int) -> list[Hit]:

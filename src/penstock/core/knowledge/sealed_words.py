@@ -2,30 +2,43 @@
 
 Words are taken from the rarest on. Once those that are left cannot lift a passage without any of the others above the last
 one wanted, only passages found so far are looked at (MaxScore: Turtle and Flood, "Query evaluation: strategies and
-optimizations", 1995). Whatever was left out, a score is computed by one function, in the order of the query's words: it is
-the same to the last bit in a sealed part and in a segment.
+optimizations", 1995). Until then sums are rough, in single precision and by lengths that are nearly right. Whatever was left
+out, a score is computed by one function, in the order of the query's words: it is the same to the last bit in a sealed part
+and in a segment.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.core.knowledge.relevance import Term
 from penstock.core.knowledge.sealed_form import Arrays
-from penstock.core.knowledge.words import saturation
+from penstock.core.knowledge.words import K1, B, saturation
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float64]
+Rough = NDArray[np.float32]
 
-# Postings above which it is worth finding out whether they are needed.
-_WORTH_ASKING = 8_192
+# Postings of so many words, the rarest, are added up at once.
+_TOGETHER_MAX = 16_384
 # Looking up a row among postings takes about as long as adding so many of them.
 _LOOKING_UP_PAYS = 16
-_LEAST = float(np.finfo(np.float64).tiny)
-# Sums in another order differ by less.
-_SLACK = 1e-9
+# An average length so near to another one is taken for it. A rough sum is then less than this share off.
+_ALIKE = 1e-4
+_SLACK = 3e-4
+_PLACES_MAX = 65_536
+_LEAST = float(np.finfo(np.float32).tiny)
+
+
+class _Stretch(NamedTuple):
+    """Where the postings of a term lie."""
+
+    at: int
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,113 +50,200 @@ class _Found:
 
 
 class SealedWords:
-    """The postings of a part."""
+    """The postings of a part. `dead` is looked at when a part begins to be searched; later deaths are told by `drop`."""
 
-    def __init__(self, arrays: Arrays) -> None:
+    def __init__(self, arrays: Arrays, dead: NDArray[np.bool_]) -> None:
+        self._dead = dead
         self._lengths = arrays["lengths"]
         self._keys, self._ends = arrays["term_keys"], arrays["term_ends"]
         self._most, self._least = arrays["term_most"], arrays["term_least"]
         self._rows, self._counts = arrays["term_rows"], arrays["term_counts"]
-        self._sums: Scores | None = None
+        self._known: dict[int, _Stretch | None] = {}
+        self._sums: Rough | None = None
+        self._norms: Rough | None = None
+        self._norms_average = 0.0
 
-    def containing(self, key: int, dead: NDArray[np.bool_] | None) -> int:
-        """How many passages have a term, without those of `dead`."""
-        at = self._place(key)
-        if at is None:
+    def drop(self, row: int) -> None:
+        """Have a passage be worth nothing from now on."""
+        if self._norms is not None:
+            self._norms[row] = np.inf
+
+    def containing(self, key: int) -> int:
+        """How many passages have a term, dead ones too."""
+        known = self._stretch(key)
+        return 0 if known is None else known.end - known.begin
+
+    def having(self, key: int, rows: Rows) -> int:
+        """How many of some passages have a term."""
+        known = self._stretch(key)
+        if known is None:
             return 0
-        begin, end = self._stretch(at)
-        return end - begin if dead is None else end - begin - int(np.count_nonzero(dead[self._rows[begin:end]]))
+        held = self._rows[known.begin : known.end]
+        if len(held) < len(rows) * _LOOKING_UP_PAYS:
+            mask = np.zeros(len(self._lengths), np.bool_)
+            mask[rows] = True
+            return int(np.count_nonzero(mask[held]))
+        return int(np.count_nonzero(_places(held, rows)[1]))
 
     def scores(self, rows: Rows, query: Sequence[Term], average_length: float) -> Scores:
         """The scores of some passages."""
         scores = np.zeros(len(rows))
         lengths = self._lengths[rows].astype(np.float64)
         for term in query:
-            at = self._place(term.key)
-            if at is None:
+            known = self._stretch(term.key)
+            if known is None:
                 continue
-            begin, end = self._stretch(at)
-            held = self._rows[begin:end]
-            place = np.minimum(np.searchsorted(held, rows), len(held) - 1)
-            has = held[place] == rows
-            occurrences = self._counts[begin:end][place[has]].astype(np.float64)
+            place, has = _places(self._rows[known.begin : known.end], rows)
+            occurrences = self._counts[known.begin : known.end][place[has]].astype(np.float64)
             scores[has] += term.weight * saturation(occurrences, lengths[has], average_length=average_length)
         return scores
 
     def best(
-        self, query: Sequence[Term], average_length: float, limit: int, *, allowed: NDArray[np.bool_] | None
+        self,
+        query: Sequence[Term],
+        average_length: float,
+        limit: int,
+        *,
+        allowed: NDArray[np.bool_] | None,
+        floor: float,
     ) -> Rows:
-        """Rows among which are the `limit` best of those that are `allowed` (all, without it), each once."""
+        """Rows among which are the `limit` best of the living that are `allowed` (all, without it), each once.
+
+        Those whose scores are below `floor` may be missing.
+        """
         terms = sorted(self._found(query, average_length), key=lambda term: len(term.rows))
-        if self._sums is None:
-            self._sums = np.zeros(len(self._lengths))
-        sums, touched = self._sums, list[Rows]()
         rest = sum(term.most for term in terms)
-        number = 0
-        for term in terms:
-            if number and len(term.rows) > _WORTH_ASKING and rest + _SLACK < _last_wanted(sums, touched, limit):
-                break
-            rest -= term.most
+        if not terms or rest * (1 + _SLACK) < floor:
+            return _NO_ROWS
+        norms, sums = self._norms_of(average_length), self._sums
+        if sums is None:
+            sums = self._sums = np.zeros(len(self._lengths), np.float32)
+        number = _rarest(terms)
+        touched = [_add_together(terms[:number], norms, sums, allowed)]
+        near = touched[0]
+        rest -= sum(term.most for term in terms[:number])
+        wanted = _last_wanted(sums, near, limit, floor)
+        while number < len(terms) and rest >= wanted:
+            touched.append(_add(terms[number], norms, sums, allowed))
+            near = np.concatenate((near, touched[-1]))
+            rest -= terms[number].most
             number += 1
-            touched.append(self._add(term, average_length, sums, allowed))
-        near = _distinct(sums, touched, max(_last_wanted(sums, touched, limit) - rest - _SLACK, _LEAST))
+            wanted = _last_wanted(sums, near, limit, floor)
         # Nobody who was not found yet can be among the best: only those found are looked up in the common words.
         for term in terms[number:]:
+            near = near[sums[near] >= wanted - rest]
             rest -= term.most
             if len(term.rows) < _LOOKING_UP_PAYS * len(near):
-                touched.append(self._add(term, average_length, sums, allowed))
+                touched.append(_add(term, norms, sums, allowed))
             else:
-                self._look_up(term, average_length, sums, near)
-            scores = sums[near]
-            if len(near) > limit:
-                near = near[scores >= np.partition(scores, -limit)[-limit] - rest - _SLACK]
+                _look_up(term, norms, sums, near)
+            wanted = _last_wanted(sums, near, limit, floor)
+        near = np.sort(near[sums[near] >= max(_LEAST, wanted - rest)])
         for rows in touched:
             sums[rows] = 0.0
-        return near
+        return near[np.concatenate(([True], near[1:] != near[:-1]))] if len(near) else near
 
-    def _look_up(self, term: _Found, average_length: float, sums: Scores, rows: Rows) -> None:
-        place = np.minimum(np.searchsorted(term.rows, rows), len(term.rows) - 1)
-        has = term.rows[place] == rows
-        having = rows[has]
-        counts, lengths = term.counts[place[has]].astype(np.float64), self._lengths[having].astype(np.float64)
-        sums[having] += term.weight * saturation(counts, lengths, average_length=average_length)
-
-    def _add(self, term: _Found, average_length: float, sums: Scores, allowed: NDArray[np.bool_] | None) -> Rows:
-        rows, counts = term.rows, term.counts
-        if allowed is not None:
-            taken = allowed[rows]
-            rows, counts = rows[taken], counts[taken]
-        lengths = self._lengths[rows].astype(np.float64)
-        sums[rows] += term.weight * saturation(counts.astype(np.float64), lengths, average_length=average_length)
-        return rows
+    def _norms_of(self, average_length: float) -> Rough:
+        """How many occurrences are worth a half in each passage, nearly: none ever are in one that is dead."""
+        if self._norms is None or abs(average_length - self._norms_average) > _ALIKE * self._norms_average:
+            self._norms = self._lengths.astype(np.float32)
+            self._norms *= K1 * B / average_length
+            self._norms += K1 * (1 - B)
+            self._norms[self._dead] = np.inf
+            self._norms_average = average_length
+        return self._norms
 
     def _found(self, query: Sequence[Term], average_length: float) -> list[_Found]:
         found: list[_Found] = []
         for term in query:
-            at = self._place(term.key)
-            if at is None:
+            known = self._stretch(term.key)
+            if known is None:
                 continue
-            begin, end = self._stretch(at)
+            at, begin, end = known
             most = saturation(float(self._most[at]), float(self._least[at]), average_length=average_length)
             found.append(_Found(term.weight, term.weight * most, self._rows[begin:end], self._counts[begin:end]))
         return found
 
-    def _place(self, key: int) -> int | None:
+    def _stretch(self, key: int) -> _Stretch | None:
+        try:
+            return self._known[key]
+        except KeyError:
+            pass
         at = int(np.searchsorted(self._keys, np.uint64(key)))
-        return at if at < len(self._keys) and int(self._keys[at]) == key else None
-
-    def _stretch(self, at: int) -> tuple[int, int]:
-        return int(self._ends[at - 1]) if at else 0, int(self._ends[at])
-
-
-def _last_wanted(sums: Scores, touched: Sequence[Rows], limit: int) -> float:
-    """A score that at least `limit` passages reach; a passage may be in each of the lists, and is then counted as often."""
-    count = limit * len(touched)
-    scores = np.concatenate([sums[rows] for rows in touched]) if touched else np.zeros(0)
-    return float(np.partition(scores, -count)[-count]) if len(scores) > count else 0.0
+        known = None
+        if at < len(self._keys) and int(self._keys[at]) == key:
+            known = _Stretch(at, int(self._ends[at - 1]) if at else 0, int(self._ends[at]))
+        if len(self._known) >= _PLACES_MAX:
+            self._known.clear()
+        self._known[key] = known
+        return known
 
 
-def _distinct(sums: Scores, touched: Sequence[Rows], at_least: float) -> Rows:
-    """The rows of lists whose sums are high enough, each once."""
-    rows = np.sort(np.concatenate([np.zeros(0, np.int32), *(rows[sums[rows] >= at_least] for rows in touched)]))
-    return rows[np.concatenate(([True], rows[1:] != rows[:-1]))] if len(rows) else rows
+_NO_ROWS = np.zeros(0, np.int32)
+
+
+def _rarest(terms: Sequence[_Found]) -> int:
+    """How many of the words, the first ones, are added up at once: one at least."""
+    number, postings = 1, len(terms[0].rows)
+    while number < len(terms) and postings + len(terms[number].rows) <= _TOGETHER_MAX:
+        postings += len(terms[number].rows)
+        number += 1
+    return number
+
+
+def _add_together(terms: Sequence[_Found], norms: Rough, sums: Rough, allowed: NDArray[np.bool_] | None) -> Rows:
+    """Add what a few words are worth where nothing was added yet, and return the rows, each once."""
+    if len(terms) == 1:
+        return _add(terms[0], norms, sums, allowed)
+    rows = np.concatenate([term.rows for term in terms])
+    counts = np.concatenate([term.counts for term in terms]).astype(np.float32)
+    weights = np.repeat(np.array([term.weight for term in terms], np.float32), [len(term.rows) for term in terms])
+    if allowed is not None:
+        taken = allowed[rows]
+        rows, counts, weights = rows[taken], counts[taken], weights[taken]
+    # Each row is seen once: the last of its places is the one that stays. That leaves marks, which are then replaced.
+    marks = np.arange(1, len(rows) + 1, dtype=np.float32)
+    sums[rows] = marks
+    once = rows[sums[rows] == marks]
+    sums[once] = 0.0
+    np.add.at(sums, rows, weights * (counts / (counts + norms[rows])))
+    return once
+
+
+def _add(term: _Found, norms: Rough, sums: Rough, allowed: NDArray[np.bool_] | None) -> Rows:
+    """Add what a word is worth, and return the rows that had nothing before."""
+    rows, counts = term.rows, term.counts
+    if allowed is not None:
+        taken = allowed[rows]
+        rows, counts = rows[taken], counts[taken]
+    before = sums[rows]
+    sums[rows] = before + _worth(term, counts, norms[rows])
+    return rows[before == 0]
+
+
+def _look_up(term: _Found, norms: Rough, sums: Rough, rows: Rows) -> None:
+    place, has = _places(term.rows, rows)
+    having = rows[has]
+    sums[having] += _worth(term, term.counts[place[has]], norms[having])
+
+
+def _worth(term: _Found, counts: NDArray[np.uint8] | NDArray[np.int32], norms: Rough) -> Rough:
+    occurrences = counts.astype(np.float32)
+    norms += occurrences
+    occurrences /= norms
+    occurrences *= np.float32(term.weight)
+    return occurrences
+
+
+def _places(held: Rows, rows: Rows) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where rows lie among those of a word, and which ones do."""
+    place = np.minimum(np.searchsorted(held, rows), len(held) - 1)
+    return place, held[place] == rows
+
+
+def _last_wanted(sums: Rough, rows: Rows, limit: int, floor: float) -> float:
+    """A score that passages must reach to be wanted, as far as is known; below what it is by what sums may be off."""
+    last = 0.0
+    if len(rows) > limit:
+        last = float(np.partition(sums[rows], -limit)[-limit])
+    return max(last, floor) * (1 - _SLACK)
