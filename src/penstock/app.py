@@ -33,6 +33,7 @@ from penstock.runtime.declaring import DeclaresKnowledge
 from penstock.runtime.declaring_machines import DeclaresServices
 from penstock.runtime.declaring_reach import DeclaresReach
 from penstock.runtime.engine import running
+from penstock.runtime.forgetting_doors import ForSubjects
 from penstock.runtime.front import REPLY_WAIT_S
 from penstock.runtime.keeping_time import ForTime
 from penstock.runtime.knowledge import OpenKnowledge
@@ -245,7 +246,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach):
 
 
 @dataclass(frozen=True, slots=True)
-class Running(ForPeople, ForTime, ForMachines, ForBuses):
+class Running(ForPeople, ForTime, ForMachines, ForBuses, ForSubjects):
     """An app that runs: what callers from outside do with it."""
 
     app: App

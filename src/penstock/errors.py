@@ -85,6 +85,13 @@ class Missing(PenstockError):
         return f"{self.what} is missing: {self.hint}"
 
 
+class Forgotten(Missing):
+    """What is asked for was about a subject that was forgotten: it is gone for good. Go on without it."""
+
+    def __init__(self, what: str, hint: str = "its subject was forgotten: go on without it") -> None:
+        super().__init__(what, hint)
+
+
 class TimedOut(PenstockError):
     """Something took longer than it was allowed to. Its work goes on, or was cancelled, as its name says."""
 

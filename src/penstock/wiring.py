@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from penstock.adapters.exports.proofs import Proofs
 from penstock.core.agents.declaration import Agent
+from penstock.core.agents.forgetting import FORGETTER
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
@@ -17,6 +19,7 @@ from penstock.embedders import Embedders
 from penstock.errors import Finding, Invalid
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
+from penstock.layers.sealing import Sealing, can_seal, sealing_of
 from penstock.outside import opened_calls, opened_outside, opened_services
 from penstock.ports.archive import Archive
 from penstock.ports.chat_model import ChatModel
@@ -28,6 +31,7 @@ from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
 from penstock.runtime.collection import Index
 from penstock.runtime.engine import Parts
+from penstock.runtime.forgetting_control import declares_subjects
 from penstock.runtime.generations import Embedding, OnChange
 from penstock.runtime.importing import require_finished
 from penstock.runtime.janitor import household
@@ -103,7 +107,9 @@ async def opened(
         embedding = await _embedding(declared, chosen, embedders) if declared.collections else None
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
-        whole = OffloadingStore(RetryingStore(store, clock), clock)
+        patient = RetryingStore(store, clock)
+        sealing = await _sealing(patient, topology)
+        whole = OffloadingStore(patient, clock, sealing=sealing)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch)
         parts = replace(parts, routers=await _routers(declared, chosen, embedders))
         send = await stack.enter_async_context(opened_calls())
@@ -114,7 +120,25 @@ async def opened(
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
         home = household_of(declared, topology, clock)
-        yield replace(parts, schedules=schedules, household=home, outside=reached)
+        yield replace(
+            parts,
+            subjects=sealing,
+            witness=Proofs(declared.retention.archive),
+            schedules=schedules,
+            household=home,
+            outside=reached,
+        )
+
+
+async def _sealing(store: Store, topology: Topology) -> Sealing | None:
+    """Return what seals what is about somebody: where the app may say that of something, or the store has something sealed.
+
+    `Missing` where the library is not there. Knowledge may say by its metadata whom it is about: without the library that is
+    metadata like any other.
+    """
+    if FORGETTER in topology.agents or declares_subjects(topology) or await store.secret(b""):
+        return await sealing_of(store)
+    return None
 
 
 def _scratch() -> Index:
@@ -164,7 +188,12 @@ def topology_of(declared: Declared) -> Topology:
 
 
 def _declared_whole(declared: Declared) -> tuple[Topology, Schedules | None, Reaching]:
-    own = own_agents(declared.agents, knowledge=bool(declared.collections), registry=declared.registry)
+    has_subjects = can_seal() and (
+        bool(declared.collections) or declares_subjects(Topology(declared.agents, declared.events))
+    )
+    own = own_agents(
+        declared.agents, knowledge=bool(declared.collections), registry=declared.registry, subjects=has_subjects
+    )
     agents = {**declared.agents, **own}
     schedules = Schedules(declared.plans) if declared.plans else None
     if schedules is not None:
@@ -244,7 +273,7 @@ async def _store(
             rows.tidy()
         stack.push_async_callback(rows.close)
         sqlite.attach(rows)
-        return sqlite, Index(rows, rows, rows, in_store=True, spaces=rows, checks=rows)
+        return sqlite, Index(rows, rows, rows, in_store=True, spaces=rows, checks=rows, purging=rows)
     if scheme in POSTGRES:
         if collections:
             # An index in memory would be empty after a restart, while the indexer's progress says that all is in it.

@@ -7,6 +7,7 @@ from penstock.core.agents.unit import Writes
 from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import recorded
+from penstock.testing.erasure_contract import ErasableContract
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.permits_contract import PermitsContract
@@ -28,6 +29,7 @@ class TestMemoryStore(
     PermitsContract,
     InboxContract,
     BlobStoreContract,
+    ErasableContract,
     PrunableStoreContract,
     RowSourceContract,
 ):

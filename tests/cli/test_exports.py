@@ -174,8 +174,8 @@ def test_what_is_no_export_is_refused(body, tmp_path):
 
 
 def test_a_newer_format_is_refused_with_what_to_do(file, tmp_path):
-    file.write_text(file.read_text().replace('"format":1', '"format":2', 1))
-    assert "line 1: has format 2, this penstock knows 1 (use a newer penstock)" in refused(file, tmp_path)
+    file.write_text(file.read_text().replace('"format":2', '"format":3', 1))
+    assert "line 1: has format 3, this penstock knows 2 (use a newer penstock)" in refused(file, tmp_path)
 
 
 def test_a_store_that_has_gone_on_is_left_alone(file, store):
@@ -195,4 +195,4 @@ def test_many_findings_are_bounded(file, tmp_path):
     file.write_text("\n".join([lines[0], *["{}"] * 5000]) + "\n")
     said = refused(file, tmp_path)
     assert "(more): 4901 more findings" in said
-    assert msgspec.json.decode(lines[0].encode())["format"] == 1
+    assert msgspec.json.decode(lines[0].encode())["format"] == 2

@@ -12,6 +12,7 @@ from penstock.layers.retrying_store import RetryingStore
 from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.engine_contract import EngineContract
+from penstock.testing.erasure_contract import ErasableContract
 from penstock.testing.faults import Weather
 from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.log_contract import EventLogContract
@@ -23,7 +24,9 @@ from penstock.testing.virtual_time import VirtualClock
 FEW_BYTES = 4
 
 
-class TestOffloadingStore(EventLogContract, StateStoreContract, RunCatalogContract, PrunableStoreContract):
+class TestOffloadingStore(
+    ErasableContract, EventLogContract, StateStoreContract, RunCatalogContract, PrunableStoreContract
+):
     @pytest.fixture
     def disk(self):
         return MemoryStore().disk

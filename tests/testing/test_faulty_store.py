@@ -13,6 +13,7 @@ from penstock.testing import VirtualClock
 from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.commits import change, expect_nothing_of_each, expect_one_of_each, ids_in_log, one_of_each
+from penstock.testing.erasure_contract import ErasableContract
 from penstock.testing.faults import Faults, NthWrite, Weather
 from penstock.testing.faulty_store import FaultyStore
 from penstock.testing.fixtures import anyio_backend
@@ -43,6 +44,7 @@ class TestFaultyStoreWithoutFaults(
     PermitsContract,
     InboxContract,
     BlobStoreContract,
+    ErasableContract,
     PrunableStoreContract,
     RowSourceContract,
 ):

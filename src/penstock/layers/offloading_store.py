@@ -3,6 +3,7 @@
 - What a commit brings is looked at for its size only; what is large goes into the same commit as a blob (B1).
 - Whoever reads gets whole values. A blob that is missing or damaged is `Invalid` with the name of the run; in a page of the log
   the reference stays in the event's place, so that only the handling of that event fails, and says so.
+- What is about somebody is sealed before it is seen how large it is, and opened when it is whole again (`sealing.py`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -21,8 +22,10 @@ from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Invalid
+from penstock.layers.sealing import Sealing
 from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
+from penstock.ports.erasure import Erased
 from penstock.ports.inbox import Waiting
 from penstock.ports.permits import Holding, Wish
 from penstock.ports.retention import NOW, EndedRun, How, OldEvents, Pruned
@@ -47,8 +50,9 @@ class ReadStore(RunCatalog, StreamStore, Protocol):
 class OffloadedCatalog:
     """What people look at, with whole values."""
 
-    def __init__(self, inner: ReadStore) -> None:
+    def __init__(self, inner: ReadStore, sealing: Sealing | None = None) -> None:
         self._read = inner
+        self._sealing = sealing
 
     async def run(self, run_id: str) -> StoredRun | None:
         stored = await self._read.run(run_id)
@@ -103,11 +107,17 @@ class OffloadedCatalog:
 
     async def _timers(self, found: Sequence[Timer]) -> Sequence[Timer]:
         blobs = await self._blobs_of(each.event.data for each in found)
-        return found if blobs is None else [replace(each, event=_whole_event(each.event, blobs)) for each in found]
+        if blobs is not None:
+            found = [replace(each, event=_whole_event(each.event, blobs)) for each in found]
+        if self._sealing is None or not any(each.event.subject for each in found):
+            return found
+        return [replace(each, event=await self._sealing.opened_event(each.event)) for each in found]
 
     async def _events(self, found: Sequence[Recorded]) -> Sequence[Recorded]:
         blobs = await self._blobs_of(each.event.data for each in found)
-        return found if blobs is None else [Recorded(each.position, _whole_event(each.event, blobs)) for each in found]
+        if blobs is not None:
+            found = [Recorded(each.position, _whole_event(each.event, blobs)) for each in found]
+        return found if self._sealing is None else await self._sealing.opened(found)
 
     async def _blobs_of(self, bodies: Iterable[bytes]) -> Mapping[bytes, bytes] | None:
         """Return the blobs that bodies refer to, as far as they are there; None when none of them refers to any."""
@@ -119,8 +129,10 @@ class OffloadedCatalog:
 class OffloadingStore(OffloadedCatalog):
     """A `Store` that keeps what is larger than `bytes_min` as blobs."""
 
-    def __init__(self, inner: Store, clock: Clock, *, bytes_min: int = BLOB_BYTES_MIN) -> None:
-        super().__init__(inner)
+    def __init__(
+        self, inner: Store, clock: Clock, *, bytes_min: int = BLOB_BYTES_MIN, sealing: Sealing | None = None
+    ) -> None:
+        super().__init__(inner, sealing)
         self._inner = inner
         self._clock = clock
         self._bytes_min = bytes_min
@@ -165,11 +177,24 @@ class OffloadingStore(OffloadedCatalog):
         await self._inner.submit(events)  # they pass through: who receives them offloads them with his commit
 
     async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
-        return await self._inner.submitted(partitions, limit=limit)
+        found = await self._inner.submitted(partitions, limit=limit)
+        if self._sealing is None or not any(each.sent.event.subject for each in found):
+            return found
+        opened = [await self._sealing.opened_event(each.sent.event) for each in found]
+        return [replace(each, sent=replace(each.sent, event=event)) for each, event in zip(found, opened, strict=True)]
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
+        if self._sealing is None:
+            offload(writes, self._clock.now_ms(), self._bytes_min)
+            await self._inner.commit(claim, number, writes)
+            return
+        await self._sealing.seal(writes)  # before it is seen how large it is
         offload(writes, self._clock.now_ms(), self._bytes_min)
-        await self._inner.commit(claim, number, writes)
+        try:
+            await self._inner.commit(claim, number, writes)
+        except BaseException:
+            self._sealing.lost()
+            raise
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
         return await self._inner.progress()
@@ -221,6 +246,18 @@ class OffloadingStore(OffloadedCatalog):
 
     async def known(self, rows: Writes) -> Writes:
         return await self._inner.known(rows)
+
+    async def secret(self, offered: bytes) -> bytes:
+        return await self._inner.secret(offered)
+
+    async def erase_events(self, event_ids: Sequence[str]) -> Erased:
+        return await self._inner.erase_events(event_ids)
+
+    async def erase_state(self, tenant: str, subject: str) -> Erased:
+        return await self._inner.erase_state(tenant, subject)
+
+    async def compact(self) -> Sequence[str]:
+        return await self._inner.compact()
 
 
 def _page(found: Sequence[Recorded]) -> Sequence[Recorded]:

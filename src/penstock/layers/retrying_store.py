@@ -18,6 +18,7 @@ from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Unavailable
 from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
+from penstock.ports.erasure import Erased
 from penstock.ports.inbox import Waiting
 from penstock.ports.permits import Holding, Wish
 from penstock.ports.retention import NOW, EndedRun, How, OldEvents, Pruned
@@ -170,6 +171,18 @@ class RetryingStore:
 
     async def known(self, rows: Writes) -> Writes:
         return await self._patiently(lambda: self._inner.known(rows))
+
+    async def secret(self, offered: bytes) -> bytes:
+        return await self._patiently(lambda: self._inner.secret(offered))
+
+    async def erase_events(self, event_ids: Sequence[str]) -> Erased:
+        return await self._patiently(lambda: self._inner.erase_events(event_ids))
+
+    async def erase_state(self, tenant: str, subject: str) -> Erased:
+        return await self._patiently(lambda: self._inner.erase_state(tenant, subject))
+
+    async def compact(self) -> Sequence[str]:
+        return await self._patiently(self._inner.compact)
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, self._patience.attempts_max):

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from penstock.ports.blobs import BlobStore
+from penstock.ports.erasure import Erasable
 from penstock.ports.inbox import Inbox
 from penstock.ports.log import EventLog
 from penstock.ports.permits import Permits
@@ -26,6 +27,7 @@ class Store(
     Workers,
     Inbox,
     Permits,
+    Erasable,
     Protocol,
 ):
     """All these ports in one; it keeps the contracts of each."""

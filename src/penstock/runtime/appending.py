@@ -17,6 +17,7 @@ from penstock.core.events.envelope import (
 )
 from penstock.core.events.event import Event
 from penstock.core.events.partitions import partition_of
+from penstock.core.events.subjects import SUBJECT_BYTES_MAX
 from penstock.core.events.tenant import require_tenant
 from penstock.core.events.texts import storable
 from penstock.errors import LimitReached, Refused
@@ -36,6 +37,7 @@ class Outgoing(Struct, frozen=True):
     type: str
     key: str
     data: bytes
+    subject: str | None = None  # None: that of the event that it follows from
 
 
 class Appender:
@@ -52,6 +54,7 @@ class Appender:
         self.owned: frozenset[int] = frozenset()
         self.direct: frozenset[int] = frozenset()  # those of them for which nothing waits that was sent before
         self.shared = False  # whether other workers own partitions
+        self.names_subjects = False  # whether the store can keep what is about somebody, so that it can be forgotten
 
     def own(self, partitions: Iterable[int], ends: Mapping[tuple[str, int], int]) -> None:
         """Give out the places of these partitions from now on; `ends` are where they end.
@@ -111,23 +114,26 @@ class Appender:
         `cause`: the event that it follows from, so that its hops are counted; `LimitReached` when they are too many.
         """
         kind = self._topology.kind(type(event))
+        event, subject = self._about(event, cause)
         data = _bounded(event)
         key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
         require_tenant(tenant)
-        source = f"/{self._app}"
+        source, subject = f"/{self._app}", subject or ""
         if cause is None:
-            return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, correlation_id=id)
+            first = Envelope(id, source, event.type_, key, now_ms, data, tenant, correlation_id=id, subject=subject)
+            return kind.topic, first
         require_hops_left(cause)
         origin, hops, trace = cause.correlation_id or cause.id, cause.depth + 1, cause.traceparent
         if not id.startswith(f"{origin}."):  # what followed from an event is found by ids that begin with its own
             origin = id
-        return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, origin, cause.id, hops, trace)
+        following = (origin, cause.id, hops, trace)
+        return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, *following, subject=subject)
 
     def emitted(
         self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
     ) -> Recorded:
         """Return the `number`-th event that a run emits, with its place."""
-        return self.placed(self._outgoing(event, key), run=run, cause=cause, number=number, now_ms=now_ms)
+        return self.placed(self._outgoing(event, key, cause), run=run, cause=cause, number=number, now_ms=now_ms)
 
     def placed(self, event: Outgoing, *, run: str, cause: Envelope, number: int, now_ms: int) -> Recorded:
         """Return what `check` let pass as the `number`-th event that a run emits, with its place."""
@@ -137,7 +143,7 @@ class Appender:
         self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
     ) -> tuple[str, Envelope]:
         """Return the topic and the envelope of an event that a run emits later."""
-        outgoing = self._outgoing(event, key)
+        outgoing = self._outgoing(event, key, cause)
         return outgoing.topic, self._envelope(outgoing, run=run, cause=cause, number=number, now_ms=now_ms)
 
     def fired(self, topic: str, envelope: Envelope) -> Recorded:
@@ -158,7 +164,7 @@ class Appender:
 
     def told(self, event: Event, partition: int, *, run: str, cause: Envelope, number: int, now_ms: int) -> Recorded:
         """Return an event for the owner of a partition, whatever its key, with its place."""
-        outgoing = self._outgoing(event, None)
+        outgoing = self._outgoing(event, None, cause)
         envelope = self._envelope(outgoing, run=run, cause=cause, number=number, now_ms=now_ms)
         if partition not in self.direct:
             return Recorded(Position(outgoing.topic, partition, UNPLACED), envelope)
@@ -182,17 +188,30 @@ class Appender:
             cause.traceparent,
             run if reply_step else "",
             reply_step,
+            cause.subject if event.subject is None else event.subject,
         )
 
     def check(self, event: Event, key: str | None, cause: Envelope) -> Outgoing:
         """Refuse what must not be emitted, before anything of the handling is written."""
         require_hops_left(cause)
-        return self._outgoing(event, key)
+        return self._outgoing(event, key, cause)
 
-    def _outgoing(self, event: Event, key: str | None) -> Outgoing:
+    def _outgoing(self, event: Event, key: str | None, cause: Envelope) -> Outgoing:
         kind = self._topology.kind(type(event))
+        event, subject = self._about(event, cause)
         key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
-        return Outgoing(kind.topic, event.type_, key, _bounded(event))
+        return Outgoing(kind.topic, event.type_, key, _bounded(event), subject)
+
+    def _about(self, event: Event, cause: Envelope | None) -> tuple[Event, str | None]:
+        """Return an event as it is to be written, and whom it is about, where it says so itself or must carry it."""
+        if not self.names_subjects:
+            return event, None
+        subject = event.about_()
+        if subject is not None:
+            return event, storable("the subject", subject, SUBJECT_BYTES_MAX)
+        if cause is None or not cause.subject:
+            return event, None
+        return event.inheriting_(cause.subject), cause.subject
 
     def _placed(self, topic: str, envelope: Envelope) -> Recorded:
         partition = 0 if self.partitions == 1 else self.partition_of(envelope)

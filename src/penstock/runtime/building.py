@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penstock.core.events.envelope import Recorded
+from penstock.core.events.subjects import is_gone
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generations import FOLLOWING, readied
 from penstock.core.knowledge.passages import IndexWrite, Space
@@ -190,7 +191,7 @@ class Building:
                 return found
 
     def _read(self, recorded: Recorded, number: int) -> KnowledgeEvent | None:
-        if recorded.event.type not in KnowledgeEvent.reads_():
+        if recorded.event.type not in KnowledgeEvent.reads_() or is_gone(recorded.event.data):
             return None
         try:
             return KnowledgeEvent.decoded_as(recorded.event.type, recorded.event.data)

@@ -105,6 +105,8 @@ class PastSearch(Protocol):
         """Return the collection as it was before its first event."""
         ...
 
+    async def forget(self) -> None: ...
+
     def over(self, history: PastEvents) -> PastSearch:
         """Return the same for a history that lies elsewhere."""
         ...
@@ -135,7 +137,7 @@ class Collection:
         self.past: PastSearch | None = None
         self.indexing = Indexing()
         self.durable: Callable[[], Awaitable[None]] = _at_once  # what was committed so far
-        self.now_ms: Callable[[], int] = _no_time
+        self.now_ms: Callable[[], int] = int  # no clock: nothing has expired
         self.sole = False  # whether it is the app's only one
         self.recent: deque[tuple[str, str]] = deque(maxlen=RECENT_MAX)  # tenant and text of the last searches
         self._tasks = tasks
@@ -332,11 +334,6 @@ class Collection:
 
 async def _at_once() -> None:
     """Stand in for a committer that has nothing to write."""
-
-
-def _no_time() -> int:
-    """Stand in for a clock: nothing has expired."""
-    return 0
 
 
 def _by_words(error: Unavailable) -> str:

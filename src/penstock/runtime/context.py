@@ -14,6 +14,7 @@ from penstock.core.agents.unit import Writes
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.event import Event
 from penstock.core.events.partitions import partition_of
+from penstock.core.events.subjects import SHARED
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.errors import LimitReached, Missing, Refused
 from penstock.runtime import approving
@@ -29,7 +30,7 @@ from penstock.runtime.releases import Piece
 from penstock.runtime.remembering import Session, Values, write_session, write_values
 from penstock.runtime.routing import LiveRouter
 from penstock.runtime.run_streams import Teller
-from penstock.runtime.services import GenerationControl, RunControl, Services
+from penstock.runtime.services import ForgettingControl, GenerationControl, RunControl, Services
 from penstock.runtime.steps import Steps, scope
 from penstock.runtime.streams import StreamWriter
 
@@ -101,6 +102,14 @@ class Context:
     @property
     def key(self) -> str:
         return self._delivery.lane[len(self.tenant) + 1 :]
+
+    @property
+    def subject(self) -> str:
+        """Whom the event is about; empty for nobody, "*" for a batch about several."""
+        if len(self.events) == 1:
+            return self.events[0].event.subject
+        subjects = {each.event.subject for each in self.events}
+        return subjects.pop() if len(subjects) == 1 else SHARED
 
     def now_ms(self) -> int:
         """Return the time on the wall; another attempt gets another one."""
@@ -204,9 +213,9 @@ class Context:
     def write_memory(self, writes: Writes) -> None:
         """Add what this handling changed in its session and values, which other handlings see from now on."""
         if self._session is not None and self._session.added and self._session.entry is not None:
-            write_session(writes, self._session, self._session.entry, self._services)
+            write_session(writes, self._session, self._session.entry, self._services, self.subject)
         if self._values is not None and self._values.changed and self._values.entry is not None:
-            write_values(writes, self._values, self._values.entry, self._services)
+            write_values(writes, self._values, self._values.entry, self._services, self.subject)
 
     def let_go(self) -> None:
         """The handling is over: what it held may be dropped from memory."""
@@ -227,6 +236,13 @@ class Context:
     def questions(self) -> Questions:
         """The steps that wait for people; for penstock's own agents."""
         return self._services.questions
+
+    @property
+    def forgetting(self) -> ForgettingControl:
+        """Who has all go that is about somebody; for penstock's own agents."""
+        if self._services.forgetting is None:
+            raise Missing("whom events are about", "declare it with the event: class Asked(Event, subject=...)")
+        return self._services.forgetting
 
     def model(self, name: str = "default") -> BoundModel:
         """Return a model of the app, whose answers are steps of this run."""

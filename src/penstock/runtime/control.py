@@ -20,6 +20,7 @@ from penstock.core.agents.control import (
     StopMachine,
 )
 from penstock.core.agents.declaration import Agent, Options, declare
+from penstock.core.agents.forgetting import SubjectGoes
 from penstock.core.agents.listening import Listening
 from penstock.errors import Invalid, Missing, Refused
 from penstock.runtime.context import Context
@@ -35,7 +36,7 @@ def control() -> Agent:
 
 ToRun = Signal | Cancel | Decide | CallAnswered | EventHeard
 ToMachine = StopMachine | AnswerTask
-ToPartition = RunListens | RunListensNoMore | RunFollowed
+ToPartition = RunListens | RunListensNoMore | RunFollowed | SubjectGoes
 
 
 async def hear(said: ToRun | ToMachine | ToPartition | CancelTimer, ctx: Context) -> bool | str | dict[str, Any] | None:
@@ -46,7 +47,7 @@ async def hear(said: ToRun | ToMachine | ToPartition | CancelTimer, ctx: Context
     if isinstance(said, CancelTimer):
         return await ctx.runs.cancel_timer(said.timer_id, ctx.tenant)
     if isinstance(said, ToPartition):
-        _note(said, ctx)
+        await _note(said, ctx)
         return None
     if await ctx.runs.passing_on.passed_on(said.run_id, ctx.events[0]):
         return None
@@ -77,8 +78,8 @@ async def _decide(said: Decide, ctx: Context) -> dict[str, Any] | None:
     return None
 
 
-def _note(said: ToPartition, ctx: Context) -> None:
-    """Note who listens to the partition in which it was said."""
+async def _note(said: ToPartition, ctx: Context) -> None:
+    """Note what is said to the owner of a partition: who listens to it, say."""
     listeners, partition = ctx.runs.listeners, ctx.events[0].position.partition
     match said:
         case RunListens():
@@ -87,3 +88,5 @@ def _note(said: ToPartition, ctx: Context) -> None:
             listeners.remove(partition, f"{said.run_id}{said.channel}")
         case RunFollowed():
             ctx.runs.followed(said.run_id)
+        case SubjectGoes():
+            await ctx.forgetting.let_go(ctx.tenant, said.name)

@@ -17,14 +17,17 @@ from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.knowledge.passages import DEFAULT_TENANT
 from penstock.errors import Missing, PenstockError, Unavailable
 from penstock.ports.clock import Clock
+from penstock.ports.sealing import Subjects
 from penstock.ports.state import Claim, StoredRun
 from penstock.ports.store import Store
+from penstock.ports.witness import Witness
 from penstock.runtime.appending import Appender
 from penstock.runtime.collection import Collection, Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.delivering import Delivering
 from penstock.runtime.elsewhere import Elsewhere
 from penstock.runtime.following import Follower, run_to_follow
+from penstock.runtime.forgetting import forgetter_of
 from penstock.runtime.front import Front
 from penstock.runtime.generations import Embedding, Generations, opened_generations
 from penstock.runtime.handling import Handlings
@@ -78,6 +81,8 @@ class Parts:
     stand_in: StandIn | None = None  # answers in place of the functions of steps, in tests
     outside: "Callable[[Engine, Outside], None] | None" = None  # says what state machines reach beside agents
     routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])
+    witness: Witness | None = None  # proves that somebody was forgotten
+    subjects: Subjects | None = None  # seals what is about somebody, so that it can be forgotten
     beat_s: float = BEAT_S  # how often one of several workers says that it is alive
 
 
@@ -95,6 +100,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
     if partitions > 1:
         require_one_order(parts.topology, parts.indexes)
     appender = Appender(parts.app, parts.topology, partitions)
+    appender.names_subjects = parts.subjects is not None
     services = _services(parts, claim, appender)
     unwatch: list[Callable[[], None]] = []
     failure: BaseException | None = None
@@ -162,6 +168,8 @@ def _assembled(
     engine = Engine(parts, services, appender, handlings, delivering)
     if parts.outside is not None:
         parts.outside(engine, services.outside)
+    if parts.subjects is not None and parts.witness is not None:
+        services.forgetting = forgetter_of(engine, parts.subjects, parts.witness)
     require_reachable(parts.topology.agents, services.outside)
     if parts.scratch is not None:
         for collection in services.collections.values():

@@ -10,7 +10,8 @@ import logging
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.unit import DeadLetter, Status
 from penstock.core.events.envelope import Recorded
-from penstock.errors import Invalid
+from penstock.core.events.subjects import is_gone
+from penstock.errors import Forgotten, Invalid
 from penstock.ports.state import StateStore
 from penstock.runtime.appending import Appended, Appender
 from penstock.runtime.cancelling import Cancellations
@@ -284,6 +285,8 @@ class Handlings:
             return  # it was cut off: that is no attempt
         retry = delivery.agent.options.retry
         reason = reason_of(error)
+        if isinstance(error, Forgotten) and is_gone(delivery.events[0].event.data):
+            delivery.stop(reason)  # there is nothing to handle any more, and nothing to try again
         _log.warning(
             "run %s failed (attempt %d of %d): %s", delivery.run_id, delivery.attempt, retry.attempts_max, reason
         )

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from penstock.ports.documents import DocumentIndex
 from penstock.ports.passage_checks import PassageChecks
+from penstock.ports.purging import Purging
 from penstock.ports.spaces import Spaces
 from penstock.ports.vectors import VectorIndex
 from penstock.ports.words import WordIndex
@@ -23,6 +24,7 @@ class Index(Struct, frozen=True):
     spaces: Spaces | None = None  # None: what is dropped stays where it is
     texts: VectorIndex | None = None  # which passages are read of, where vectors lie elsewhere
     checks: PassageChecks | None = None  # of an index that is written within commits
+    purging: Purging | None = None  # None: what was deleted is nowhere
 
     @property
     def reads(self) -> VectorIndex:

@@ -57,6 +57,10 @@ class Keeper:
         self._generations.on_change = self.wake
         self._generations.after_writing = self._written
 
+    def turn(self, number: int) -> asyncio.Lock:
+        """Who has it is the only one who writes to a generation that does not serve."""
+        return self.building.turn(number)
+
     def wake(self) -> None:
         """There is something to do."""
         self._woken.set()

@@ -21,10 +21,11 @@ Key = tuple[str, ...]
 class Entry(Generic[T]):
     """Something kept, the commit that takes its newest change, and how many handlings hold it."""
 
-    __slots__ = ("changed_in", "content", "holders")
+    __slots__ = ("changed_in", "content", "holders", "stale")
 
     def __init__(self, content: T) -> None:
         self.content = content
+        self.stale = False  # whether it is to be read anew, once nobody holds it
         self.changed_in = 0
         self.holders = 0
 
@@ -40,6 +41,9 @@ class Shelf(Generic[T]):
     async def hold(self, key: Key) -> Entry[T]:
         """Return what is kept under the key. It stays until it was given to `let_go` as often as it was held."""
         entry = self._entries.get(key)
+        if entry is not None and entry.stale and self._may_go(entry):
+            entry = None
+            del self._entries[key]
         if entry is None:
             content = await self._load(key)
             entry = self._entries.setdefault(key, Entry(content))  # another handling may have been quicker
@@ -59,14 +63,17 @@ class Shelf(Generic[T]):
 
     def forget(self) -> None:
         """Drop what may be dropped: another worker may change it from now on."""
-        durable = self._committer.durable_number
-        kept = {key: each for key, each in self._entries.items() if each.holders or each.changed_in > durable}
-        self._entries = OrderedDict(kept)
+        self._entries = OrderedDict((key, each) for key, each in self._entries.items() if not self._may_go(each))
+        for each in self._entries.values():
+            each.stale = True
+
+    def _may_go(self, entry: Entry[T]) -> bool:
+        return not entry.holders and entry.changed_in <= self._committer.durable_number
 
     def _shrink(self) -> None:
         while len(self._entries) > ENTRIES_MAX:
             key, entry = next(iter(self._entries.items()))
-            if entry.holders or entry.changed_in > self._committer.durable_number:
+            if not self._may_go(entry):
                 self._entries.move_to_end(key)  # a later call drops it
                 return
             del self._entries[key]

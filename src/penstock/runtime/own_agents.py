@@ -3,17 +3,26 @@
 from collections.abc import Collection
 
 from penstock.core.agents.declaration import Agent
+from penstock.core.agents.forgetting import FORGETTER
 from penstock.core.knowledge.generation_events import KEEPER
 from penstock.errors import Finding, Invalid
 from penstock.runtime import control, indexer, schedules, schemas
+from penstock.runtime.forgetting_control import forgetter
 from penstock.runtime.generation_control import generation_keeper
 
 
-def own_agents(taken: Collection[str], *, knowledge: bool, registry: bool) -> dict[str, Agent]:
+def own_agents(taken: Collection[str], *, knowledge: bool, registry: bool, subjects: bool = False) -> dict[str, Agent]:
     """Return them by name; `Invalid` where an agent of the app has the name of one: it would be replaced without a word."""
     findings = tuple(
         Finding(name, "is the name of an agent of penstock's own", "give name=...")
-        for name in (indexer.NAME, KEEPER, control.NAME, schedules.NAME, *([schemas.NAME] if registry else []))
+        for name in (
+            indexer.NAME,
+            KEEPER,
+            control.NAME,
+            schedules.NAME,
+            *([schemas.NAME] if registry else []),
+            *([FORGETTER] if subjects else []),
+        )
         if name in taken
     )
     if findings:
@@ -24,4 +33,6 @@ def own_agents(taken: Collection[str], *, knowledge: bool, registry: bool) -> di
         agents[KEEPER] = generation_keeper()
     if registry:
         agents[schemas.NAME] = schemas.schema_registry()
+    if subjects:
+        agents[FORGETTER] = forgetter()
     return agents

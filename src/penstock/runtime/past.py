@@ -16,6 +16,7 @@ from msgspec import structs
 from penstock.core.agents.journal import decode_value
 from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import Recorded
+from penstock.core.events.subjects import is_gone
 from penstock.core.knowledge.as_of import NOT_SAID, AsOf
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generations import begin
@@ -70,6 +71,11 @@ class Past:
     def empty(self, asked: Built) -> Collection:
         """Return the collection as it was before its first event, to bring on by hand."""
         return self._new(asked).collection
+
+    async def forget(self) -> None:
+        """Keep no point: what is in them may have to be gone."""
+        async with self._turn:
+            self._points.clear()
 
     def over(self, history: PastEvents) -> "Past":
         return Past(self._now, history, self._scratch, self._tasks)
@@ -172,7 +178,7 @@ class Past:
     async def _take(self, point: _Point, page: Sequence[Recorded]) -> None:
         by_tenant: dict[str, list[KnowledgeEvent]] = {}
         for each in page:
-            if each.event.type in KnowledgeEvent.reads_():
+            if each.event.type in KnowledgeEvent.reads_() and not is_gone(each.event.data):
                 event = KnowledgeEvent.decoded_as(each.event.type, each.event.data)
                 if self._now.takes(event):
                     by_tenant.setdefault(each.event.tenant, []).append(event)

@@ -91,19 +91,22 @@ class Values:
         return self.entry
 
 
-def write_session(writes: Writes, session: Session, entry: Entry[History], services: Services) -> None:
+def write_session(writes: Writes, session: Session, entry: Entry[History], services: Services, subject: str) -> None:
     history, added = entry.content, session.added
     expires_ms = services.clock.now_ms() + TTL_MS
     delta = SessionDelta(session.tenant, session.id, history.number, len(added), encode_messages(added), expires_ms)
+    delta.subject = subject
     writes.sessions.append(delta)
     history.add(added)
     services.memory.sessions.changed(entry)
 
 
-def write_values(writes: Writes, values: Values, entry: Entry[dict[str, bytes]], services: Services) -> None:
+def write_values(
+    writes: Writes, values: Values, entry: Entry[dict[str, bytes]], services: Services, subject: str
+) -> None:
     now_ms = services.clock.now_ms()
     for name, body in values.changed.items():
-        writes.values.append(ValueWrite(*values.key, name, body, now_ms))
+        writes.values.append(ValueWrite(*values.key, name, body, now_ms, subject))
         if body is None:
             entry.content.pop(name, None)
         else:

@@ -1,11 +1,13 @@
 """The parts of an engine that a handler's context works with."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from penstock.core.agents.control import AnswerTask, EventHeard, StopMachine
-from penstock.core.events.envelope import Recorded
+from penstock.core.agents.forgetting import Receipt
+from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.knowledge.generation_events import BuildGeneration, VerifyKnowledge
 from penstock.core.knowledge.generations import Generation
 from penstock.errors import Missing
@@ -58,6 +60,14 @@ class GenerationControl(Protocol):
     async def switch(self, number: int, grace_ms: int, asked_by: str) -> Generation: ...
     async def drop(self, number: int, reason: str) -> Generation: ...
     async def verify(self, said: VerifyKnowledge) -> dict[str, Any]: ...
+    def turn(self, number: int) -> asyncio.Lock: ...
+
+
+class ForgettingControl(Protocol):
+    """Who has all go that is about somebody."""
+
+    async def forget(self, tenant: str, name: str, asked_by: Envelope) -> Receipt: ...
+    async def let_go(self, tenant: str, name: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -77,6 +87,7 @@ class Services:
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
     keepers: dict[str, GenerationControl] = field(default_factory=dict[str, GenerationControl])
     control: RunControl | None = None
+    forgetting: ForgettingControl | None = None
     partitions: int = 1  # of the store
     reached: Reached = unwatched
     stand_in: StandIn | None = None  # answers in place of the functions of steps

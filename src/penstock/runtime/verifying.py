@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.core.events.envelope import Recorded
+from penstock.core.events.subjects import is_gone
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generation_events import VerifyKnowledge
 from penstock.core.knowledge.passages import Delete, IndexWrite, Passage, Space, Upsert
@@ -218,7 +219,7 @@ class Verifying:
     def _by_tenant(self, page: Sequence[Recorded]) -> dict[str, list[KnowledgeEvent]]:
         found: dict[str, list[KnowledgeEvent]] = {}
         for each in page:
-            if each.event.type in KnowledgeEvent.reads_():
+            if each.event.type in KnowledgeEvent.reads_() and not is_gone(each.event.data):
                 event = KnowledgeEvent.decoded_as(each.event.type, each.event.data)
                 if self._collection.takes(event):
                     found.setdefault(each.event.tenant, []).append(event)

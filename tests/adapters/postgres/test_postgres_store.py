@@ -11,6 +11,7 @@ from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.catalog_contract import RunCatalogContract
 from penstock.testing.engine_contract import EngineContract
 from penstock.testing.engine_stream_contract import EngineStreamContract
+from penstock.testing.erasure_contract import ErasableContract
 from penstock.testing.inbox_contract import InboxContract
 from penstock.testing.log_contract import EventLogContract
 from penstock.testing.permits_contract import PermitsContract
@@ -54,6 +55,7 @@ class TestPostgresStore(
     PermitsContract,
     InboxContract,
     BlobStoreContract,
+    ErasableContract,
     PrunableStoreContract,
     RowSourceContract,
 ):

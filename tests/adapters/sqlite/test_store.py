@@ -23,6 +23,7 @@ from penstock.testing.commits import (
     value,
 )
 from penstock.testing.durable_contract import DurableStoreContract
+from penstock.testing.erasure_contract import ErasableContract
 from penstock.testing.log_contract import EventLogContract, made
 from penstock.testing.retention_contract import PrunableStoreContract
 from penstock.testing.rows_contract import RowSourceContract
@@ -69,6 +70,7 @@ class TestSqliteStore(
     TimerStoreContract,
     StreamStoreContract,
     BlobStoreContract,
+    ErasableContract,
     PrunableStoreContract,
     RowSourceContract,
 ):

@@ -64,6 +64,10 @@ class Disk:
     values_at: dict[tuple[str, str, str], dict[str, int]] = field(
         default_factory=dict[tuple[str, str, str], dict[str, int]]
     )
+    secret: bytes = b""
+    subjects: dict[tuple[str | int, ...], str] = field(
+        default_factory=dict[tuple[str | int, ...], str]
+    )  # (tenant, session, number) and (tenant, agent, key, name) -> whom they are about
     progress: dict[tuple[str, str, int], Progress] = field(default_factory=dict[tuple[str, str, int], Progress])
     dead: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
     timers: dict[str, Timer] = field(default_factory=dict[str, Timer])

@@ -91,7 +91,7 @@ def _streams(disk: Disk) -> list[Any]:
 
 def _sessions(disk: Disk) -> list[SessionDelta]:
     return [
-        SessionDelta(*which, number, count, body, expires_ms)
+        SessionDelta(*which, number, count, body, expires_ms, disk.subjects.get((*which, number), ""))
         for which, deltas in disk.sessions.items()
         for number, count, expires_ms, body in deltas
     ]
@@ -99,7 +99,7 @@ def _sessions(disk: Disk) -> list[SessionDelta]:
 
 def _values(disk: Disk) -> list[ValueWrite]:
     return [
-        ValueWrite(*which, name, body, disk.values_at[which][name])
+        ValueWrite(*which, name, body, disk.values_at[which][name], disk.subjects.get((*which, name), ""))
         for which, values in disk.values.items()
         for name, body in values.items()
     ]

@@ -12,6 +12,7 @@ from penstock.adapters.memory import catalog, pruning
 from penstock.adapters.memory import rows as all_rows
 from penstock.adapters.memory.blobs import sweep_blobs, write_blobs
 from penstock.adapters.memory.disk import PARTITION, Disk, Member, end_of, offset_of
+from penstock.adapters.memory.erasing import Erases, note_value
 from penstock.adapters.memory.permits import held
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
@@ -35,7 +36,7 @@ from penstock.ports.workers import Membership
 __all__ = ["PARTITION", "Disk", "MemoryStore"]
 
 
-class MemoryStore:
+class MemoryStore(Erases):
     """A log and a state store on one `Disk`. `now_ms` is its clock: it tells who has been silent for too long."""
 
     def __init__(self, disk: Disk | None = None, *, now_ms: Callable[[], int] | None = None) -> None:
@@ -382,9 +383,11 @@ class MemoryStore:
             deltas = self.disk.sessions.setdefault((delta.tenant, delta.session), [])
             deltas.append((delta.number, delta.count, delta.expires_ms, delta.body))
             del deltas[:-MESSAGES_MAX]
+            self.disk.subjects[delta.tenant, delta.session, delta.number] = delta.subject
         for value in writes.values:
             which = (value.tenant, value.agent, value.key)
             values, times = self.disk.values.setdefault(which, {}), self.disk.values_at.setdefault(which, {})
+            note_value(self.disk, value)
             values.pop(value.name, None)
             if value.body is not None:
                 values[value.name], times[value.name] = value.body, value.at_ms

@@ -174,19 +174,19 @@ _TABLES: Mapping[Kind, _Table] = {
         lambda each: (stored(each.run_id),),
     ),
     "sessions": _Table(
-        "tenant, session, number, count, body, expires_ms",
+        "tenant, session, number, count, body, expires_ms, subject",
         "session",
         (("place", "bytea"), ("number", "bigint")),
         (("place", "bytea"), ("number", "bigint")),
-        lambda row: SessionDelta(told(row[0]), told(row[1]), *row[2:]),
+        lambda row: SessionDelta(told(row[0]), told(row[1]), row[2], row[3], row[4], row[5], told(row[6])),
         lambda each: (digest(each.tenant, each.session), each.number),
     ),
     "values": _Table(
-        "tenant, agent, key, name, body, at_ms",
+        "tenant, agent, key, name, body, at_ms, subject",
         "value",
         (("place", "bytea"), ("named", "bytea")),
         (("place", "bytea"), ("named", "bytea")),
-        lambda row: ValueWrite(told(row[0]), told(row[1]), told(row[2]), told(row[3]), row[4], row[5]),
+        lambda row: ValueWrite(told(row[0]), told(row[1]), told(row[2]), told(row[3]), row[4], row[5], told(row[6])),
         lambda each: (digest(each.tenant, each.agent, each.key), digest(each.name)),
     ),
     "progress": _Table(

@@ -7,7 +7,7 @@
 
 from hashlib import blake2b
 
-from penstock.adapters.postgres import blobs, permits, stream_rows, timers, workers
+from penstock.adapters.postgres import blobs, erasing, permits, stream_rows, timers, workers
 from penstock.adapters.postgres.database import ENCODING, Connection
 from penstock.errors import Finding, Invalid
 
@@ -69,6 +69,7 @@ ADDED_IN_2: tuple[str, ...] = (
     *permits.TABLES,
     *blobs.TABLES,
     "ALTER TABLE value ADD COLUMN IF NOT EXISTS at_ms bigint NOT NULL DEFAULT 0",
+    *erasing.TABLES,
 )
 
 

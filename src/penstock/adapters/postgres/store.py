@@ -15,6 +15,7 @@ from penstock.adapters.postgres import blobs, permits, pruning, reading, stream_
 from penstock.adapters.postgres import rows as all_rows
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
+from penstock.adapters.postgres.erasing import Erases
 from penstock.adapters.postgres.listening import Watchers, open_watchers
 from penstock.adapters.postgres.schema import TOPICS_MAX, make_tables
 from penstock.adapters.postgres.texts import stored
@@ -54,10 +55,11 @@ async def open_postgres_store(dsn: str, *, schema: str | None = None) -> AsyncGe
             yield PostgresStore(database, watchers)
 
 
-class PostgresStore:
+class PostgresStore(Erases):
     """An `EventLog`, `StateStore`, `RunCatalog` and `BlobStore` in one schema of one database."""
 
     def __init__(self, database: Database, watchers: Watchers) -> None:
+        super().__init__(database)
         self._database = database
         self._watchers = watchers
         self._topics: dict[str, int] = {}

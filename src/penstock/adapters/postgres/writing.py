@@ -56,8 +56,8 @@ _PARTS = {
     "sessions": _Part(
         """INSERT INTO session SELECT u.* FROM {rows} u
         ON CONFLICT (place, number) DO UPDATE
-        SET count = excluded.count, expires_ms = excluded.expires_ms, body = excluded.body""",
-        ("bytea", "bigint", "int", "bigint", "bytea", "text", "text"),
+        SET count = excluded.count, expires_ms = excluded.expires_ms, body = excluded.body, subject = excluded.subject""",
+        ("bytea", "bigint", "int", "bigint", "bytea", "text", "text", "text"),
     ),
     "old_messages": _Part(
         """DELETE FROM session USING {rows} u (place, before)
@@ -66,8 +66,9 @@ _PARTS = {
     ),
     "values": _Part(
         """INSERT INTO value SELECT u.* FROM {rows} u
-        ON CONFLICT (place, named) DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms""",
-        ("bytea", "bytea", "text", "text", "text", "text", "bytea", "bigint"),
+        ON CONFLICT (place, named) DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms,
+            subject = CASE WHEN value.subject = excluded.subject THEN value.subject ELSE '*' END""",
+        ("bytea", "bytea", "text", "text", "text", "text", "bytea", "bigint", "text"),
     ),
     "old_values": _Part(
         "DELETE FROM value USING {rows} u (place, named) WHERE value.place = u.place AND value.named = u.named",
@@ -230,18 +231,24 @@ def _session_rows(deltas: Sequence[SessionDelta]) -> tuple[Rows, Rows]:
         which = (each.tenant, each.session)
         if each.number + each.count > ends[which] - MESSAGES_MAX:
             numbers = (places[which], each.number, each.count, each.expires_ms, each.body)
-            rows[places[which], each.number] = (*numbers, stored(each.tenant), stored(each.session))
+            rows[places[which], each.number] = (
+                *numbers,
+                stored(each.tenant),
+                stored(each.session),
+                stored(each.subject),
+            )
     return [*rows.values()], [(places[which], before) for which, before in befores.items()]
 
 
 def _value_rows(writes: Sequence[ValueWrite]) -> tuple[Rows, Rows]:
-    last = {(each.tenant, each.agent, each.key, each.name): (each.body, each.at_ms) for each in writes}
+    last = {(each.tenant, each.agent, each.key, each.name): (each.body, each.at_ms, each.subject) for each in writes}
     kept: list[tuple[Any, ...]] = []
     gone: list[tuple[Any, ...]] = []
-    for (tenant, agent, key, name), (body, at_ms) in last.items():
+    for (tenant, agent, key, name), (body, at_ms, subject) in last.items():
         place = (digest(tenant, agent, key), digest(name))
         if body is None:
             gone.append(place)
         else:
-            kept.append((*place, stored(tenant), stored(agent), stored(key), stored(name), body, at_ms))
+            names = (stored(tenant), stored(agent), stored(key), stored(name))
+            kept.append((*place, *names, body, at_ms, stored(subject)))
     return kept, gone

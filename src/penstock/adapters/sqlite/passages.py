@@ -184,6 +184,23 @@ class SqlitePassages:
 
         return await asyncio.shield(asyncio.ensure_future(commit_and_publish()))
 
+    async def purge(self, space: Space) -> None:
+        known = self._spaces.get(space)
+        while known is not None and (busy := [each for each in (known.sealing, known.merging) if each is not None]):
+            await asyncio.wait(busy)  # what they write may have what was deleted since they began
+        number = self._number(space)
+        if number is None:
+            return
+
+        def forgotten(connection: sqlite3.Connection) -> list[str]:
+            names = [each.name for each in part_rows.parts(connection, number)]
+            part_rows.forget(connection, number)
+            return names
+
+        names = await self._transact(forgotten)
+        self._close(space)
+        await self._sealer.discard(names)
+
     async def parts(self, space: Space, documents: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         return self._ask(lambda: parts(self._connection, space, documents), "reading documents")
 

@@ -64,7 +64,9 @@ def _mark(connection: sqlite3.Connection, mark: tuple[str, str, str, str], offse
     query = "SELECT body FROM value WHERE tenant = ? AND agent = ? AND key = ? AND name = ?"
     row = connection.execute(query, mark).fetchone()
     last = offset if row is None else max(offset, msgspec.msgpack.decode(row[0], type=int))
-    connection.execute("INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?, 0)", (*mark, msgspec.msgpack.encode(last)))
+    connection.execute(
+        "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?, 0, '')", (*mark, msgspec.msgpack.encode(last))
+    )
 
 
 def prune_runs(connection: sqlite3.Connection, rules: RunRules, after: int, limit: int, how: How) -> Pruned:

@@ -165,14 +165,14 @@ _TABLES: Mapping[Kind, _Table] = {
         lambda _, row: RunChange(*row),
     ),
     "sessions": _Table(
-        "tenant, session, number, count, body, expires_ms",
+        "tenant, session, number, count, body, expires_ms, subject",
         "session",
         ("tenant", "session", "number"),
         ("tenant", "session", "number"),
         lambda _, row: SessionDelta(*row),
     ),
     "values": _Table(
-        "tenant, agent, key, name, body, at_ms",
+        "tenant, agent, key, name, body, at_ms, subject",
         "value",
         ("tenant", "agent", "key", "name"),
         ("tenant", "agent", "key", "name"),

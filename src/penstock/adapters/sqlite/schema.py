@@ -9,7 +9,7 @@ The format grows and never changes: a file of an older format is brought up to d
 import sqlite3
 from pathlib import Path
 
-from penstock.adapters.sqlite import blobs, permits, stream_rows, timers, workers
+from penstock.adapters.sqlite import blobs, erasing, permits, stream_rows, timers, workers
 from penstock.errors import Finding, Invalid, Refused, Unavailable
 
 FORMAT = 2
@@ -56,9 +56,17 @@ CREATE TABLE IF NOT EXISTS dead (
 """
 
 # What format 2 adds to format 1. Each statement can run again on a file that has some of it.
-ADDED_IN_2: tuple[str, ...] = (*timers.TABLES, *stream_rows.TABLES, *workers.TABLES, *permits.TABLES, *blobs.TABLES)
+ADDED_IN_2: tuple[str, ...] = (
+    *timers.TABLES,
+    *stream_rows.TABLES,
+    *workers.TABLES,
+    *permits.TABLES,
+    *blobs.TABLES,
+    *erasing.TABLES,
+)
 COLUMNS_IN_2: tuple[tuple[str, str, str], ...] = (
     ("value", "at_ms", "INTEGER NOT NULL DEFAULT 0"),
+    *erasing.COLUMNS,
 )  # (table, column, declaration with a default)
 
 

@@ -20,6 +20,7 @@ import msgspec
 from penstock.adapters.sqlite import blobs, permits, pruning, reading, stream_rows, timers, workers
 from penstock.adapters.sqlite import rows as all_rows
 from penstock.adapters.sqlite.beginning import WITHIN_S, begin
+from penstock.adapters.sqlite.erasing import Erases
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
 from penstock.adapters.sqlite.usage import usage_beside
@@ -82,7 +83,7 @@ async def open_sqlite_store(path: Path, *, shared: bool = False) -> AsyncGenerat
             writer.close()
 
 
-class SqliteStore:
+class SqliteStore(Erases):
     """An `EventLog`, `StateStore`, `RunCatalog` and `BlobStore` in one file."""
 
     def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
@@ -362,6 +363,15 @@ class SqliteStore:
 
         async with self._turn:
             # A commit that has begun is seen to its end, also when its caller is cancelled: the thread cannot be stopped.
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, within))
+
+    async def apart(self, work: Callable[[sqlite3.Connection], T], operation: str) -> T:
+        """Run `work` in the writer's thread, between two transactions."""
+
+        def within() -> T:
+            return self._ask(lambda: work(self._writer), operation)
+
+        async with self._turn:
             return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, within))
 
     def _ask(self, query: Callable[[], T], operation: str) -> T:

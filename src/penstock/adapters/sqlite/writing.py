@@ -21,6 +21,7 @@ from penstock.core.agents.unit import (
 )
 from penstock.core.events.codec import encode
 from penstock.core.events.envelope import Recorded
+from penstock.core.events.subjects import SHARED
 from penstock.core.sessions.history import MESSAGES_MAX
 from penstock.errors import LimitReached
 
@@ -32,6 +33,13 @@ ON CONFLICT (id) DO UPDATE SET status = excluded.status, attempt = excluded.atte
     due_ms = excluded.due_ms, reason = excluded.reason, result = excluded.result,
     duration_ms = excluded.duration_ms, records = excluded.records
 """
+
+
+_VALUE = f"""
+INSERT INTO value VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, agent, key, name) DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms,
+    subject = CASE WHEN subject = excluded.subject THEN subject ELSE '{SHARED}' END
+"""  # noqa: S608 - our own mark
 
 
 class Topics:
@@ -117,8 +125,8 @@ def _write_events(connection: sqlite3.Connection, topics: Topics, events: list[R
 
 
 def _write_sessions(connection: sqlite3.Connection, _: Topics, deltas: list[SessionDelta]) -> None:
-    rows = [(s.tenant, s.session, s.number, s.count, s.expires_ms, s.body) for s in deltas]
-    connection.executemany("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?)", rows)
+    rows = [(s.tenant, s.session, s.number, s.count, s.expires_ms, s.body, s.subject) for s in deltas]
+    connection.executemany("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     # Once in every MESSAGES_MAX messages what no history shows any more is removed.
     old = [
         (s.tenant, s.session, s.number + s.count - MESSAGES_MAX)
@@ -135,9 +143,7 @@ def _write_values(connection: sqlite3.Connection, _: Topics, values: list[ValueW
         if value.body is None:
             connection.execute("DELETE FROM value WHERE tenant = ? AND agent = ? AND key = ? AND name = ?", where)
         else:
-            connection.execute(
-                "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?, ?)", (*where, value.body, value.at_ms)
-            )
+            connection.execute(_VALUE, (*where, value.body, value.at_ms, value.subject))
 
 
 # In the order in which they are written; those without a function here are written by the module of their table.

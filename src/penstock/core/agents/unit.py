@@ -60,6 +60,7 @@ class SessionDelta(Struct):
     count: int
     body: bytes
     expires_ms: int
+    subject: str = ""  # whom the messages are about; in a store a pseudonym
 
 
 class ValueWrite(Struct):
@@ -71,6 +72,7 @@ class ValueWrite(Struct):
     name: str
     body: bytes | None
     at_ms: int = 0  # when it was written; 0: not known, and then it has no age
+    subject: str = ""  # whom it is about; in a store a pseudonym, or "*" where it was written for several
 
 
 class ProgressWrite(Struct):

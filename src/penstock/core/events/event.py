@@ -14,15 +14,19 @@ from pydantic_core import PydanticSerializationError
 
 from penstock.core.events import versions
 from penstock.core.events.blobs import require_whole
+from penstock.core.events.subjects import is_gone
 from penstock.core.events.versions import Plain, Upcaster
-from penstock.errors import Finding, Invalid
+from penstock.errors import Finding, Forgotten, Invalid
+
+SubjectOf = Callable[[Any], str | None]
 
 
 class Event(BaseModel):
     """A typed, immutable fact. An undeclared field is refused.
 
     Class arguments: `topic` (default: the class name in kebab case), `key` (the field whose value orders the
-    events; default: the key of the agent that takes them), `version` (default 1).
+    events; default: the key of the agent that takes them), `version` (default 1), `subject` (whom it is about, so that it can be
+    forgotten: a field, or a function of the event; None: whom the event is about that it follows from; empty: nobody).
     """
 
     # JSON has no NaN and no infinity: an event that held one could be written, and never be read again.
@@ -32,15 +36,25 @@ class Event(BaseModel):
     type_: ClassVar[str] = ""
     key_: ClassVar[str | None] = None
     version_: ClassVar[int] = 1
+    subject_: ClassVar["str | SubjectOf | None"] = None
     upcasters_: ClassVar[dict[int, Upcaster]] = {}
 
-    def __init_subclass__(cls, *, topic: str = "", key: str | None = None, version: int = 1, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        topic: str = "",
+        key: str | None = None,
+        version: int = 1,
+        subject: "str | SubjectOf | None" = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init_subclass__(**kwargs)
         cls.version_ = version
         cls.type_ = versions.type_of(cls.__name__, version)
         cls.upcasters_ = {}
         cls.topic_ = topic or _kebab(cls.__name__)
         cls.key_ = key if key is not None else cls.key_
+        cls.subject_ = subject if subject is not None else cls.subject_
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -48,6 +62,9 @@ class Event(BaseModel):
         if cls.key_ is not None and cls.key_ not in cls.model_fields:
             hint = f"one of its fields: {', '.join(cls.model_fields) or 'it has none'}"
             raise Invalid(f"the event {cls.__name__}", (Finding("key", f"{cls.key_!r} is not a field", hint),))
+        if isinstance(cls.subject_, str) and cls.subject_ and cls.subject_ not in cls.model_fields:
+            hint = f"one of its fields, or a function of the event: {', '.join(cls.model_fields) or 'it has none'}"
+            raise Invalid(f"the event {cls.__name__}", (Finding("subject", f"{cls.subject_!r} is not a field", hint),))
 
     @classmethod
     def upcast(cls, version: int) -> Callable[[Upcaster], Upcaster]:
@@ -103,6 +120,18 @@ class Event(BaseModel):
                 return after
         return plain
 
+    def about_(self) -> str | None:
+        """Return whom the event is about; None when it does not say: then it is about whom its cause is about."""
+        declared = type(self).subject_
+        if declared is None:
+            return None
+        value = (getattr(self, declared) if declared else "") if isinstance(declared, str) else declared(self)
+        return None if value is None else str(value)
+
+    def inheriting_(self, subject: str) -> Self:  # noqa: ARG002 - for events that must carry it
+        """Return the event as one that is about the subject of its cause."""
+        return self
+
     def encoded(self) -> bytes:
         """Return the event's data as JSON; `Invalid` when it cannot be written (half a character, bytes that are no text)."""
         try:
@@ -117,6 +146,8 @@ class Event(BaseModel):
             return cls.__pydantic_validator__.validate_json(data)
         except ValidationError as error:
             require_whole(data, f"the data of {cls.type_}")
+            if is_gone(data):
+                raise Forgotten(f"the data of an event {cls.type_}") from error
             raise Invalid(f"the data of {cls.type_}", findings_of(error)) from error
 
     @classmethod

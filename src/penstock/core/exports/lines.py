@@ -19,7 +19,7 @@ from penstock.core.events.blobs import DIGEST_BYTES, Reference, packed_reference
 from penstock.core.events.envelope import DEFAULT_TENANT
 from penstock.core.timing.timers import TimerClock
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 LINE_BYTES_MAX: Final = 128 * 1024 * 1024  # a value of 64 MiB in base64, and what stands around it
 
 
@@ -116,6 +116,7 @@ class EventForm(Struct, frozen=True, forbid_unknown_fields=True):
     traceparent: str = ""
     reply_run: str = ""
     reply_step: str = ""
+    subject: str = ""  # a pseudonym: then key and data are sealed
 
 
 class EventLine(Line, frozen=True, tag="event"):
@@ -173,6 +174,7 @@ class SessionLine(Line, frozen=True, tag="session"):
     count: int
     expires_ms: int
     messages: Told
+    subject: str = ""
 
 
 class ValueLine(Line, frozen=True, tag="value"):
@@ -184,6 +186,7 @@ class ValueLine(Line, frozen=True, tag="value"):
     name: str
     value: Told
     at_ms: int = 0
+    subject: str = ""
 
 
 class ProgressLine(Line, frozen=True, tag="progress"):

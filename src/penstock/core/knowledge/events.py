@@ -11,18 +11,24 @@ event's own identity:
 """
 
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
 
 Action = Literal["CREATE", "UPDATE", "DELETE"]
 DOCUMENT, COLLECTION, EXPIRES = "document_id", "collection", "expires_at"  # in the metadata
+SUBJECT = "subject"  # in the metadata: whom it is about; empty: nobody
 ID_CHARS_MAX = 1024
 EXPIRES_MS_MAX = 253_402_300_799_000  # the end of the year 9999
 
 
-class KnowledgeEvent(Event, topic="knowledge-events", key="agent_id"):
+def subject_named(event: Any) -> str | None:
+    """Return whom an event's metadata says that it is about; None when it says nothing."""
+    return event.metadata.get(SUBJECT)
+
+
+class KnowledgeEvent(Event, topic="knowledge-events", key="agent_id", subject=subject_named):
     """A passage or a document was created, updated or deleted by an agent.
 
     `embedding` may carry the vector of the payload (as many numbers as the collection's embedder has dimensions): then it is
@@ -40,6 +46,10 @@ class KnowledgeEvent(Event, topic="knowledge-events", key="agent_id"):
     passage_id: str = ""
     document_id: str = ""
     expires_ms: int = 0
+
+    def inheriting_(self, subject: str) -> Self:
+        """Return the event with its subject among its metadata, so that the passages say it too."""
+        return self.model_copy(update={"metadata": {**self.metadata, SUBJECT: subject}})
 
 
 def collection_of(event: KnowledgeEvent) -> str:
