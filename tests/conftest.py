@@ -10,6 +10,7 @@ from hypothesis import settings
 from milvus_server import required_milvus
 from moto_server import aws_server
 from pgvector_server import required_pgvector
+from pinecone_server import Pinecone, pinecone_server
 from postgres_server import Server
 from qdrant_server import Qdrant, required_qdrant
 
@@ -87,3 +88,10 @@ def milvus() -> Generator[str]:
     """Give the address of a Milvus. It is shared: use a prefix of your own."""
     with required_milvus() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def pinecone_service() -> Generator[Pinecone]:
+    """Give a server that behaves like Pinecone. It is shared: use an index of your own."""
+    with pinecone_server() as server:
+        yield server

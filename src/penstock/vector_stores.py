@@ -10,6 +10,7 @@ from msgspec import structs
 
 from penstock.errors import Finding, Invalid
 from penstock.ports.clock import Clock
+from penstock.ports.embedder import Embedder
 from penstock.ports.spaces import Spaces
 from penstock.ports.vectors import VectorIndex
 from penstock.runtime.collection import Index
@@ -80,6 +81,21 @@ async def _milvus(url: str, environment: Mapping[str, str]) -> AsyncGenerator[El
         yield PlacedPassages(places, address.prefix)
 
 
+def _pinecone(url: str, environment: Mapping[str, str]) -> Opened:
+    from penstock.adapters.pinecone.passages import open_pinecone
+
+    return open_pinecone(url, environment)
+
+
+def require_room(index: Index, embedder: Embedder) -> None:
+    """See that vectors of an embedder fit where `vectors` says; `Invalid` with the setting where they do not."""
+    dims_max = getattr(index.vectors, "dims_max", None)
+    if dims_max is not None and embedder.dims > dims_max:
+        problem = f"names an index of {dims_max} dimensions, and the embedder {embedder.name} gives {embedder.dims}"
+        hint = f"make one of {embedder.dims}, or choose another `embedder`"
+        raise Invalid("the settings", (Finding("vectors", problem, hint),))
+
+
 def _answer_s(given: str) -> float:
     try:
         answer_s = float(given)
@@ -95,4 +111,5 @@ _OPENERS: Mapping[str, Opener] = {
     **dict.fromkeys(POSTGRES, _pgvector),
     **dict.fromkeys(("qdrant", "qdrants"), _qdrant),
     **dict.fromkeys(("milvus", "milvuss"), _milvus),
+    "pinecone": _pinecone,
 }

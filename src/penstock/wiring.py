@@ -45,7 +45,7 @@ from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
 from penstock.runtime.topology import Topology
 from penstock.settings import POSTGRES, Settings, path_of, shown_url, store_url
-from penstock.vector_stores import opened_vectors
+from penstock.vector_stores import opened_vectors, require_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,8 @@ async def opened(
             index = await opened_vectors(chosen, index, stack, clock)
         embedders = Embedders(declared.embedders, stack)
         embedding = await _embedding(declared, chosen, embedders) if declared.collections else None
+        if embedding is not None and index is not None:
+            require_room(index, embedding.embedder)
         models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         patient = RetryingStore(store, clock)

@@ -183,3 +183,15 @@ def test_an_index_that_takes_its_time_to_be_given_up_on_has_nobody_wait_for_that
             assert await refused_after(index) == ANSWER_S
 
     run_virtually(whole())
+
+
+def test_what_the_block_raises_comes_out_as_it_is_also_during_an_outage():
+    async def whole():
+        inner = FlakyVectors(MemoryPassages())
+        inner.condition = "silent"
+        async with open_guarded(inner, VirtualClock()) as index:
+            await refused_after(index)
+            raise Refused("no")
+
+    with pytest.raises(Refused):
+        run_virtually(whole())

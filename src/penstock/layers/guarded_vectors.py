@@ -52,12 +52,17 @@ async def open_guarded(
     inner: VectorIndex, clock: Clock, patience: Patience | None = None
 ) -> AsyncGenerator["GuardedVectors"]:
     """Guard an index; the task that asks it again ends with the block."""
+    left: Exception | None = None
     async with asyncio.TaskGroup() as group:
         guarded = GuardedVectors(inner, clock, group, patience or Patience())
         try:
             yield guarded
+        except Exception as error:  # noqa: BLE001 - raised below: a group would wrap what its block raises
+            left = error
         finally:
             guarded.close()
+    if left is not None:
+        raise left
 
 
 class GuardedVectors:
@@ -75,6 +80,11 @@ class GuardedVectors:
     def down(self) -> str:
         """Why it is left alone; empty while it answers."""
         return "" if self._outage is None else str(self._outage.error)
+
+    @property
+    def dims_max(self) -> int | None:
+        """How long vectors may be, where there is such a bound."""
+        return getattr(self._inner, "dims_max", None)
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         try:

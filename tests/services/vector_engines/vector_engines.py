@@ -51,12 +51,23 @@ async def _milvus(request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerat
         yield index
 
 
+@asynccontextmanager
+async def _pinecone(request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerator[VectorIndex]:
+    service = request.getfixturevalue("pinecone_service")
+    name = f"engine-{secrets.token_hex(6)}"
+    service.add(name, dims=64)
+    async with open_vectors(f"pinecone:{service.address}/{name}", {"PINECONE_API_KEY": service.key}) as index:
+        yield index
+    assert service.violations == []
+
+
 ENGINES: dict[str, Callable[[pytest.FixtureRequest, Path], Opened]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "pgvector": _pgvector,
     "qdrant": _qdrant,
     "milvus": _milvus,
+    "pinecone": _pinecone,
 }
 
 OUTSIDE = [name for name in ENGINES if name not in ("memory", "sqlite", "pgvector")]  # those have modules of their own
