@@ -19,7 +19,7 @@ from penstock.embedders import Embedders
 from penstock.errors import Finding, Invalid
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
-from penstock.layers.sealing import Sealing, can_seal, sealing_of
+from penstock.layers.sealing import Sealing, can_seal, opening_of, sealing_of
 from penstock.outside import opened_calls, opened_outside, opened_services
 from penstock.ports.archive import Archive
 from penstock.ports.chat_model import ChatModel
@@ -212,7 +212,8 @@ def opened_catalog(url: str) -> Generator[Catalog]:
     if scheme in POSTGRES:
         from penstock.adapters.postgres.reader import open_postgres_reader
 
-        yield OffloadedCatalog(open_postgres_reader(url))
+        reader = open_postgres_reader(url)
+        yield OffloadedCatalog(reader, opening_of(reader))
         return
     if scheme != "sqlite" or not rest:
         hint = "ask the running app over HTTP instead: GET /v1/runs"
@@ -220,7 +221,7 @@ def opened_catalog(url: str) -> Generator[Catalog]:
     from penstock.adapters.sqlite.reader import open_sqlite_reader
 
     with open_sqlite_reader(path_of(rest)) as reader:
-        yield OffloadedCatalog(reader)
+        yield OffloadedCatalog(reader, opening_of(reader))
 
 
 class Desk(Catalog, Inbox, Protocol):

@@ -7,12 +7,14 @@ import typer
 
 from penstock.cli.arguments import Embedder, Json, Store, Url
 from penstock.cli.evaluating import evaluate
+from penstock.cli.forgetting import add_forgetting
 from penstock.cli.generations import add_generations
 from penstock.cli.searching import search_knowledge
 
 knowledge_app = typer.Typer(help="What can be searched: change it, search it, measure it.", no_args_is_help=True)
 knowledge_app.command("evaluate")(evaluate)
 knowledge_app.command("search")(search_knowledge)
+add_forgetting(knowledge_app)
 add_generations(knowledge_app)
 AppOption = Annotated[
     Path | None,

@@ -28,6 +28,7 @@ from penstock.gateway import (
     search,
     storage,
     streaming,
+    subjects,
     timing,
 )
 from penstock.gateway.agents import agent_routes, event_schemas
@@ -136,6 +137,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
         routing.routes,
         schemas.routes,
         storage.routes,
+        subjects.routes,
     ):
         api.include_router(router)
     api.add_api_route(

@@ -22,7 +22,7 @@ from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Invalid
-from penstock.layers.sealing import Sealing
+from penstock.layers.sealing import Sealing, unreadable
 from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
 from penstock.ports.erasure import Erased
@@ -109,15 +109,21 @@ class OffloadedCatalog:
         blobs = await self._blobs_of(each.event.data for each in found)
         if blobs is not None:
             found = [replace(each, event=_whole_event(each.event, blobs)) for each in found]
-        if self._sealing is None or not any(each.event.subject for each in found):
+        if not any(each.event.subject for each in found):
             return found
+        if self._sealing is None:
+            return [replace(each, event=unreadable(each.event)) for each in found]
         return [replace(each, event=await self._sealing.opened_event(each.event)) for each in found]
 
     async def _events(self, found: Sequence[Recorded]) -> Sequence[Recorded]:
         blobs = await self._blobs_of(each.event.data for each in found)
         if blobs is not None:
             found = [Recorded(each.position, _whole_event(each.event, blobs)) for each in found]
-        return found if self._sealing is None else await self._sealing.opened(found)
+        if self._sealing is not None:
+            return await self._sealing.opened(found)
+        if any(each.event.subject for each in found):
+            return [Recorded(each.position, unreadable(each.event)) for each in found]
+        return found
 
     async def _blobs_of(self, bodies: Iterable[bytes]) -> Mapping[bytes, bytes] | None:
         """Return the blobs that bodies refer to, as far as they are there; None when none of them refers to any."""

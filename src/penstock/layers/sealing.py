@@ -8,7 +8,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from penstock.core.agents.unit import Sent, ValueWrite, Writes
 from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.events.subjects import (
-    FORGOTTEN,
     KEY_BYTES,
     KEY_ID_BYTES,
     NONCE_BYTES,
@@ -38,14 +37,20 @@ from penstock.core.events.subjects import (
 from penstock.errors import Finding, Invalid, Missing
 
 KEPT_MAX = 20_000  # subjects whose keys are in memory
+SEALED = b'{"sealed by penstock":"pip install penstock[erasure]"}'  # in the place of data, without the library
 Who = tuple[str, str]  # tenant and pseudonym
 
 
-class KeyStore(Protocol):
+class KeyReader(Protocol):
+    """Where keys are kept."""
+
+    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]: ...
+
+
+class KeyStore(KeyReader, Protocol):
     """Where keys are kept, and the secret that pseudonyms are made with."""
 
     async def secret(self, offered: bytes) -> bytes: ...
-    async def values(self, tenant: str, agent: str, key: str) -> Mapping[str, bytes]: ...
 
 
 class _Keys:
@@ -64,6 +69,11 @@ async def sealing_of(store: KeyStore) -> "Sealing":
     return Sealing(store, await store.secret(os.urandom(SECRET_BYTES)), cipher)
 
 
+def opening_of(store: KeyReader) -> "Sealing | None":
+    """Return what opens for those who only look at a store; None without the library."""
+    return Sealing(store, b"", _cipher()) if can_seal() else None
+
+
 def can_seal() -> bool:
     """Whether the library is there."""
     try:
@@ -76,7 +86,7 @@ def can_seal() -> bool:
 class Sealing:
     """Seals and opens what is about somebody."""
 
-    def __init__(self, store: KeyStore, secret: bytes, cipher: Any) -> None:
+    def __init__(self, store: KeyReader, secret: bytes, cipher: Any) -> None:
         self._store = store
         self._cipher = cipher
         self.secret = secret
@@ -177,12 +187,9 @@ class Sealing:
         return known
 
 
-def unreadable(found: Iterable[Recorded]) -> list[Recorded]:
-    """Return events as they are shown where nothing can open them."""
-    return [
-        Recorded(each.position, replace(each.event, data=FORGOTTEN)) if sealed_in(each.event.data) else each
-        for each in found
-    ]
+def unreadable(event: Envelope) -> Envelope:
+    """Return an event as it is shown where nothing can open it."""
+    return event if sealed_in(event.data) is None else replace(event, data=SEALED)
 
 
 def _shrink(known: OrderedDict[Who, Any]) -> None:

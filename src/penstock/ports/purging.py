@@ -8,7 +8,7 @@ from penstock.core.knowledge.passages import Space
 class Purging(Protocol):
     """What was deleted may lie in files until they are made anew.
 
-    Once `purge` returned, the index's own files have nothing of passages that were deleted from the space before, and what is found
+    Once `purge` returned, the index's own files have nothing of passages that were deleted from the space before. What is found
     in the space is the same.
     """
 
