@@ -20,7 +20,7 @@ from penstock.core.knowledge.nearest import EXACT_MAX
 from penstock.core.knowledge.passages import Hit, Row
 from penstock.core.knowledge.relevance import weighed
 from penstock.core.knowledge.rows import Changes, other_length, units
-from penstock.core.knowledge.sealed import Sealed
+from penstock.core.knowledge.sealed import Sealed, nearest
 from penstock.core.knowledge.sealed_form import Columns, hashes_of
 from penstock.core.knowledge.segment import Segment
 from penstock.errors import LimitReached
@@ -129,10 +129,8 @@ class Layers:
         self._check_length(queries)
         unit = units(queries)
         found = [segment.nearest(unit, limit=limit, filter=filter) for segment in self._segments if len(segment)]
-        size = max(1, len(self))
-        found += [
-            part.nearest(unit, limit=limit, filter=filter, share=part.alive / size) for part in self.parts if part.alive
-        ]
+        if parts := [part for part in self.parts if part.alive]:
+            found.append(nearest(parts, unit, limit=limit, filter=filter, passages=len(self)))
         return [_best(hits, limit) for hits in zip(*found, strict=True)] if found else [[] for _ in queries]
 
     def matching(self, queries: Sequence[str], *, limit: int, filter: Filter | None = None) -> list[list[Hit]]:

@@ -4,6 +4,7 @@ Its arrays may be mapped from files (`sealed_form.py`); what a part itself keeps
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from penstock.core.knowledge.ranking import highest, ranked
 from penstock.core.knowledge.relevance import Term
 from penstock.core.knowledge.sealed_fields import Plan, SealedFields
 from penstock.core.knowledge.sealed_form import Arrays, text_at
-from penstock.core.knowledge.sealed_vectors import Gather, SealedVectors
+from penstock.core.knowledge.sealed_vectors import READ_MORE, READ_PER_HIT, Gather, Likely, SealedVectors
 from penstock.core.knowledge.sealed_words import SealedWords
 
 Rows = NDArray[np.int32]
@@ -23,6 +24,7 @@ Rows = NDArray[np.int32]
 # Of a filter that lets fewer through, the rows are scored; of one that lets more through, those of the words are asked.
 _FEW_ROWS = 5_000
 _COUNTED_MAX = 65_536
+_NONE_LIKELY: Likely = np.zeros(0, np.int32), np.zeros(0, np.float32)
 _ANY, _ANY_NARROW = np.array([-np.inf]), np.array([-np.inf], np.float32)
 
 
@@ -64,21 +66,21 @@ class Sealed:
             self.total_length -= int(self._lengths[row])
             self.vectors -= int(self._vectors is not None and self.arrays["has_vector"][row])
 
-    def nearest(
-        self, queries: NDArray[np.float32], *, limit: int, filter: Filter | None, share: float
-    ) -> list[list[Hit]]:
-        """The nearest passages to each unit query, at most `limit`; a query without direction has none."""
+    def chosen(self, filter: Filter | None) -> Rows | None:
+        """The living rows that a filter lets through; None for all."""
+        return None if filter is None or not self.vectors else self._let_through(self._fields.plan(filter))
+
+    def likely(self, query: NDArray[np.float32], *, limit: int, rows: Rows | None, share: float) -> Likely:
+        """Rows among which are the nearest to a unit query, and their cosines, roughly."""
         if self._vectors is None or not self.vectors:
-            return [[] for _ in queries]
-        rows = None if filter is None else self._let_through(self._fields.plan(filter))
-        found: list[list[Hit]] = []
-        for query in queries:
-            if not query.any():
-                found.append([])
-                continue
-            near, scores = self._vectors.nearest(query, limit=limit, rows=rows, dead=self.dead, share=share)
-            found.append(self._best(near, scores, limit))
-        return found
+            return _NONE_LIKELY
+        return self._vectors.likely(query, limit=limit, rows=rows, dead=self.dead, share=share)
+
+    def scored(self, query: NDArray[np.float32], rows: Rows, limit: int) -> list[Hit]:
+        """The nearest of some rows."""
+        if self._vectors is None or not len(rows):
+            return []
+        return self._best(rows, self._vectors.cosines(query, rows), limit)
 
     def matching(
         self, query: Sequence[Term], average_length: float, *, limit: int, filter: Filter | None, floor: float = 0.0
@@ -144,6 +146,36 @@ class Sealed:
     def _best(self, rows: Rows, scores: NDArray[np.float32] | NDArray[np.float64], limit: int) -> list[Hit]:
         _, places, _ = highest(scores[None], limit, at_least=_ANY if scores.dtype == np.float64 else _ANY_NARROW)
         return ranked(np.zeros(len(places), np.intp), rows[places], scores[places], self.ids, count=1, limit=limit)[0]
+
+
+def nearest(
+    parts: Sequence[Sealed], queries: NDArray[np.float32], *, limit: int, filter: Filter | None, passages: int
+) -> list[list[Hit]]:
+    """The nearest passages to each unit query in all the parts, at most `limit` of each; a query without direction has none.
+
+    `passages`: how many the space has in all. Vectors are read in full for those only that are nearest over all the parts.
+    """
+    rows = [part.chosen(filter) for part in parts]
+    found: list[list[Hit]] = []
+    for query in queries:
+        if not query.any():
+            found.append([])
+            continue
+        likely = [
+            part.likely(query, limit=limit, rows=mine, share=part.alive / passages)
+            for part, mine in zip(parts, rows, strict=True)
+        ]
+        count = READ_PER_HIT * limit + READ_MORE
+        rough = np.concatenate([scores for _, scores in likely])
+        least = np.partition(rough, -count)[-count] if len(rough) > count else -np.inf
+        hits = [
+            part.scored(query, mine[scores >= least], limit) for part, (mine, scores) in zip(parts, likely, strict=True)
+        ]
+        together = (
+            hits[0] if len(hits) == 1 else sorted(chain.from_iterable(hits), key=lambda hit: (-hit.score, hit.id))
+        )
+        found.append(together[:limit])
+    return found
 
 
 class Ids(Sequence[str]):

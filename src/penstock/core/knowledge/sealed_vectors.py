@@ -14,15 +14,18 @@ from penstock.core.knowledge.codes import codes, likely, words_of
 from penstock.core.knowledge.sealed_form import Arrays, widened
 
 Rows = NDArray[np.int32]
+Likely = tuple[Rows, NDArray[np.float32]]
 Gather = Callable[[NDArray[np.int32]], NDArray[np.int16]]
 
 # So many that a filter lets through are scored one by one.
 SCORED_MAX = 4_096
 CODED_MIN = 1_000
 CODED_PER_HIT = 12
-# Read in full, beyond two for each hit.
+# Read in full.
+READ_PER_HIT = 2
 READ_MORE = 48
 _SCORED_AT_ONCE = 4_096
+_NOTHING = np.zeros(0, np.float32)
 
 
 class SealedVectors:
@@ -36,10 +39,10 @@ class SealedVectors:
         self._rotation = arrays["rotation"].reshape(self.dims, self.dims)
         self._gather = gather
 
-    def nearest(
+    def likely(
         self, query: NDArray[np.float32], *, limit: int, rows: Rows | None, dead: NDArray[np.bool_], share: float
-    ) -> tuple[Rows, NDArray[np.float32]]:
-        """Rows and cosines: at least the `limit` nearest to a unit query (of `rows`, if given).
+    ) -> Likely:
+        """Rows and rough cosines: among them the `limit` nearest to a unit query (of `rows`, if given).
 
         `share` of the space's passages are in this part: so many of the candidates are taken from it.
         """
@@ -55,11 +58,7 @@ class SealedVectors:
             # Dead ones and those without a vector take places of candidates.
             candidates = likely(self._columns, code, wanted, places).astype(np.int32)
         candidates = candidates[self._has[candidates] & ~dead[candidates]]
-        if len(candidates) > 2 * limit + READ_MORE:
-            scores = self._roughly(query, candidates)
-            count = 2 * limit + READ_MORE
-            candidates = candidates[scores >= np.partition(scores, -count)[-count]]
-        return candidates, self.cosines(query, candidates)
+        return candidates, self._roughly(query, candidates)
 
     def cosines(self, query: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
         """The cosines of rows that have a vector to a unit query, each computed by itself."""
@@ -78,7 +77,7 @@ class SealedVectors:
         for start in range(0, len(rows), _SCORED_AT_ONCE):
             some = rows[start : start + _SCORED_AT_ONCE]
             parts.append(self._near[some].astype(np.float32) @ query * self._scales[some])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate([_NOTHING, *parts])
 
 
 def gather_from(exact: NDArray[np.int16]) -> Gather:
