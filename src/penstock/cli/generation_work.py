@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from penstock.cli.knowing import COLLECTION, Place, app_of, owned
+from penstock.cli.knowing import Place, app_of, named_at, owned
 from penstock.cli.looking import print_json
 from penstock.cli.progress import bar
 from penstock.cli.remote import asked as remote_asked
@@ -239,5 +239,5 @@ def _here(where: Place, work: "Callable[[OpenGenerations], Awaitable[T]]") -> T:
 
 
 def _path(where: Place, what: str) -> str:
-    name = where.collection or (app_of(where)[1] if where.app is not None else COLLECTION)
+    name = where.collection or (app_of(where)[1] if where.app is not None else named_at(where))
     return f"/v1/knowledge/{quote(name, safe='')}/{what}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from penstock.adapters.documents.folder import open_folder
+from penstock.adapters.documents.folder import LEFT_OUT, open_folder
 from penstock.cli.loading import loaded_app
 from penstock.cli.looking import print_json
 from penstock.cli.progress import bar
@@ -78,10 +78,29 @@ def put(place: Place, paths: Sequence[Path], *, as_json: bool) -> int:
     if as_json:
         print_json({"put": changed, "findings": [{"path": each.path, "problem": each.problem} for each in findings]})
     else:
-        print(f"{changed:,} documents put")
+        print(f"{counted(changed, 'document')} put")
         for each in findings:
             print(f"penstock: {each}", file=sys.stderr)
-    return 1 if findings else 0
+    return 1 if any(not each.problem.startswith(LEFT_OUT) for each in findings) else 0
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def named_at(place: Place) -> str:
+    """Return the collection of an app that runs: the one that was named, or its only one."""
+    from penstock.cli.remote import asked
+
+    assert place.url is not None
+    if place.collection is not None:
+        return place.collection
+    match [each["name"] for each in asked(place.url, "/v1/knowledge")["collections"]]:
+        case [only]:
+            return only
+        case several:
+            hint = f"one of {', '.join(several)}" if several else "the app has none: app.knowledge(NAME)"
+            raise Invalid("the options", (Finding("--collection", "must be given", hint),))
 
 
 def _is_new(document: Document, known: Mapping[str, str], chunking: Chunking) -> bool:
@@ -110,7 +129,7 @@ def _sent(place: Place, paths: Sequence[Path]) -> tuple[int, list[Finding]]:
 
     assert place.url is not None
     found, findings = _read(paths)
-    path = f"/v1/knowledge/{quote(place.collection or COLLECTION, safe='')}/documents?consistency=strong"
+    path = f"/v1/knowledge/{quote(named_at(place), safe='')}/documents?consistency=strong"
     with bar("indexing", len(found), is_shown=True) as tick:
         for part in _parts(found):
             many = [{"id": each.id, "title": each.title, "text": each.text, "metadata": each.metadata} for each in part]
@@ -144,7 +163,7 @@ def delete(place: Place, ids: Sequence[str], *, as_json: bool) -> None:
         return len(known) - len(await knowledge.digests())
 
     count = on_collection(place, work)
-    print_json({"deleted": count}) if as_json else print(f"{count:,} passages deleted")
+    print_json({"deleted": count}) if as_json else print(f"{counted(count, 'passage')} deleted")
 
 
 def export(place: Place, out: Path) -> None:

@@ -9,12 +9,14 @@ from penstock.cli.arguments import Embedder, Json, Store, Url
 from penstock.cli.evaluating import evaluate
 from penstock.cli.forgetting import add_forgetting
 from penstock.cli.generations import add_generations
+from penstock.cli.knowledge_status import show_status
 from penstock.cli.searching import search_knowledge
 
 knowledge_app = typer.Typer(help="What can be searched: change it, search it, measure it.", no_args_is_help=True)
 knowledge_app.command("evaluate")(evaluate)
 knowledge_app.command("search")(search_knowledge)
 add_forgetting(knowledge_app)
+knowledge_app.command("status")(show_status)
 add_generations(knowledge_app)
 AppOption = Annotated[
     Path | None,

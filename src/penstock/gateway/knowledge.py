@@ -65,6 +65,43 @@ class IndexingShown(BaseModel):
     cache_misses: int
     by_words: int = Field(description="Searches that went by words alone, though they asked for vectors too.")
     vectors_down: str = Field(description="Why searches go by words alone at present; empty while vectors answer.")
+    searches: int
+    search_p50_ms: float = Field(description="Of the last 1,000 searches.")
+    search_p99_ms: float
+
+
+class CollectionShown(BaseModel):
+    """A collection at work."""
+
+    name: str
+    generation: int = Field(description="The one that serves.")
+    embedder: str
+    model: str
+    indexing: IndexingShown
+
+
+class CollectionsShown(BaseModel):
+    """All collections of the app."""
+
+    collections: list[CollectionShown]
+
+
+@routes.get("", summary="List collections", responses=documented(503))
+async def list_collections(running: RunningApp, tenant: Tenant) -> CollectionsShown:
+    """Return the app's collections, which generation of each serves, and how it does, of this worker."""
+    shown: list[CollectionShown] = []
+    for name in running.app.collections:
+        knowledge = running.knowledge(name, tenant=tenant)
+        serving = next(
+            each.generation for each in await knowledge.generations.list() if each.generation.status == "serving"
+        )
+        indexing = IndexingShown(**msgspec.structs.asdict(knowledge.indexing()))
+        shown.append(
+            CollectionShown(
+                name=name, generation=serving.number, embedder=serving.embedder, model=serving.model, indexing=indexing
+            )
+        )
+    return CollectionsShown(collections=shown)
 
 
 @routes.post("/{collection}/documents", status_code=202, summary="Put documents", responses=_PROBLEMS)

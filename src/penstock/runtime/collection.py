@@ -31,6 +31,7 @@ from penstock.runtime.index import Index
 from penstock.runtime.indexing import Indexing
 from penstock.runtime.refining import Finer, by_score, cosines_of, finer_of, refined_nearest
 from penstock.runtime.search_options import Fusion, Mode, Place, cursor_of
+from penstock.runtime.search_times import SearchTimes
 from penstock.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ class Collection:
         self.indexing = Indexing()
         self.durable: Callable[[], Awaitable[None]] = _at_once  # what was committed so far
         self.now_ms: Callable[[], int] = int  # no clock: nothing has expired
+        self.monotonic_s: Callable[[], float] = float
+        self.times = SearchTimes()
         self.sole = False  # whether it is the app's only one
         self.recent: deque[tuple[str, str]] = deque(maxlen=RECENT_MAX)  # tenant and text of the last searches
         self._tasks = tasks
@@ -155,13 +158,16 @@ class Collection:
                 raise Refused("this collection has no past", "run the app with settings")
             return await self.past.search(search, tenant)
         self.generations.asked(search.generation)
+        began_s = self.monotonic_s()
         future: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
         if not self._asked and not self._tasks.start(self._answer()):
             raise Unavailable("the engine", "search", "it was stopped")
         self._asked.append((tenant, search, future))
         if search.generation is None:
             self.recent.append((tenant, search.text))
-        return await future
+        found = await future
+        self.times.note(self.monotonic_s() - began_s)
+        return found
 
     async def as_it_was(self, as_of: AsOf, tenant: str = DEFAULT_TENANT) -> tuple[int, list[Passage]]:
         """Return all passages as they were, and up to which event of the log that is."""

@@ -163,6 +163,7 @@ def _assembled(
         services.collections[name] = Collection(name, index, generations[name], tasks)
         services.collections[name].durable = services.committer.durable
         services.collections[name].now_ms = parts.clock.now_ms
+        services.collections[name].monotonic_s = parts.clock.monotonic_s
         services.collections[name].sole = len(parts.indexes) == 1
         generations[name].before_writing = partial(generations[name].keep, services.committer)
     engine = Engine(parts, services, appender, handlings, delivering)

@@ -22,6 +22,9 @@ class IndexingStatus(Struct, frozen=True):
     cache_misses: int
     by_words: int = 0  # searches that went by words alone, though they asked for vectors too
     vectors_down: str = ""  # why searches go by words alone at present
+    searches: int = 0
+    search_p50_ms: float = 0.0  # of the last 1,000 searches
+    search_p99_ms: float = 0.0
 
 
 @dataclass(slots=True)

@@ -91,7 +91,9 @@ async def _room(engine: Engine) -> None:
         async with asyncio.timeout(WITHIN_S):
             await engine.services.committer.until(lambda: lag(engine) <= LAG_MAX)
     except TimeoutError:
-        raise LimitReached(LAG, lag(engine), LAG_MAX, "send it later: see `penstock knowledge status`") from None
+        raise LimitReached(
+            LAG, lag(engine), LAG_MAX, "send it later: see `penstock knowledge status --url http://HOST:PORT`"
+        ) from None
 
 
 def _indexed(engine: Engine, places: Mapping[int, int]) -> bool:

@@ -134,6 +134,9 @@ class OpenKnowledge:
             getattr(embedder, "misses", 0),
             done.by_words,
             self.vectors_down,
+            self._collection.times.count,
+            self._collection.times.quantile_ms(0.5),
+            self._collection.times.quantile_ms(0.99),
         )
 
     @property
