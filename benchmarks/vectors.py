@@ -29,7 +29,7 @@ from vector_page import page
 # Penstock keeps the numerical libraries of its process to one thread, which must not hold for the others.
 LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OURS = "penstock"
-PEERS = ("faiss-ivf", "zvec", "usearch", "faiss-hnsw", "lancedb", "qdrant-edge", "milvus-lite")
+PEERS = ("faiss-ivf", "zvec", "usearch", "faiss-hnsw", "qdrant-edge", "lancedb", "milvus-lite")
 LIBRARIES = ("faiss-ivf", "usearch", "faiss-hnsw")  # nothing is on disk that a killed process wrote
 SIZES = (10_000, 100_000, 1_000_000)
 QUICK = (10_000, 30_000)

@@ -256,3 +256,50 @@ async def test_a_space_that_was_emptied_leaves_no_part_and_can_be_used_again(tmp
         await index.apply([Upsert(SPACE, Passage("new", "turbine"), np.ones(2, "<f4").tobytes())])
         assert [hit.id for hit in (await index.nearest(SPACE, np.ones((1, 2), np.float32), limit=9))[0]] == ["new"]
         assert [hit.id for hit in (await index.matching(SPACE, ["turbine"], limit=9))[0]] == ["new"]
+
+
+async def test_what_is_on_top_is_sealed_on_closing_and_need_not_be_read_again(tmp_path):
+    path = tmp_path / "parts.db"
+    async with open_sqlite_passages(path, sizes=SMALL) as index:
+        await index.nearest(SPACE, np.ones((1, 16), np.float32), limit=1)
+        await index.apply(upserts(range(450)))
+        while index._sealer._tasks:
+            await asyncio.wait(index._sealer._tasks)
+        await index.apply(upserts(range(450, 500)))  # less than a part holds
+    known = connect(path)
+    number = known.execute("SELECT number FROM passage_space").fetchone()[0]
+    assert sum(len(part.dead) for part in part_rows.parts(known, number)) == 500
+    assert list(part_rows.recent(known, number)) == []
+    known.close()
+    async with open_sqlite_passages(path, sizes=SMALL) as index:
+        assert len((await index.nearest(SPACE, np.ones((1, 16), np.float32), limit=500))[0]) == 500
+
+
+async def test_what_is_written_waits_for_a_seal_when_much_is_on_top(tmp_path):
+    """A load that is faster than the disk: what is in memory, and must be read again after a crash, stays bounded."""
+    most = 0
+
+    class Slow(PartFiles):
+        def write(self, name, chunks, pause):
+            go_on.wait(5)
+            super().write(name, chunks, pause)
+
+    go_on, full = threading.Event(), asyncio.Event()
+    async with open_sqlite_passages(tmp_path / "parts.db", sizes=SMALL) as index:
+        index._sealer._files = Slow(index._sealer._files.folder)
+        await index.nearest(SPACE, np.ones((1, 16), np.float32), limit=1)
+
+        async def load():
+            nonlocal most
+            for start in range(0, 3_000, 50):
+                await index.apply(upserts(range(start, start + 50)))
+                most = max(most, index._spaces[SPACE].layers.on_top)
+                if most > SMALL.whole + 3 * SMALL.top:
+                    full.set()
+
+        loading = asyncio.ensure_future(load())
+        await full.wait()
+        assert not loading.done()
+        go_on.set()
+        await loading
+    assert most <= 2 * (4 * SMALL.top + 50)  # one segment that is being sealed, and the next

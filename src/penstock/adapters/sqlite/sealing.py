@@ -8,12 +8,14 @@
 """
 
 import asyncio
+import ctypes
 import logging
 import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -133,7 +135,7 @@ class Sealer:
         self._closing = False
 
     async def close(self, spaces: Iterable[OpenSpace]) -> None:
-        """Wait for what is being sealed; seal what came meanwhile, so that it need not be read when the file is opened next.
+        """Wait for what is being sealed; seal what is on top, so that it need not be read when the file is opened next.
 
         What is being merged is given up, and begun again next time.
         """
@@ -141,7 +143,7 @@ class Sealer:
         while self._tasks:
             await asyncio.wait(self._tasks)
         for space in spaces:
-            if space.layers.must_seal and not space.stale:
+            if space.layers.should_seal and not space.stale:
                 await self.seal(space)
         self._sealing.shutdown()
         self._merging.shutdown()
@@ -234,6 +236,7 @@ class Sealer:
         found, size = merge_sources(parts)
         if size:
             self._files.write(name, merged(found), pause)
+        _give_back()
         return found, size
 
     async def _register(self, space: OpenSpace) -> None:
@@ -276,6 +279,12 @@ class Sealer:
         finally:
             space.merging = None
         self.consider(space)
+
+
+def _give_back() -> None:
+    """Have the C library give back to the system what was let go of: up to a hundred megabytes."""
+    with suppress(OSError, AttributeError):  # where it is not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Closing(Exception):

@@ -37,6 +37,7 @@ _TIMES_LARGER = 4
 _MERGED_MIN = 4
 _DEAD_SHARE_MAX = 0.25
 _WAITING_TIMES = 4
+_WORTH_A_PART = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,13 @@ class Layers:
     def must_seal(self) -> bool:
         """Whether the segment on top has become too large; not while one is frozen."""
         return self._frozen is None and len(self._top.ids) > (self._sizes.top if self.parts else self._sizes.whole)
+
+    @property
+    def should_seal(self) -> bool:
+        """Whether there is enough on top that whoever opens the space next should not have to read it from its rows."""
+        return self.must_seal or (
+            self._frozen is None and bool(self.parts) and len(self._top.ids) * _WORTH_A_PART > self._sizes.top
+        )
 
     @property
     def must_wait(self) -> bool:
