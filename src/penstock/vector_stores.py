@@ -81,6 +81,16 @@ async def _milvus(url: str, environment: Mapping[str, str]) -> AsyncGenerator[El
         yield PlacedPassages(places, address.prefix)
 
 
+@asynccontextmanager
+async def _usearch(url: str, _environment: Mapping[str, str]) -> AsyncGenerator[Elsewhere]:
+    from penstock.adapters.usearch.places import address_of, open_usearch
+    from penstock.layers.placed_passages import PlacedPassages
+
+    address = address_of(url)
+    async with open_usearch(address) as places:
+        yield PlacedPassages(places, address.prefix)
+
+
 def _pinecone(url: str, environment: Mapping[str, str]) -> Opened:
     from penstock.adapters.pinecone.passages import open_pinecone
 
@@ -111,5 +121,6 @@ _OPENERS: Mapping[str, Opener] = {
     **dict.fromkeys(POSTGRES, _pgvector),
     **dict.fromkeys(("qdrant", "qdrants"), _qdrant),
     **dict.fromkeys(("milvus", "milvuss"), _milvus),
+    "usearch": _usearch,
     "pinecone": _pinecone,
 }
