@@ -278,13 +278,13 @@ async def _store(
         sqlite.attach(rows)
         return sqlite, Index(rows, rows, rows, in_store=True, spaces=rows, checks=rows, purging=rows)
     if scheme in POSTGRES:
-        if collections:
-            # An index in memory would be empty after a restart, while the indexer's progress says that all is in it.
-            problem = f"Postgres keeps no passages yet, and the app has knowledge: {', '.join(collections)}"
-            raise Invalid("the settings", (Finding("store", problem, "use sqlite:PATH for this app"),))
         from penstock.adapters.postgres.store import open_postgres_store
 
-        return await stack.enter_async_context(open_postgres_store(url)), None
+        postgres = await stack.enter_async_context(open_postgres_store(url))
+        if not collections:
+            return postgres, None
+        kept = await postgres.keep_passages()
+        return postgres, Index(kept, kept, kept, in_store=True, spaces=kept, checks=kept)
     hint = "use sqlite:PATH, postgresql://... or memory: (Kafka and the rest come with later versions)"
     raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} is not known", hint),))
 

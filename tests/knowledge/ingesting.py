@@ -17,6 +17,8 @@ from penstock.testing.crashing import Fate
 from penstock.wiring import opened
 
 COLLECTION = "books"
+PAGE = 3  # events that a build takes in first, to begin with
+CUT = {"words_max": "60"}
 
 
 def app():
@@ -39,6 +41,25 @@ def passages(document, number):
 
 
 SCRIPT = [(f"d{document}", number) for number in range(4) for document in range(2)]
+
+
+def built(path, point, nth):
+    """Build a generation of what is there, and die on the way, or do not."""
+    asyncio.run(_built(path, point, nth))
+
+
+async def _built(path, point, nth):
+    fate = Fate(kill=lambda: os.kill(os.getpid(), signal.SIGKILL))
+    async with opened(app().declared, Settings(store=f"sqlite:{path}")) as parts:
+        store = KilledStore(parts.store, fate, Random(nth))
+        async with running(replace(parts, store=store, reached=fate.reached), owner="library") as engine:
+            engine.keepers[COLLECTION].building.pace(2).page = PAGE
+            generations = OpenKnowledge(COLLECTION, engine, "default").generations
+            if point is not None:
+                fate.decide(point, nth)
+            known = {each.generation.number for each in await generations.list()}
+            number = 2 if 2 in known else await generations.build(options=CUT, switch=True)
+            await generations.ready(number, within_s=40)
 
 
 def live(path, point, nth, acknowledged):

@@ -5,8 +5,10 @@ import os
 from collections import Counter
 
 import pytest
-from ingesting import COLLECTION, SCRIPT, app, live, passages
+from ingesting import COLLECTION, CUT, SCRIPT, app, built, live, passages
 
+from penstock.core.knowledge.chunking import Document
+from penstock.core.knowledge.documents import chunking_of, document_passages
 from penstock.runtime.write_points import WritePoint
 
 POINTS = [
@@ -20,8 +22,8 @@ POINTS = [
 _forks = multiprocessing.get_context("forkserver")  # which has imported all: a life begins in milliseconds
 
 
-def lived(*given):
-    process = _forks.Process(target=live, args=given)
+def lived(*given, doing=live):
+    process = _forks.Process(target=doing, args=given)
     process.start()
     process.join(50)
     assert process.exitcode is not None, "it hangs"
@@ -53,3 +55,32 @@ async def test_a_kill_loses_nothing_and_leaves_nothing_half_done(tmp_path, point
     async with app().running(store=f"sqlite:{path}") as running:
         assert await running.knowledge(COLLECTION).digests() == {}
         assert not await running.dead_letters()
+
+
+@pytest.mark.parametrize("nth", [2, 5] if os.environ.get("PENSTOCK_KILLS") else [2])
+@pytest.mark.parametrize("point", [WritePoint.BEFORE_COMMIT, WritePoint.DURING_COMMIT, WritePoint.AFTER_COMMIT])
+async def test_a_build_that_is_killed_goes_on_and_ends_as_one_that_was_not(tmp_path, point, nth):
+    path = tmp_path / "library.db"
+    texts = {f"d{number}": f"# part {number}\n\n" + f"word{number} " * 100 for number in range(24)}
+    async with app().running(store=f"sqlite:{path}") as running:
+        books = running.knowledge(COLLECTION)
+        await books.put([Document(name, "", text) for name, text in texts.items()])
+        await books.delete(documents=["d3"])
+        await books.refresh()
+    assert lived(path, point, nth, doing=built) == -9
+    async with app().running(store=f"sqlite:{path}") as running:
+        [first, *_] = await running.knowledge(COLLECTION).generations.list()
+        assert first.generation.number == 1
+    assert lived(path, None, 0, doing=built) == 0
+    async with app().running(store=f"sqlite:{path}") as running:
+        books = running.knowledge(COLLECTION)
+        rows = await books.generations.list()
+        assert [(each.generation.number, each.generation.status) for each in rows] == [(1, "standby"), (2, "serving")]
+        wanted = {
+            each.id: each.digest
+            for name, text in texts.items()
+            if name != "d3"
+            for each in document_passages(Document(name, "", text), chunking_of(CUT))
+        }
+        assert await books.digests() == wanted
+        assert (await books.generations.verify()).is_equal

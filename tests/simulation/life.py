@@ -13,12 +13,15 @@ from troubles import troubles_of
 from watching import WatchedStore
 from world import World
 
+from penstock.adapters.memory.passages import MemoryPassages
 from penstock.core.agents.policy import Retry
 from penstock.errors import PenstockError
 from penstock.layers.retrying_store import RetryingStore
 from penstock.runtime.control import NAME as CONTROL
 from penstock.runtime.control import control
 from penstock.runtime.engine import Engine, Parts, running
+from penstock.runtime.generations import Embedding
+from penstock.runtime.index import Index
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.ownership import BEAT_S
 from penstock.runtime.schedules import Schedules
@@ -59,11 +62,24 @@ class Life:
             )
             self.troubles = troubles_of(world, faults, self.clock)
         self.schedules: Schedules | None = None  # of the scene that has some
+        self.collections: dict[str, Index] = {}  # of the one that has knowledge, as the next
+        self.embedding: Embedding | None = None
         agents = {agent.name: agent for scene in scenes for agent in scene.agents(self)} | {CONTROL: control()}
         store = RetryingStore(FaultyStore(WatchedStore(world, agents), faults or Faults()), self.clock)
         models = Models(_no_model, Prompts(None))
         beat_s = 30.0 if world.healthy else BEAT_S  # alone in a healed world, for hours
-        self.parts = Parts("sim", Topology(agents), store, self.clock, models, schedules=self.schedules, beat_s=beat_s)
+        self.parts = Parts(
+            "sim",
+            Topology(agents),
+            store,
+            self.clock,
+            models,
+            self.embedding,
+            self.collections,
+            _scratch,
+            schedules=self.schedules,
+            beat_s=beat_s,
+        )
         if self.schedules is not None:
             self.schedules.over(store, self.parts.topology)
 
@@ -154,6 +170,11 @@ async def _ask(life: Life, scenes: "Sequence[Scene]", engine: Engine) -> None:
         for scene in scenes:
             for ask in scene.clients(life, engine):
                 clients.create_task(client(ask, world.random.random() * world.chances.life_s))
+
+
+def _scratch() -> Index:
+    passages = MemoryPassages()
+    return Index(passages, passages, passages, in_store=False, spaces=passages)
 
 
 def _no_model(name: str) -> Any:

@@ -4,6 +4,7 @@ from choices import Choices
 from claims import Claims
 from deliveries import Deliveries
 from errands import Errands
+from library import Library
 from orders import Orders
 from payments import Payments
 from refunds import Refunds
@@ -25,6 +26,7 @@ SCENES: tuple[type[Scene], ...] = (
     Claims,
     Errands,
     Deliveries,
+    Library,
 )
 
 

@@ -36,6 +36,8 @@ class WatchedStore(MemoryStore):
         self._world.expect(member is not None and member.claim == claim, f"{claim} committed, and has ended")
         if number <= was_number:
             return  # it was written before
+        if writes.index:
+            await self._world.passages.apply(writes.index)  # it waits for nothing: a part of the commit
         for recorded in writes.events:
             self._check_event(recorded)
         for cut in writes.cuts:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chances import Chances
 
+from penstock.adapters.memory.passages import MemoryPassages
 from penstock.adapters.memory.store import Disk
 from penstock.core.events.envelope import Envelope
 
@@ -23,6 +24,7 @@ class World:
     random: Random
     chances: Chances
     disk: Disk = field(default_factory=Disk)
+    passages: MemoryPassages = field(default_factory=MemoryPassages)
     effects: Counter[str] = field(default_factory=Counter)  # idempotency key -> calls
     faults: list[str] = field(default_factory=list)
     healthy: bool = False

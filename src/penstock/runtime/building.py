@@ -21,7 +21,7 @@ from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
 from penstock.runtime.collection import Collection
 from penstock.runtime.generations import Built, let_go_up_to
-from penstock.runtime.index_writes import written
+from penstock.runtime.index_writes import read_into
 from penstock.runtime.services import Services
 
 PAGE = 256
@@ -179,7 +179,7 @@ class Building:
         pace = self.pace(into.number)
         while True:
             try:
-                found = (await written(events, space, into, self._collection)).writes
+                found = (await read_into(events, space, into, self._collection)).writes
             except Unavailable as error:
                 if self._generations.catalogue.find(into.number).status not in FOLLOWING:
                     return []

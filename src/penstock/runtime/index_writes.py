@@ -7,7 +7,7 @@ from penstock.core.knowledge.changes import Wanted, has_expired, wishes_of
 from penstock.core.knowledge.documents import chunking_of
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.passages import Delete, IndexWrite, Passage, Space, Upsert
-from penstock.errors import Finding, Invalid
+from penstock.errors import Finding, Invalid, PenstockError, Refused
 from penstock.ports.embedder import Embedder
 from penstock.runtime.collection import Collection, Index
 from penstock.runtime.generations import Built
@@ -51,6 +51,16 @@ async def written(events: Sequence[KnowledgeEvent], space: Space, built: Built, 
     changed.embedded = sum(vector is None for _, vector in put)
     changed.deleted = sum(isinstance(each, Delete) for each in changed.writes)
     return changed
+
+
+async def read_into(events: Sequence[KnowledgeEvent], space: Space, built: Built, into: Collection) -> Changed:
+    """As `written`, for who reads the log again: whatever else an embedder raises is a refusal of these events."""
+    try:
+        return await written(events, space, built, into)
+    except PenstockError:
+        raise
+    except Exception as error:
+        raise Refused(f"{type(error).__name__}: {error}"[:500], "it is left out") from error
 
 
 async def _documents(

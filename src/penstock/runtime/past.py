@@ -25,7 +25,7 @@ from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StoredRun
 from penstock.runtime.collection import Collection, Found, Index, PastEvents, Search
 from penstock.runtime.generations import Built, Generations, ValueReader, let_go_up_to
-from penstock.runtime.index_writes import written
+from penstock.runtime.index_writes import read_into
 from penstock.runtime.tasks import Tasks
 
 TOPIC = KnowledgeEvent.topic_
@@ -187,7 +187,7 @@ class Past:
 
     async def _apply(self, point: _Point, events: list[KnowledgeEvent], space: Space) -> None:
         try:
-            changed = await written(events, space, point.into, point.collection)
+            changed = await read_into(events, space, point.into, point.collection)
             await point.collection.apply(changed.writes)
         except (Invalid, LimitReached, Refused):
             if len(events) > 1:  # one of them could not be indexed then, either

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from penstock.core.events.envelope import Recorded
+from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.events.subjects import is_gone
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generation_events import VerifyKnowledge
@@ -19,10 +19,12 @@ from penstock.core.knowledge.postings import query_counts
 from penstock.core.knowledge.verifying import Difference, Verified
 from penstock.errors import Invalid, LimitReached, Refused
 from penstock.ports.embedder import Purpose
-from penstock.ports.log import EventLog
+from penstock.ports.state import RunFilter
+from penstock.ports.store import Store
 from penstock.runtime.collection import Collection
 from penstock.runtime.generations import Built
-from penstock.runtime.index_writes import written
+from penstock.runtime.index_writes import read_into
+from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.services import Services
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ ASKED = 256  # passages that are looked at together
 GATE_S = 30.0
 PASSAGES_MAX = 500_000  # that are compared at once
 REPAIRS_MAX = 50_000
+GIVEN_UP_MAX = 10_000  # events that the indexer gave up on, the last ones
 NEAR = 0.999  # the cosine of a stored vector with that of its text
 Key = tuple[str, str]  # tenant, id
 Ends = Mapping[int, tuple[int, int]]  # by partition: up to where all, and any, events are done
@@ -56,7 +59,7 @@ class _NoVectors:
 class Verifying:
     """One comparison."""
 
-    def __init__(self, collection: Collection, log: EventLog, services: Services, said: VerifyKnowledge) -> None:
+    def __init__(self, collection: Collection, log: Store, services: Services, said: VerifyKnowledge) -> None:
         self._collection = collection
         self._log = log
         self._services = services
@@ -66,6 +69,9 @@ class Verifying:
         self._expected: dict[Key, str] = {}  # digests
         self._given: dict[Key, bytes] = {}  # vectors that came with their events
         self._at: dict[int, int] = {}
+        self._given_up: set[str] = (
+            set()
+        )  # events that the indexer could not take in: the index is right not to have them
         if collection.past is None:
             raise Refused("this collection has no past to compare with", "run the app with settings")
         self._should = collection.past.empty(self._into)
@@ -73,6 +79,8 @@ class Verifying:
     async def run(self, ends: Ends) -> Verified:
         """Compare, and mend if that is asked for."""
         through = {partition: low for partition, (low, _) in ends.items()}
+        given_up = RunFilter(agent=INDEXER, status="failed", limit=GIVEN_UP_MAX)
+        self._given_up = {event_of(each.run_id)[0] for each in await self._log.runs(given_up)}
         await self._take(through)
         self._expected = await self._expect()
         await self._services.committer.durable()  # what is done is not always there yet
@@ -205,7 +213,7 @@ class Verifying:
 
     async def _made(self, events: list[KnowledgeEvent], space: Space) -> list[IndexWrite]:
         try:
-            return (await written(events, space, self._blank, self._should)).writes
+            return (await read_into(events, space, self._blank, self._should)).writes
         except (Invalid, LimitReached, Refused):
             if len(events) == 1:  # it could not be indexed, either
                 return []
@@ -219,7 +227,9 @@ class Verifying:
     def _by_tenant(self, page: Sequence[Recorded]) -> dict[str, list[KnowledgeEvent]]:
         found: dict[str, list[KnowledgeEvent]] = {}
         for each in page:
-            if each.event.type in KnowledgeEvent.reads_() and not is_gone(each.event.data):
+            if each.event.type not in KnowledgeEvent.reads_() or is_gone(each.event.data):
+                continue
+            if each.event.id not in self._given_up:
                 event = KnowledgeEvent.decoded_as(each.event.type, each.event.data)
                 if self._collection.takes(event):
                     found.setdefault(each.event.tenant, []).append(event)

@@ -13,7 +13,7 @@ from penstock import App, Context, Event
 from penstock.adapters.postgres.reader import open_postgres_reader
 from penstock.adapters.postgres.store import open_postgres_store
 from penstock.cli import app as command_line
-from penstock.errors import Invalid, Missing
+from penstock.errors import Missing
 from penstock.ports.state import RunFilter
 from penstock.settings import Settings, shown_url
 from penstock.testing.commits import expect_one_of_each, one_of_each
@@ -57,14 +57,6 @@ def said(*arguments, code=0):
 async def test_an_app_remembers_over_a_restart(url, scheme):
     url = f"{scheme}:{url.partition(':')[2]}"
     assert [await greeted(url, id=each) for each in ("one", "two", "two", "three")] == [1, 2, 2, 3]
-
-
-async def test_an_app_with_knowledge_is_refused_since_postgres_keeps_no_passages():
-    app = greeting_app()
-    app.knowledge("handbook")
-    with pytest.raises(Invalid, match=r"store: Postgres keeps no passages yet, .* handbook \(use sqlite:PATH"):
-        async with app.running(Settings(store="postgresql://127.0.0.1:1/nowhere")):
-            pass
 
 
 def test_runs_events_and_dead_letters_are_shown_beside_the_app(url):

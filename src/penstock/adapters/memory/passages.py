@@ -65,6 +65,10 @@ class MemoryPassages:
     ) -> Sequence[Mapping[str, float]]:
         return self._segment(space).relevances(queries, ids)
 
+    def kept(self, space: Space) -> Mapping[str, Passage]:
+        """Return all passages of a space."""
+        return dict(self._passages.get(space, {}))
+
     async def passages(self, space: Space, ids: Sequence[str]) -> Mapping[str, Passage]:
         known = self._passages.get(space, {})
         return {key: known[key] for key in ids if key in known}

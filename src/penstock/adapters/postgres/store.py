@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from penstock.adapters.postgres import rows as all_rows
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import Connection, Database, open_database
 from penstock.adapters.postgres.erasing import Erases
+from penstock.adapters.postgres.kept_passages import KeptPassages
+from penstock.adapters.postgres.kept_rows import SIZES, Known, Sizes
 from penstock.adapters.postgres.listening import Watchers, open_watchers
 from penstock.adapters.postgres.schema import TOPICS_MAX, make_tables
 from penstock.adapters.postgres.texts import stored
@@ -26,6 +28,7 @@ from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.knowledge.passages import Space
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Fenced, LimitReached
@@ -63,6 +66,14 @@ class PostgresStore(Erases):
         self._database = database
         self._watchers = watchers
         self._topics: dict[str, int] = {}
+        self._kept: KeptPassages | None = None
+
+    async def keep_passages(self, sizes: Sizes = SIZES) -> KeptPassages:
+        """Have commits carry writes to passages in the same schema, and return what finds them."""
+        kept = KeptPassages(self._database, sizes)
+        await kept.make_tables()
+        self._kept = kept
+        return kept
 
     # the log
 
@@ -148,9 +159,7 @@ class PostgresStore(Erases):
     # the state
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
-        assert not writes.index, "passages in a commit, and no tables for them"
-
-        async def write(connection: Connection) -> None:
+        async def write(connection: Connection) -> bool:
             query, arguments = commit_statement(claim, number, writes, self._topics, self._watchers.notice)
             try:
                 written = await connection.fetchrow(query, *arguments)
@@ -159,14 +168,30 @@ class PostgresStore(Erases):
                 raise Fenced(claim.owner, claim.epoch) from error
             if written is None:
                 await workers.require(connection, claim)
+            return written is not None
 
         async def write_and_wake() -> None:
             await self._number(topics_of(writes))
-            await self._database.ask("commit", write)
+            if writes.index:
+                assert self._kept is not None, "passages in a commit, and no tables for them"
+                await self._with_passages(self._kept, writes, write)
+            else:
+                await self._database.ask("commit", write)
             if writes.is_news:
                 self._watchers.wake()
 
         await _to_the_end(write_and_wake())
+
+    async def _with_passages(
+        self, kept: KeptPassages, writes: Writes, write: Callable[[Connection], Awaitable[bool]]
+    ) -> None:
+        """Commit with passages, in one transaction. They come last: what the fence refuses, or knows, is not written."""
+        ready = await kept.by_space(writes.index)
+
+        async def both(connection: Connection) -> Mapping[Space, Known]:
+            return await kept.write(connection, ready) if await write(connection) else {}
+
+        kept.publish(ready, await self._database.transact("commit", both))
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
         return await self._database.ask("progress", reading.progress)
