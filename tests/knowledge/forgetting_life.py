@@ -23,6 +23,7 @@ def clinic():
     async def listen(said: Said, ctx: Context) -> str:
         await ctx.session.add("user", said.text)
         await ctx.values.set("last", said.text)
+        await ctx.step("think", str.upper, said.text)
         files.put(Passage(f"note {said.who}", said.text))
         ctx.emit(said.model_copy(update={"text": f"again: {said.text}"}), after_s=86_400)
         return said.text

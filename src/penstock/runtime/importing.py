@@ -22,6 +22,7 @@ from penstock.ports.exports import LineReader
 from penstock.ports.state import Claim
 from penstock.ports.store import Store
 from penstock.runtime.generations import is_of_an_index
+from penstock.runtime.importing_subjects import SinceForgotten
 
 FINDINGS_MAX: Final = 100
 _ROWS_MAX: Final = 500  # in one commit
@@ -55,6 +56,11 @@ class _Batch:
         for rows in asdict(self.rows).values():
             if rows:
                 self.where.setdefault(id(rows[-1]), where)
+
+    def moved(self, before: list[int]) -> None:
+        """Know events again that others took the place of."""
+        for was, each in zip(before, self.rows.events, strict=True):
+            self.where[id(each)] = self.where.get(was, "")
 
     @property
     def is_full(self) -> bool:
@@ -118,6 +124,18 @@ class Import:
         return written
 
     async def _batches(self) -> AsyncIterator[_Batch]:
+        """Yield what is in the file, without what is about those who were forgotten in the store since it was made."""
+        since: SinceForgotten | None = None
+        async for batch in self._read():
+            if since is None and self._header is not None:
+                since = SinceForgotten(self._store, self._header.at_ms)
+            if since is not None:
+                places = [id(each) for each in batch.rows.events]
+                await since.taken_out(batch.rows)
+                batch.moved(places)
+            yield batch
+
+    async def _read(self) -> AsyncIterator[_Batch]:
         batch = _Batch()
         for where, body in self._reader.lines():
             line = self._line(where, body)

@@ -64,7 +64,6 @@ class Disk:
     values_at: dict[tuple[str, str, str], dict[str, int]] = field(
         default_factory=dict[tuple[str, str, str], dict[str, int]]
     )
-    secret: bytes = b""
     subjects: dict[tuple[str | int, ...], str] = field(
         default_factory=dict[tuple[str | int, ...], str]
     )  # (tenant, session, number) and (tenant, agent, key, name) -> whom they are about

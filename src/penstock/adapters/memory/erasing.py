@@ -9,7 +9,7 @@ from penstock.adapters.memory.disk import Disk
 from penstock.core.agents.exposing import OF_RUNS
 from penstock.core.agents.unit import RunChange, ValueWrite
 from penstock.core.events.envelope import Recorded
-from penstock.core.events.subjects import SHARED, gone, is_gone
+from penstock.core.events.subjects import SECRET, SHARED, gone, is_gone
 from penstock.ports.erasure import Erased
 from penstock.ports.retention import ENDED
 
@@ -24,8 +24,11 @@ class Erases:
     """The part of a store in memory that keeps `Erasable`."""
 
     async def secret(self: _Store, offered: bytes) -> bytes:
-        self.disk.secret = self.disk.secret or offered
-        return self.disk.secret
+        which, name = SECRET[:3], SECRET[3]
+        if offered and name not in self.disk.values.get(which, {}):
+            self.disk.values.setdefault(which, {})[name] = offered
+            self.disk.values_at.setdefault(which, {})[name] = 0
+        return self.disk.values.get(which, {}).get(name, b"")
 
     async def erase_events(self: _Store, event_ids: Sequence[str]) -> Erased:
         found = Erased()

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from penstock.adapters.postgres.database import Connection, Database
-from penstock.adapters.postgres.texts import stored
+from penstock.adapters.postgres.texts import digest, stored
 from penstock.core.agents.exposing import OF_RUNS
 from penstock.core.events.codec import decode, encode
-from penstock.core.events.subjects import SHARED, gone, is_gone
+from penstock.core.events.subjects import SECRET, SHARED, gone, is_gone
 from penstock.ports.erasure import Erased
 from penstock.ports.retention import ENDED
 
 TABLES = (
-    "CREATE TABLE IF NOT EXISTS secret (one integer PRIMARY KEY CHECK (one = 1), body bytea NOT NULL)",
     "ALTER TABLE session ADD COLUMN IF NOT EXISTS subject text COLLATE \"C\" NOT NULL DEFAULT ''",
     "ALTER TABLE value ADD COLUMN IF NOT EXISTS subject text COLLATE \"C\" NOT NULL DEFAULT ''",
 )
@@ -38,10 +37,14 @@ class Erases:
         self._erased = database
 
     async def secret(self, offered: bytes) -> bytes:
+        place = (digest(*SECRET[:3]), digest(SECRET[3]))
+
         async def kept(connection: Connection) -> bytes:
             if offered:
-                await connection.execute("INSERT INTO secret VALUES (1, $1) ON CONFLICT DO NOTHING", offered)
-            return await connection.fetchval("SELECT body FROM secret") or b""
+                insert = """INSERT INTO value (place, named, tenant, agent, key, name, body)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (place, named) DO NOTHING"""
+                await connection.execute(insert, *place, *SECRET, offered)
+            return await connection.fetchval("SELECT body FROM value WHERE place = $1 AND named = $2", *place) or b""
 
         return await self._erased.transact("secret", kept)
 

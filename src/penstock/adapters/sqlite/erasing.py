@@ -7,12 +7,11 @@ from typing import Protocol, TypeVar
 
 from penstock.core.agents.exposing import OF_RUNS
 from penstock.core.events.codec import decode, encode
-from penstock.core.events.subjects import SHARED, gone, is_gone
+from penstock.core.events.subjects import SECRET, SHARED, gone, is_gone
 from penstock.errors import Unavailable
 from penstock.ports.erasure import Erased
 from penstock.ports.retention import ENDED
 
-TABLES = ("CREATE TABLE IF NOT EXISTS secret (one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL)",)
 COLUMNS = (
     ("session", "subject", "TEXT NOT NULL DEFAULT ''"),
     ("value", "subject", "TEXT NOT NULL DEFAULT ''"),
@@ -46,8 +45,9 @@ class Erases:
     async def secret(self: _Store, offered: bytes) -> bytes:
         def kept(connection: sqlite3.Connection) -> bytes:
             if offered:
-                connection.execute("INSERT OR IGNORE INTO secret VALUES (1, ?)", (offered,))
-            row = connection.execute("SELECT body FROM secret").fetchone()
+                connection.execute("INSERT OR IGNORE INTO value VALUES (?, ?, ?, ?, ?, 0, '')", (*SECRET, offered))
+            query = "SELECT body FROM value WHERE tenant = ? AND agent = ? AND key = ? AND name = ?"
+            row = connection.execute(query, SECRET).fetchone()
             return b"" if row is None else row[0]
 
         return await self.transact(kept, "secret")

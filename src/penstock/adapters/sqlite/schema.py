@@ -62,7 +62,6 @@ ADDED_IN_2: tuple[str, ...] = (
     *workers.TABLES,
     *permits.TABLES,
     *blobs.TABLES,
-    *erasing.TABLES,
 )
 COLUMNS_IN_2: tuple[tuple[str, str, str], ...] = (
     ("value", "at_ms", "INTEGER NOT NULL DEFAULT 0"),

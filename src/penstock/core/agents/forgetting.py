@@ -18,7 +18,7 @@ TOPIC: Final = "penstock-subjects"
 FORGETTER: Final = "forgetting"  # the agent that hears it
 NOT_COVERED: Final = (
     "backups and copies of the store that were made before: they hold the keys, too",
-    "exports of a whole store that were made before: they hold the keys, too; others hold only what is sealed",
+    "exports that were made before: results, messages and values lie open in them, and whole ones have the keys, too",
     "the server's own logs and archives, where the store or the vectors are a server's (Postgres: WAL, replicas)",
     "what was sent outside: to models, tools, brokers, addresses, and to those who listened",
     "ids that the app gave to events, runs, documents of others, and what others said",

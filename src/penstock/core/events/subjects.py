@@ -21,6 +21,12 @@ OWNER: Final = (
 RETIRED: Final = "retired"  # the value that says which keys are about to go
 TALLY: Final = "tally"  # the value that counts what went so far
 LAST: Final = "forgotten"  # the value that has the receipt of when a subject was forgotten last
+SECRET: Final = (
+    "default",
+    OWNER,
+    "",
+    "secret",
+)  # the value in which a store keeps its secret, so that copies have it too
 SHARED: Final = "*"  # in the place of a subject, where several wrote
 FORGOTTEN: Final = b'{"forgotten by penstock":true}'  # in the place of data; JSON, so that all who show data can
 SUBJECT_BYTES_MAX: Final = 1024
