@@ -13,6 +13,7 @@ from pgvector_server import required_pgvector
 from pinecone_server import Pinecone, pinecone_server
 from postgres_server import Server
 from qdrant_server import Qdrant, required_qdrant
+from weaviate_server import Weaviate, required_weaviate
 
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.adapters.sqlite.store import open_sqlite_store
@@ -88,6 +89,13 @@ def milvus() -> Generator[str]:
     """Give the address of a Milvus. It is shared: use a prefix of your own."""
     with required_milvus() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def weaviate() -> Generator[Weaviate]:
+    """Give a Weaviate. It is shared: use a prefix of your own."""
+    with required_weaviate() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,17 @@ async def _usearch(url: str, _environment: Mapping[str, str]) -> AsyncGenerator[
         yield PlacedPassages(places, address.prefix)
 
 
+@asynccontextmanager
+async def _weaviate(url: str, environment: Mapping[str, str]) -> AsyncGenerator[Elsewhere]:
+    from penstock.adapters.weaviate.places import WeaviatePlaces
+    from penstock.adapters.weaviate.server import address_of, open_server
+    from penstock.layers.placed_passages import PlacedPassages
+
+    address = address_of(url)
+    async with open_server(address, environment) as server:
+        yield PlacedPassages(WeaviatePlaces(server, replicas=address.replicas), address.prefix)
+
+
 def _pinecone(url: str, environment: Mapping[str, str]) -> Opened:
     from penstock.adapters.pinecone.passages import open_pinecone
 
@@ -122,5 +133,6 @@ _OPENERS: Mapping[str, Opener] = {
     **dict.fromkeys(("qdrant", "qdrants"), _qdrant),
     **dict.fromkeys(("milvus", "milvuss"), _milvus),
     "usearch": _usearch,
+    **dict.fromkeys(("weaviate", "weaviates"), _weaviate),
     "pinecone": _pinecone,
 }

@@ -65,6 +65,13 @@ async def _usearch_graph(_request: pytest.FixtureRequest, folder: Path) -> Async
 
 
 @asynccontextmanager
+async def _weaviate(request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerator[VectorIndex]:
+    server = request.getfixturevalue("weaviate")
+    async with open_vectors(f"{server.url}&prefix=t{secrets.token_hex(6)}", {}) as index:
+        yield index
+
+
+@asynccontextmanager
 async def _pinecone(request: pytest.FixtureRequest, _folder: Path) -> AsyncGenerator[VectorIndex]:
     service = request.getfixturevalue("pinecone_service")
     name = f"engine-{secrets.token_hex(6)}"
@@ -82,6 +89,7 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest, Path], Opened]] = {
     "milvus": _milvus,
     "usearch": _usearch,
     "usearch-graph": _usearch_graph,
+    "weaviate": _weaviate,
     "pinecone": _pinecone,
 }
 
