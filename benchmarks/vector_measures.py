@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,10 +29,17 @@ class Data:
         self.size = size
         self.vectors = np.load(folder / "vectors.npy", mmap_mode="r")[:size]
         self.queries = np.load(folder / "queries.npy")
-        random = np.random.default_rng(3)
-        self.tenants = random.integers(0, TENANTS, size)
-        self.ts = random.permutation(size) + FIRST_TS
         self._truth = folder / f"truth-{size}.json"
+
+    # Made only where they are needed, which is not where memory is measured.
+
+    @cached_property
+    def tenants(self) -> Any:
+        return np.random.default_rng(3).integers(0, TENANTS, self.size)
+
+    @cached_property
+    def ts(self) -> Any:
+        return np.random.default_rng(4).permutation(self.size) + FIRST_TS
 
     def asked(self, kind: str, number: int) -> tuple[Any, int | None, tuple[int, int] | None]:
         """The question of that number, with its tenant and one per cent of the time."""

@@ -236,7 +236,6 @@ class Sealer:
         found, size = merge_sources(parts)
         if size:
             self._files.write(name, merged(found), pause)
-        _give_back()
         return found, size
 
     async def _register(self, space: OpenSpace) -> None:
@@ -259,6 +258,10 @@ class Sealer:
             gone, space.left = space.left, set()
         await self.discard(gone)
 
+    async def _give_back(self) -> None:
+        """Have the C library give back to the system what was let go of: up to a hundred megabytes."""
+        await asyncio.get_running_loop().run_in_executor(self._sealing, _trimmed)
+
     def _task(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
@@ -268,6 +271,7 @@ class Sealer:
     async def _seal_in_background(self, space: OpenSpace) -> None:
         try:
             await self.seal(space)
+            await self._give_back()
         finally:
             space.sealing = None
         self.consider(space)
@@ -276,13 +280,13 @@ class Sealer:
         try:
             if not await self._done(space, self._merge(space, place), "merged"):
                 space.merge_failed(asyncio.get_running_loop().time())
+            await self._give_back()
         finally:
             space.merging = None
         self.consider(space)
 
 
-def _give_back() -> None:
-    """Have the C library give back to the system what was let go of: up to a hundred megabytes."""
+def _trimmed() -> None:
     with suppress(OSError, AttributeError):  # where it is not glibc
         ctypes.CDLL(None).malloc_trim(0)
 
