@@ -19,7 +19,7 @@ app.schemas()  # S0's events come as JSON, or as Avro in Confluent's frame, whos
 app.schedule("check-the-index", "rate(1 day)", event=VerifyKnowledge(collection="library", repair=True))
 
 
-class Report(Event, key="desk"):
+class Report(Event, key="desk", subject="subject"):
     """What a desk has found out about a document; without a text the document is taken back. `subject`: whom it is about."""
 
     desk: str = Field(min_length=1, max_length=100)
@@ -28,12 +28,12 @@ class Report(Event, key="desk"):
     subject: str = ""
 
 
-class Question(Event, key="who"):
+class Question(Event, key="who", subject="who"):
     who: str
     text: str = Field(min_length=1, max_length=4000)
 
 
-class Answer(Event, key="who"):
+class Answer(Event, key="who", subject="who"):
     """What was answered, and from which passages."""
 
     who: str

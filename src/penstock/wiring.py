@@ -241,14 +241,14 @@ async def opened_desk(url: str) -> AsyncGenerator[Desk]:
         from penstock.adapters.postgres.store import open_postgres_store
 
         async with open_postgres_store(url) as postgres:
-            yield OffloadingStore(postgres, SystemClock())
+            yield OffloadingStore(postgres, SystemClock(), sealing=opening_of(postgres))
         return
     with opened_catalog(url):  # says what is wrong with the address, or the file
         pass
     from penstock.adapters.sqlite.store import open_sqlite_store
 
     async with open_sqlite_store(path_of(rest), shared=True) as sqlite:
-        yield OffloadingStore(sqlite, SystemClock())
+        yield OffloadingStore(sqlite, SystemClock(), sealing=opening_of(sqlite))
 
 
 async def _store(
