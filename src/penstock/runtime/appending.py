@@ -114,7 +114,9 @@ class Appender:
         `cause`: the event that it follows from, so that its hops are counted; `LimitReached` when they are too many.
         """
         kind = self._topology.kind(type(event))
-        event, subject = self._about(event, cause)
+        subject = None
+        if self.names_subjects:
+            event, subject = self._about(event, cause)
         data = _bounded(event)
         key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
         require_tenant(tenant)
@@ -198,14 +200,14 @@ class Appender:
 
     def _outgoing(self, event: Event, key: str | None, cause: Envelope) -> Outgoing:
         kind = self._topology.kind(type(event))
-        event, subject = self._about(event, cause)
+        subject = None
+        if self.names_subjects:
+            event, subject = self._about(event, cause)
         key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
         return Outgoing(kind.topic, event.type_, key, _bounded(event), subject)
 
     def _about(self, event: Event, cause: Envelope | None) -> tuple[Event, str | None]:
         """Return an event as it is to be written, and whom it is about, where it says so itself or must carry it."""
-        if not self.names_subjects:
-            return event, None
         subject = event.about_()
         if subject is not None:
             return event, storable("the subject", subject, SUBJECT_BYTES_MAX)

@@ -94,8 +94,9 @@ class Values:
 def write_session(writes: Writes, session: Session, entry: Entry[History], services: Services, subject: str) -> None:
     history, added = entry.content, session.added
     expires_ms = services.clock.now_ms() + TTL_MS
-    delta = SessionDelta(session.tenant, session.id, history.number, len(added), encode_messages(added), expires_ms)
-    delta.subject = subject
+    delta = SessionDelta(
+        session.tenant, session.id, history.number, len(added), encode_messages(added), expires_ms, subject
+    )
     writes.sessions.append(delta)
     history.add(added)
     services.memory.sessions.changed(entry)

@@ -14,7 +14,20 @@ TABLES = (
     "ALTER TABLE session ADD COLUMN IF NOT EXISTS subject text COLLATE \"C\" NOT NULL DEFAULT ''",
     "ALTER TABLE value ADD COLUMN IF NOT EXISTS subject text COLLATE \"C\" NOT NULL DEFAULT ''",
 )
-_COMPACTED = ("event", "inbox", "run", "journal", "stream", "dead", "session", "value", "timer", "blob", "blob_use")
+_COMPACTED = (
+    "event",
+    "inbox",
+    "run",
+    "journal",
+    "stream",
+    "dead",
+    "session",
+    "value",
+    "timer",
+    "blob",
+    "blob_use",
+    "passage",
+)
 _OF = """(({0} > of.event || ':' COLLATE "C" AND {0} < of.event || ';' COLLATE "C")
     OR ({0} > of.event || '+' COLLATE "C" AND {0} < of.event || ',' COLLATE "C"))"""
 _STRIP = f"""
@@ -65,8 +78,12 @@ class Erases:
         return await self._erased.transact("erasing", erased)
 
     async def compact(self) -> Sequence[str]:
-        for table in _COMPACTED:
-            await self._erased.ask("compacting", lambda connection, table=table: connection.execute(f"VACUUM {table}"))
+        async def compacted(connection: Connection) -> None:
+            for table in _COMPACTED:
+                if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table):
+                    await connection.execute(f"VACUUM {table}")
+
+        await self._erased.ask("compacting", compacted)
         return []
 
 
