@@ -25,9 +25,9 @@ class Settings:
     `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
     `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
     `refiner`: an embedder that is better and slower ("minilm"): it follows in the background, and refines what is found.
-    `vectors`: where vectors are kept, if not in the store, with the words: "postgresql://USER@HOST/DATABASE?schema=NAME" (pgvector),
-    "qdrant://HOST:PORT", "milvus://HOST:PORT", "weaviate://HOST:PORT?grpc_port=PORT", "pinecone:INDEX", "usearch:FOLDER"; keys come
-    from QDRANT_API_KEY and its kin. See docs/knowledge.md.
+    `vectors`: where vectors are kept, if not in the store, with the words: "postgresql://USER@HOST/DATABASE?schema=NAME"
+    (pgvector), "qdrant://HOST:PORT", "milvus://HOST:PORT", "weaviate://HOST:PORT?grpc_port=PORT", "pinecone:INDEX",
+    "usearch:FOLDER"; keys come from QDRANT_API_KEY and its kin. See docs/knowledge.md.
     `vectors_answer_s`: how many seconds a search waits for vectors that lie there, before it goes on by words alone.
     `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
     `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
