@@ -219,6 +219,8 @@ def _figures(result: dict[str, Any], command: list[str], step: str, within_s: fl
     """Put a step's figures into the result, also those of one that does not end; return what went wrong, and if that was it."""
     problem, is_hung = "", False
     environment = {name: value for name, value in os.environ.items() if name not in LIBRARY_THREADS}
+    if result["engine"] == OURS:
+        environment["OPENBLAS_NUM_THREADS"] = "1"  # as the command line of penstock sets it
     try:
         done = subprocess.run(command, capture_output=True, timeout=within_s, check=False, env=environment)
         lines = done.stdout.decode().splitlines()
