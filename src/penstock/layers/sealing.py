@@ -6,6 +6,7 @@
 - A key that is `retired` opens, and seals no more: so nothing that is said meanwhile is lost when it goes.
 """
 
+import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,8 @@ from penstock.core.events.subjects import (
 )
 from penstock.errors import Finding, Invalid, Missing
 
+LOOKS_MAX = 4  # for a key that is not known
+LOOK_S = 0.02
 KEPT_MAX = 20_000  # subjects whose keys are in memory
 SEALED = b'{"sealed by penstock":"pip install penstock[erasure]"}'  # in the place of data, without the library
 Who = tuple[str, str]  # tenant and pseudonym
@@ -159,8 +162,13 @@ class Sealing:
             return event  # it was forgotten, or its blob is missing: who decodes it says so
         who = (event.tenant, event.subject)
         keys = await self._keys(who)
-        if sealed.key_id not in keys.ciphers and who not in asked:  # another worker's may be newer
+        for look in range(
+            0 if who in asked else LOOKS_MAX
+        ):  # another worker's may be newer, and must not be taken for gone
+            if sealed.key_id in keys.ciphers:
+                break
             asked.add(who)
+            await asyncio.sleep(look * LOOK_S)
             self._known.pop(who, None)
             keys = await self._keys(who)
         if sealed.key_id not in keys.ciphers:
