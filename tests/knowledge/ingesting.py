@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 from penstock import App
@@ -25,6 +26,11 @@ def app():
     made = App("library")
     made.knowledge(COLLECTION)
     return made
+
+
+def store_of(path):
+    """Return the address of a store: of a file, or one that is given."""
+    return f"sqlite:{path}" if isinstance(path, Path) else path
 
 
 def version(document, number):
@@ -50,7 +56,7 @@ def built(path, point, nth):
 
 async def _built(path, point, nth):
     fate = Fate(kill=lambda: os.kill(os.getpid(), signal.SIGKILL))
-    async with opened(app().declared, Settings(store=f"sqlite:{path}")) as parts:
+    async with opened(app().declared, Settings(store=store_of(path))) as parts:
         store = KilledStore(parts.store, fate, Random(nth))
         async with running(replace(parts, store=store, reached=fate.reached), owner="library") as engine:
             engine.keepers[COLLECTION].building.pace(2).page = PAGE
@@ -69,7 +75,7 @@ def live(path, point, nth, acknowledged):
 
 async def _live(path, point, nth, acknowledged):
     fate = Fate(kill=lambda: os.kill(os.getpid(), signal.SIGKILL))
-    async with opened(app().declared, Settings(store=f"sqlite:{path}")) as parts:
+    async with opened(app().declared, Settings(store=store_of(path))) as parts:
         store = KilledStore(parts.store, fate, Random(nth))
         async with running(replace(parts, store=store, reached=fate.reached), owner="library") as engine:
             books = OpenKnowledge(COLLECTION, engine, "default")

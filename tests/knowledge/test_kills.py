@@ -5,7 +5,7 @@ import os
 from collections import Counter
 
 import pytest
-from ingesting import COLLECTION, CUT, SCRIPT, app, built, live, passages
+from ingesting import COLLECTION, CUT, SCRIPT, app, built, live, passages, store_of
 
 from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.documents import chunking_of, document_passages
@@ -33,11 +33,20 @@ def lived(*given, doing=live):
 @pytest.mark.parametrize("nth", [3, 8] if os.environ.get("PENSTOCK_KILLS") else [3])  # set it for more of them
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_kill_loses_nothing_and_leaves_nothing_half_done(tmp_path, point, nth):
-    path, acknowledged = tmp_path / "library.db", tmp_path / "acknowledged"
+    await killed_and_whole(tmp_path / "library.db", tmp_path / "acknowledged", point, nth)
+
+
+@pytest.mark.parametrize("point", [WritePoint.DURING_COMMIT, WritePoint.AFTER_COMMIT])
+async def test_a_kill_loses_nothing_on_postgres(url, tmp_path, point):
+    await killed_and_whole(url, tmp_path / "acknowledged", point, 3)
+
+
+async def killed_and_whole(path, acknowledged, point, nth):
+    """Have a process die at a write point; check what is there, and go on to the end."""
     killed = lived(path, point, nth, acknowledged)
     assert killed in (0, -9)
     told = Counter(line.split()[0] for line in acknowledged.read_text().splitlines()) if acknowledged.exists() else {}
-    async with app().running(store=f"sqlite:{path}") as running:
+    async with app().running(store=store_of(path)) as running:
         books = running.knowledge(COLLECTION)
         await books.refresh()
         assert not await running.dead_letters()
@@ -52,7 +61,7 @@ async def test_a_kill_loses_nothing_and_leaves_nothing_half_done(tmp_path, point
             )
         assert not left
     assert lived(path, None, 0, acknowledged) == 0  # what is repeated changes nothing, the rest is done
-    async with app().running(store=f"sqlite:{path}") as running:
+    async with app().running(store=store_of(path)) as running:
         assert await running.knowledge(COLLECTION).digests() == {}
         assert not await running.dead_letters()
 
