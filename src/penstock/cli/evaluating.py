@@ -11,15 +11,21 @@ from penstock.cli.arguments import Embedder, Json
 
 if TYPE_CHECKING:
     from penstock.core.knowledge.judging import Judged
+    from penstock.runtime.knowledge import OpenKnowledge
 
+LOOK_S = 0.2
+REFINED_WITHIN_S = 24 * 3600.0
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A judged collection: corpus.jsonl, queries.jsonl, qrels.tsv (as BEIR's).")
 ]
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     folder: Folder,
     embedder: Embedder = None,
+    refiner: Annotated[
+        str | None, typer.Option(help="A finer model that refines the hybrid search: minilm, ... (measured, too).")
+    ] = None,
     split: Annotated[str, typer.Option(help="Read qrels/SPLIT.tsv (default: qrels.tsv, else qrels/test.tsv).")] = "",
     plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw the figures as a picture.")] = None,
     per_query: Annotated[
@@ -37,7 +43,7 @@ def evaluate(
     judged = judged_collection(folder, split)
     import asyncio  # late: `--help` needs none of it
 
-    shown = asyncio.run(_measured(judged, embedder, is_shown=not as_json))
+    shown = asyncio.run(_measured(judged, embedder, refiner, is_shown=not as_json))
     if plot is not None:
         _draw(plot, folder.resolve().name, shown)
     if as_json:
@@ -48,21 +54,26 @@ def evaluate(
         print(f"drawn in {plot}")
 
 
-async def _measured(judged: "Judged", embedder: str | None, *, is_shown: bool) -> dict[str, dict[str, Any]]:
+async def _measured(
+    judged: "Judged", embedder: str | None, refiner: str | None, *, is_shown: bool
+) -> dict[str, dict[str, Any]]:
     from penstock.app import App
     from penstock.cli.progress import bar
-    from penstock.runtime.evaluating import MODES, fill, measured
+    from penstock.runtime.evaluating import REFINED, WAYS, fill, measured
     from penstock.stores import system_clock
 
+    ways = {**WAYS, **REFINED} if refiner else WAYS
     app = App("evaluate")
     app.knowledge("judged")
     with tempfile.TemporaryDirectory(prefix="penstock-evaluate-") as scratch:
-        async with app.running(store=f"sqlite:{scratch}/evaluate.db", embedder=embedder) as live:
+        async with app.running(store=f"sqlite:{scratch}/evaluate.db", embedder=embedder, refiner=refiner) as live:
             knowledge = live.knowledge("judged")
             with bar("index", len(judged.documents), is_shown=is_shown) as advance:
                 await fill(knowledge, judged, advance=advance)
-            with bar("ask", len(judged.asked) * len(MODES), is_shown=is_shown) as advance:
-                found = await measured(knowledge, judged, system_clock(), advance=advance)
+            if refiner:
+                await _refined(knowledge, len(judged.documents), is_shown=is_shown)
+            with bar("ask", len(judged.asked) * len(ways), is_shown=is_shown) as advance:
+                found = await measured(knowledge, judged, system_clock(), advance=advance, ways=ways)
     return {
         mode: {
             "ndcg@10": each.figures.ndcg,
@@ -75,6 +86,24 @@ async def _measured(judged: "Judged", embedder: str | None, *, is_shown: bool) -
         }
         for mode, each in found.items()
     }
+
+
+async def _refined(knowledge: "OpenKnowledge", documents: int, *, is_shown: bool) -> None:
+    """Wait until the finer model knows all documents, and show how far it is."""
+    import asyncio
+
+    from penstock.cli.progress import bar
+
+    waiting = asyncio.ensure_future(knowledge.generations.refined(within_s=REFINED_WITHIN_S))
+    with bar("refine", documents, is_shown=is_shown) as advance:
+        seen = 0
+        while not waiting.done():
+            [state] = [each for each in await knowledge.generations.list() if each.generation.refines] or [None]
+            if state is not None and documents - state.behind > seen:
+                advance(documents - state.behind - seen)
+                seen = documents - state.behind
+            await asyncio.wait([waiting], timeout=LOOK_S)
+    await waiting
 
 
 def _without_queries(figures: Mapping[str, Any]) -> dict[str, Any]:
