@@ -6,7 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench bench-vectors chaos takeover docs format lock soak clean
+.PHONY: help setup demo test check bench bench-vectors quality chaos takeover docs format lock soak clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench: $(STAMP) ## the workloads beside durable peers, in one run (ARGS=--help):
 
 bench-vectors: $(STAMP) ## the embedded index beside other engines, 10k to 1M vectors, 28 minutes (ARGS=--quick, ARGS=--help): docs/benchmarks-vectors.md
 	@$(BIN)/python benchmarks/vectors.py $(ARGS)
+
+quality: $(STAMP) ## how well knowledge is found, on all judged collections that are here (ARGS=--help): docs/knowledge-quality.md
+	@$(BIN)/python benchmarks/quality.py $(ARGS)
 
 chaos: $(STAMP) ## kill processes at every write point, on SQLite and Postgres (ARGS=--help): docs/chaos.md
 	@$(BIN)/python scripts/chaos.py $(ARGS)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 
 from penstock.errors import Finding, Invalid, Missing
 from penstock.layers.cached_embedder import CachedEmbedder
@@ -29,6 +30,10 @@ async def _opened(spec: str, stack: AsyncExitStack) -> Embedder:
         from penstock.adapters.embedders.static import open_static_embedder
 
         return open_static_embedder()
+    if kind == "static" and name:
+        from penstock.adapters.embedders.static import open_static_embedder
+
+        return open_static_embedder(Path(name))
     if spec == "minilm":
         from penstock.adapters.embedders.minilm import open_minilm_embedder
 
@@ -39,7 +44,7 @@ async def _opened(spec: str, stack: AsyncExitStack) -> Embedder:
         return open_sentence_transformers_embedder(name)
     if kind == "openai" and name:
         return await stack.enter_async_context(_openai_embedder(name, os.environ))
-    hint = "use static, minilm, openai:NAME or sentence-transformers:NAME; one of an app's own needs that app: --app"
+    hint = "use static, static:FILE, minilm, openai:NAME or sentence-transformers:NAME; one of an app's own needs that app: --app"
     raise Invalid("the settings", (Finding("embedder", f"{spec!r} is not known", hint),))
 
 

@@ -167,17 +167,9 @@ def delete(place: Place, ids: Sequence[str], *, as_json: bool) -> None:
 
 
 def export(place: Place, out: Path) -> None:
-    async def work(knowledge: "OpenKnowledge") -> list[Passage]:
-        ids = sorted(await knowledge.digests())
-        found: list[Passage] = []
-        for part in (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)):
-            kept = await knowledge.passages(part)
-            found += [kept[each] for each in part if each in kept]
-        return found
-
     lines = [
         json.dumps({"id": each.id, "text": each.text, "metadata": each.metadata}, ensure_ascii=False)
-        for each in on_collection(place, work)
+        for each in on_collection(place, all_passages)
     ]
     text = "".join(f"{line}\n" for line in lines)
     if str(out) == "-":
@@ -185,6 +177,16 @@ def export(place: Place, out: Path) -> None:
     else:
         out.write_text(text, encoding="utf-8")
         print(f"{len(lines):,} passages written to {out}", file=sys.stderr)
+
+
+async def all_passages(knowledge: "OpenKnowledge") -> list[Passage]:
+    """Return what is indexed, in the order of ids."""
+    ids = sorted(await knowledge.digests())
+    found: list[Passage] = []
+    for part in (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)):
+        kept = await knowledge.passages(part)
+        found += [kept[each] for each in part if each in kept]
+    return found
 
 
 def on_collection(place: Place, work: "Callable[[OpenKnowledge], Awaitable[T]]") -> T:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.adapting import adapt
 from penstock.cli.arguments import Embedder, Json, Store, Url
 from penstock.cli.evaluating import evaluate
 from penstock.cli.forgetting import add_forgetting
@@ -14,6 +15,7 @@ from penstock.cli.searching import search_knowledge
 
 knowledge_app = typer.Typer(help="What can be searched: change it, search it, measure it.", no_args_is_help=True)
 knowledge_app.command("evaluate")(evaluate)
+knowledge_app.command("adapt")(adapt)
 knowledge_app.command("search")(search_knowledge)
 add_forgetting(knowledge_app)
 knowledge_app.command("status")(show_status)

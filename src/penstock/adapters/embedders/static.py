@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from penstock.adapters.embedders.any_text import to_unit_length
 from penstock.adapters.embedders.word_pieces import WordPieces
-from penstock.errors import Missing
+from penstock.errors import Finding, Invalid, Missing
 from penstock.ports.embedder import Purpose
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def open_static_embedder(table: Path = TABLE, *, chars_max: int = CHARS_MAX) -> 
             first, digest = int(stored["first"]), bytes(stored["digest"]).hex()
     except FileNotFoundError as error:
         raise Missing(
-            f"the embedder's table {table.name!r}", "install penstock again, or make it: scripts/embedder/README.md"
+            f"the embedder's table {str(table)!r}", "install penstock again, or make it anew: penstock knowledge adapt"
         ) from error
+    except (KeyError, ValueError, OSError, BadZipFile) as error:
+        finding = Finding(str(table), f"is no table of an embedder: {error}", "make it: penstock knowledge adapt")
+        raise Invalid("the settings", (finding,)) from error
     tokenizer_text = packed.tobytes()
 
     def tokenizer() -> Any:
@@ -101,6 +105,13 @@ class StaticEmbedder:
                 await asyncio.sleep(0)
             embedded[start:end] = self._sums(texts[start:end])
         return to_unit_length(embedded)
+
+    def rows_of(self, texts: Sequence[str]) -> "list[NDArray[np.int64]]":
+        """Return which rows of the table the tokens of each text are."""
+        import numpy as np
+
+        ids = self._pieces.tokens([text[: self._chars_max] for text in texts])
+        return [np.maximum(np.fromiter(own, np.int64, len(own)) - self._table.first, 0) for own in ids]
 
     def _sums(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         import numpy as np
