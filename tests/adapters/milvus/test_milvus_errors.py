@@ -14,6 +14,8 @@ from penstock.errors import Invalid, LimitReached, Refused, Unavailable
 from penstock.testing.vectors_contract import EAST, NORTH, SPACE, near, put
 from penstock.vector_stores import open_vectors
 
+pytestmark = pytest.mark.timeout(180)  # whoever comes first starts the servers, on a busy machine too
+
 
 def opened(server, prefix=None, options=""):
     return open_vectors(f"{server}?prefix={prefix or 't' + secrets.token_hex(6)}{options}", {})

@@ -5,6 +5,8 @@ from vector_engines import ENGINES
 
 from penstock.testing.filter_table_contract import FilterTableContract
 
+pytestmark = pytest.mark.timeout(180)  # whoever comes first starts the servers, on a busy machine too
+
 
 @pytest.fixture(params=ENGINES)
 async def index(request, tmp_path):

@@ -6,6 +6,8 @@ from vector_engines import ENGINES, OUTSIDE
 from penstock.testing.spaces_contract import SpacesContract
 from penstock.testing.vectors_contract import VectorIndexContract
 
+pytestmark = pytest.mark.timeout(180)  # whoever comes first starts the servers, on a busy machine too
+
 
 @pytest.fixture(params=OUTSIDE)
 async def index(request, tmp_path):

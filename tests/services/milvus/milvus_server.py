@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from moto_server import end
 
-START_S = 60
+START_S = 120
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 from moto_server import end
 
-START_S = 30
+START_S = 120
 KEY = "a key of the tests"
 
 
