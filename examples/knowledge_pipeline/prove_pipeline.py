@@ -5,6 +5,7 @@ python examples/knowledge_pipeline/prove_pipeline.py
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -85,6 +86,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the service is stopped, too
     try:
         sys.exit(main())
     except (PenstockError, Failed) as error:
