@@ -3,16 +3,19 @@
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from random import Random
 
 import pytest
 
+from penstock.adapters.memory.broker import MemoryBroker, Topics
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.core.agents.declaration import Options, declare
 from penstock.core.agents.policy import NO_RETRY, Retry
 from penstock.core.events.event import Event
 from penstock.core.events.partitions import partition_of
 from penstock.errors import Fenced, Invalid, Refused
+from penstock.layers.brokered_store import BrokeredStore
 from penstock.runtime.context import Context
 from penstock.runtime.control import NAME as CONTROL
 from penstock.runtime.control import control
@@ -120,9 +123,28 @@ class House:
             assert numbers == sorted(numbers)
 
 
+class BrokeredHouse(House):
+    """The same, where events go from agent to agent over a broker."""
+
+    def __init__(self):
+        super().__init__()
+        self.topics = Topics()
+
+    def parts(self, name, agents=None):
+        parts = super().parts(name, agents)
+        carried = {"order": "", "parcel": "", "delivered": "", "tour": ""}
+        store = BrokeredStore(parts.store, MemoryBroker(self.topics), parts.clock, carried)
+        return replace(parts, store=store, carried=frozenset(carried))
+
+
 def virtually(test):
-    """Run an async test in virtual time."""
-    return lambda: run_virtually(test())
+    """Run an async test in virtual time, with a store alone, and with a broker before it."""
+
+    @pytest.mark.parametrize("kind", [House, BrokeredHouse])
+    def both(kind):
+        run_virtually(test(kind()))
+
+    return both
 
 
 async def orders(engine, count, *, customers=5):
@@ -131,8 +153,7 @@ async def orders(engine, count, *, customers=5):
 
 
 @virtually
-async def test_partitions_are_shared_when_a_worker_joins_and_when_one_leaves():
-    house = House()
+async def test_partitions_are_shared_when_a_worker_joins_and_when_one_leaves(house):
     await house.divide()
     async with house.worker("a") as first:
         assert len(first.partitions) == PARTITIONS
@@ -148,8 +169,7 @@ async def test_partitions_are_shared_when_a_worker_joins_and_when_one_leaves():
 
 
 @virtually
-async def test_every_key_is_in_order_whoever_sends_and_wherever_it_goes():
-    house = House()
+async def test_every_key_is_in_order_whoever_sends_and_wherever_it_goes(house):
     await house.divide()
     async with house.worker("a") as first, house.worker("b") as second:
         await asyncio.sleep(3)
@@ -170,8 +190,7 @@ async def test_every_key_is_in_order_whoever_sends_and_wherever_it_goes():
 
 
 @virtually
-async def test_who_asks_one_worker_is_answered_by_whoever_does_it():
-    house = House()
+async def test_who_asks_one_worker_is_answered_by_whoever_does_it(house):
     await house.divide()
     async with house.worker("a") as first, house.worker("b") as second:
         await asyncio.sleep(3)
@@ -189,8 +208,7 @@ async def test_who_asks_one_worker_is_answered_by_whoever_does_it():
 
 
 @virtually
-async def test_the_same_id_is_one_event_at_whichever_worker():
-    house = House()
+async def test_the_same_id_is_one_event_at_whichever_worker(house):
     await house.divide()
     async with house.worker("a") as first, house.worker("b") as second:
         await asyncio.sleep(3)
@@ -201,8 +219,7 @@ async def test_the_same_id_is_one_event_at_whichever_worker():
 
 
 @virtually
-async def test_a_workflow_calls_agents_of_other_workers_and_is_told_things_through_any():
-    house = House()
+async def test_a_workflow_calls_agents_of_other_workers_and_is_told_things_through_any(house):
     await house.divide()
     async with house.worker("a") as first, house.worker("b") as second:
         await asyncio.sleep(3)
@@ -224,8 +241,7 @@ async def test_a_workflow_calls_agents_of_other_workers_and_is_told_things_throu
 
 
 @virtually
-async def test_a_killed_workers_partitions_are_taken_over_and_its_events_handled_once():
-    house = House()
+async def test_a_killed_workers_partitions_are_taken_over_and_its_events_handled_once(house):
     await house.divide()
     house.slow_s = 0.2
     async with house.worker("a") as survivor:
@@ -249,8 +265,7 @@ async def test_a_killed_workers_partitions_are_taken_over_and_its_events_handled
 
 
 @virtually
-async def test_what_waited_for_an_owner_comes_before_what_is_sent_after_the_takeover():
-    house = House()
+async def test_what_waited_for_an_owner_comes_before_what_is_sent_after_the_takeover(house):
     await house.divide()
     async with house.worker("a") as survivor:
         doomed = asyncio.ensure_future(house.killed_worker("b", 4.0))
@@ -266,8 +281,7 @@ async def test_what_waited_for_an_owner_comes_before_what_is_sent_after_the_take
 
 
 @virtually
-async def test_a_workflow_goes_on_with_another_worker():
-    house = House()
+async def test_a_workflow_goes_on_with_another_worker(house):
     await house.divide()
     from penstock.core.agents.control import Signal
 
@@ -285,8 +299,7 @@ async def test_a_workflow_goes_on_with_another_worker():
 
 
 @virtually
-async def test_a_handling_that_outlives_the_handover_is_done_again_by_the_next_owner():
-    house = House()
+async def test_a_handling_that_outlives_the_handover_is_done_again_by_the_next_owner(house):
     await house.divide()
     house.slow_s = 30
     async with AsyncExitStack() as stack:
@@ -302,8 +315,7 @@ async def test_a_handling_that_outlives_the_handover_is_done_again_by_the_next_o
 
 
 @virtually
-async def test_a_handling_that_waits_for_another_attempt_is_not_doubled_when_its_partition_comes_back():
-    house = House()
+async def test_a_handling_that_waits_for_another_attempt_is_not_doubled_when_its_partition_comes_back(house):
     await house.divide()
     begun: Counter[int] = Counter()
 
@@ -328,8 +340,7 @@ async def test_a_handling_that_waits_for_another_attempt_is_not_doubled_when_its
 
 
 @virtually
-async def test_a_silent_worker_stops_and_what_it_did_meanwhile_is_not_written():
-    house = House()
+async def test_a_silent_worker_stops_and_what_it_did_meanwhile_is_not_written(house):
     await house.divide()
 
     async def silenced():
@@ -344,8 +355,7 @@ async def test_a_silent_worker_stops_and_what_it_did_meanwhile_is_not_written():
 
 
 @virtually
-async def test_an_app_whose_order_is_not_that_of_its_partitions_is_refused_with_all_findings():
-    house = House()
+async def test_an_app_whose_order_is_not_that_of_its_partitions_is_refused_with_all_findings(house):
     await house.divide()
 
     async def one(order: Order) -> None: ...
@@ -359,8 +369,7 @@ async def test_an_app_whose_order_is_not_that_of_its_partitions_is_refused_with_
 
 
 @virtually
-async def test_a_session_of_another_partition_is_refused():
-    house = House()
+async def test_a_session_of_another_partition_is_refused(house):
     await house.divide()
     here = "here"
     there = next(

@@ -1,6 +1,6 @@
 """Giving events their envelope and their place: this engine is the only one that appends to the partitions it owns."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -55,6 +55,7 @@ class Appender:
         self.direct: frozenset[int] = frozenset()  # those of them for which nothing waits that was sent before
         self.shared = False  # whether other workers own partitions
         self.names_subjects = False  # whether the store can keep what is about somebody, so that it can be forgotten
+        self.carried: Collection[str] = ()  # topics of a broker, which says what comes after what
 
     def own(self, partitions: Iterable[int], ends: Mapping[tuple[str, int], int]) -> None:
         """Give out the places of these partitions from now on; `ends` are where they end.
@@ -217,7 +218,7 @@ class Appender:
 
     def _placed(self, topic: str, envelope: Envelope) -> Recorded:
         partition = 0 if self.partitions == 1 else self.partition_of(envelope)
-        if partition not in self.direct:
+        if partition not in self.direct or topic in self.carried:
             return Recorded(Position(topic, partition, UNPLACED), envelope)
         return self._in(partition, topic, envelope)
 

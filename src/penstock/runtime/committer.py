@@ -60,6 +60,7 @@ class Committer:
         self.failure: PenstockError | None = None
         self.on_room: Release = _nothing
         self.on_sent: Callable[[Recorded], None] | None = None  # set where other workers own partitions
+        self.carried: Collection[str] = ()  # topics of a broker: what is sent there gets its place when it comes back
         self.turn = asyncio.Lock()  # who has it knows that no commit is under way
 
     def add(self, release: Release | None = None) -> Writes:
@@ -96,9 +97,10 @@ class Committer:
     def put(self, partitions: Collection[int], place: Callable[[Recorded], Recorded]) -> list[Recorded]:
         """Give a place to the events that the next commit would have sent to these partitions, and return them."""
         events = self._open.events
-        given = [place(each) for each in events if _waits_for(each, partitions)]
+        waiting = [_waits_for(each, partitions) and each.position.topic not in self.carried for each in events]
+        given = [place(each) for each, waits in zip(events, waiting, strict=True) if waits]
         if given:  # in the order of the places
-            self._open.events = [each for each in events if not _waits_for(each, partitions)] + given
+            self._open.events = [each for each, waits in zip(events, waiting, strict=True) if not waits] + given
         return given
 
     @property

@@ -83,6 +83,9 @@ class Parts:
     routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])
     witness: Witness | None = None  # proves that somebody was forgotten
     subjects: Subjects | None = None  # seals what is about somebody, so that it can be forgotten
+    carried: frozenset[str] = (
+        frozenset()
+    )  # topics that a broker carries: then an engine works beside others, also alone
     beat_s: float = BEAT_S  # how often one of several workers says that it is alive
 
 
@@ -101,6 +104,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
         require_one_order(parts.topology, parts.indexes)
     appender = Appender(parts.app, parts.topology, partitions)
     appender.names_subjects = parts.subjects is not None
+    appender.carried = parts.carried
     services = _services(parts, claim, appender)
     unwatch: list[Callable[[], None]] = []
     failure: BaseException | None = None
@@ -234,6 +238,7 @@ async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receive
 
 def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
     committer = Committer(parts.store, claim, parts.reached)
+    committer.carried = parts.carried
     memory = Memory(parts.store, committer, parts.clock)
     releases = Releases()
     streams = Streams(committer, releases, parts.store)

@@ -38,8 +38,11 @@ class InboxContract:
     async def test_i1_the_first_ones_come_first_however_many_wait(self, store: Store) -> None:
         many = [sent(f"e{number}", partition=number % 4) for number in range(100)]
         await store.submit(many)
+        for partition in ALL:
+            found = await store.submitted([partition], limit=10)
+            assert [each.sent for each in found] == many[partition:40:4]
         found = await store.submitted(ALL, limit=10)
-        assert [each.sent for each in found] == many[:10]
+        assert len(found) == 10
         assert sorted(each.number for each in found) == [each.number for each in found]
 
     async def test_i2_an_event_that_waits_is_not_taken_again(self, store: Store) -> None:
@@ -57,10 +60,9 @@ class InboxContract:
     async def test_i2_what_came_into_the_log_beside_the_inbox_is_known(self, store: Store) -> None:
         await store.submit([sent("a"), sent("b")])
         await store.commit(await store.claim("w"), 1, Writes(events=[recorded("a")]))
-        assert [(each.sent.event.id, each.known) for each in await store.submitted(ALL, limit=9)] == [
-            ("a", True),
-            ("b", False),
-        ]
+        found = await store.submitted(ALL, limit=9)
+        assert [each.sent.event.id for each in found if not each.known] == ["b"]
+        assert "a" in [each.sent.event.id for each in found if each.known]
 
     async def test_i2_many_who_submit_the_same_are_one(self, store: Store, beside: ReopenedStore) -> None:
         other = await beside()
@@ -167,5 +169,5 @@ def sent(event_id: str, *, partition: int = 0, key: str = "k") -> Sent:
 
 
 async def waiting(store: Store, partitions: list[int]) -> list[Sent]:
-    """Return what waits for these partitions."""
-    return [each.sent for each in await store.submitted(partitions, limit=10_000)]
+    """Return what waits for these partitions, and is not known already."""
+    return [each.sent for each in await store.submitted(partitions, limit=10_000) if not each.known]

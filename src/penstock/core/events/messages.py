@@ -1,0 +1,159 @@
+"""Events as messages of a broker: CloudEvents 1.0 in binary mode, so that others can read and write them.
+
+Source of the form: the CNCF's Kafka protocol binding for CloudEvents 1.0.2, section 3.2: attributes are headers with the prefix
+`ce_`, the value is the data, the key is that of the partition. What carries none of them is taken as the data of an event.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from penstock.core.events.cloudevents import from_cloudevent
+from penstock.core.events.envelope import DEFAULT_TENANT, Envelope
+from penstock.errors import Finding, Invalid
+
+JSON: Final = "application/json"
+STRUCTURED: Final = "application/cloudevents+json"
+UNREADABLE: Final = "penstock.Unreadable.v1"  # the type of an event that stands for a message that is none
+HELD: Final = "penstock-held"  # a header: the value, of so many bytes, is held by the store of the app that sent it
+HEADERS_MAX = 64
+_PREFIX: Final = "ce_"
+_OWN: Final = {
+    "id": "id",
+    "source": "source",
+    "type": "type",
+    "tenant": "tenant",
+    "correlationid": "correlation_id",
+    "causationid": "causation_id",
+    "traceparent": "traceparent",
+    "replyrun": "reply_run",
+    "replystep": "reply_step",
+}
+_NUMBERS: Final = {"timems": "time_ms", "depth": "depth"}
+
+
+class Message(Struct, frozen=True):
+    """What a broker carries. Headers may come more than once; the last one counts."""
+
+    value: bytes
+    key: bytes = b""
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Place(Struct, frozen=True):
+    """Where a message was found, and what its topic holds: it names an event that has no name of its own."""
+
+    topic: str
+    partition: int
+    position: int
+    type: str = ""  # of the events of the topic, where it has one only
+    now_ms: int = 0
+
+
+def to_message(event: Envelope) -> Message:
+    """Return an event as a message: nothing of it is lost (`to_event` returns the same)."""
+    headers = [(f"{_PREFIX}specversion", b"1.0"), ("content-type", JSON.encode())]
+    for name, attribute in _OWN.items():
+        if value := getattr(event, attribute):
+            headers.append((_PREFIX + name, value.encode()))
+    for name, attribute in _NUMBERS.items():
+        if value := getattr(event, attribute):
+            headers.append((_PREFIX + name, b"%d" % value))
+    if event.key:
+        headers.append((f"{_PREFIX}subject", event.key.encode()))
+    return Message(event.data, event.key.encode(), tuple(headers))
+
+
+def to_event(message: Message, place: Place) -> Envelope:
+    """Return the event in a message. One that cannot be read becomes an event that says why, and holds all of its bytes."""
+    try:
+        headers = {name.lower(): value.decode() for name, value in message.headers}
+        if f"{_PREFIX}specversion" in headers:
+            return _of_binary(message, headers)
+        if headers.get("content-type", "").partition(";")[0].strip() == STRUCTURED:
+            return from_cloudevent(msgspec.json.decode(message.value, type=dict[str, object]), now_ms=place.now_ms)
+        return _bare(message, headers, place)
+    except (Invalid, ValueError) as error:
+        return _unreadable(message, place, str(error))
+
+
+def id_of(message: Message) -> str:
+    """Return the id that a message of ours carries, empty without one."""
+    for name, value in message.headers:
+        if name == "ce_id":
+            return value.decode(errors="replace")
+    return ""
+
+
+def is_held(message: Message) -> bool:
+    """Whether the value of a message is held by the store of the app that sent it."""
+    return any(name == HELD for name, _ in message.headers)
+
+
+def problem_of(unreadable: Envelope) -> str:
+    """Return why a message could not be read."""
+    return msgspec.json.decode(unreadable.data, type=dict[str, Any])["problem"]
+
+
+def _of_binary(message: Message, headers: Mapping[str, str]) -> Envelope:
+    findings = [
+        Finding(_PREFIX + name, "is missing or empty", "CloudEvents requires it")
+        for name in ("id", "source", "type")
+        if not headers.get(_PREFIX + name)
+    ]
+    if headers.get("content-type", JSON).partition(";")[0].strip() != JSON:
+        findings.append(Finding("content-type", f"is {headers['content-type']!r}", f"only {JSON} is understood"))
+    if HELD in headers:
+        problem = f"its {headers[HELD]} bytes are held by the app that sent it"
+        findings.append(Finding("value", problem, "raise what the broker takes: max.message.bytes, max_payload"))
+    numbers = {attribute: _number(headers, name, findings) for name, attribute in _NUMBERS.items()}
+    if findings:
+        raise Invalid("the message", tuple(findings))
+    texts = {attribute: headers.get(_PREFIX + name, "") for name, attribute in _OWN.items()}
+    return Envelope(
+        id=texts["id"],
+        source=texts["source"],
+        type=texts["type"],
+        key=headers.get(f"{_PREFIX}subject", "") or message.key.decode(),
+        time_ms=numbers["time_ms"],
+        data=message.value,
+        tenant=texts["tenant"] or DEFAULT_TENANT,
+        correlation_id=texts["correlation_id"] or texts["id"],
+        causation_id=texts["causation_id"],
+        depth=numbers["depth"],
+        traceparent=texts["traceparent"],
+        reply_run=texts["reply_run"],
+        reply_step=texts["reply_step"],
+    )
+
+
+def _bare(message: Message, headers: Mapping[str, str], place: Place) -> Envelope:
+    """Return the event of a producer who knows nothing of CloudEvents: its place is its id."""
+    kind = headers.get("type") or place.type
+    if not kind:
+        hint = 'send CloudEvents (binary or structured), or a header "type"'
+        raise Invalid("the message", (Finding("headers", "do not say which type the event has", hint),))
+    msgspec.json.decode(message.value)
+    name = headers.get("id") or f"{place.topic}/{place.partition}/{place.position}"
+    tenant = headers.get("tenant") or DEFAULT_TENANT
+    trace = headers.get("traceparent", "")
+    key = message.key.decode()
+    return Envelope(name, f"/{place.topic}", kind, key, place.now_ms, message.value, tenant, name, traceparent=trace)
+
+
+def _unreadable(message: Message, place: Place, problem: str) -> Envelope:
+    name = f"{place.topic}/{place.partition}/{place.position}"
+    held = {"problem": problem, "key": message.key, "value": message.value, "headers": message.headers[:HEADERS_MAX]}
+    data = msgspec.json.encode(held)
+    return Envelope(name, f"/{place.topic}", UNREADABLE, "", place.now_ms, data, correlation_id=name)
+
+
+def _number(headers: Mapping[str, str], name: str, findings: list[Finding]) -> int:
+    text = headers.get(_PREFIX + name, "0")
+    try:
+        return int(text)
+    except ValueError:
+        findings.append(Finding(_PREFIX + name, f"is {text!r}", "a whole number"))
+        return 0

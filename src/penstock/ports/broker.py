@@ -1,0 +1,61 @@
+"""Topics of a broker, as the way from one worker to the next. Its contract, as tests: `penstock.testing.broker_contract`.
+
+A broker carries events; what has become of them is remembered by the store (docs/decisions/0048).
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from penstock.core.events.messages import Message
+
+Lane: TypeAlias = tuple[str, int]  # a topic and one of its partitions
+
+
+class Carried(Struct, frozen=True):
+    """A message where it is in the broker: positions of a partition count from 1, and rise; some may be missing."""
+
+    topic: str
+    partition: int
+    position: int
+    message: Message
+
+
+class Broker(Protocol):
+    """Topics, split into partitions.
+
+    Every implementation guarantees:
+
+    B1 durable  What `publish` returned from survives a kill of the broker and of every worker, and is in the next `fetch`.
+    B2 order    Messages of a partition come by their positions, which are in the order of one sender's calls and, in a call, of
+                the messages. Whoever publishes again after `Unavailable` may leave a message twice: its id tells.
+    B3 again    `fetch` after the same positions returns the same messages, to each reader, as often as it is asked.
+    B4 bounded  A call returns `limit` messages at most; what the broker holds no longer is passed over.
+    B5 wake     After each `publish`, by whomever, the watchers are called, soon and at least once.
+    B6 whole    Each byte of a message comes as it was given: key, value and headers, in their order.
+    B7 limit    A message with a value of up to `bytes_max` bytes is taken.
+    B8 made     `require` makes topics that are missing, and raises `Invalid` for those with another number of partitions.
+    """
+
+    bytes_max: int
+
+    async def require(self, topics: Collection[str], partitions: int) -> None:
+        """Have these topics, each with so many partitions."""
+        ...
+
+    async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
+        """Put messages at the ends of (topic, partition); return when all are durable."""
+        ...
+
+    async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
+        """Return messages of these partitions that follow a position each (0: from the beginning), without waiting for any."""
+        ...
+
+    async def ends(self, lanes: Collection[Lane]) -> Mapping[Lane, int]:
+        """Return the last position of each that has messages."""
+        ...
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when messages come to partitions that were asked for, until the returned function is called."""
+        ...

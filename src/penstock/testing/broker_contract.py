@@ -1,0 +1,166 @@
+"""The contract of `Broker`, as tests. An adapter inherits them and supplies brokers on one server, and topics of its own.
+
+Each test names the guarantee that it checks. There is no way to switch one off: what an adapter cannot do belongs in
+another port.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+import pytest
+
+from penstock.core.events.messages import Message
+from penstock.errors import Invalid
+from penstock.ports.broker import Broker, Carried
+
+Another = Callable[[], Awaitable[Broker]]
+WITHIN_S = 20.0
+ODD = Message(
+    bytes(range(256)), "kéy 🚀\x00".encode(), (("ce_id", "Ω".encode()), ("twice", b"1"), ("twice", b"\xff\x00"))
+)
+
+
+class BrokerContract:
+    @pytest.fixture
+    def broker(self) -> Broker:
+        raise NotImplementedError("supply the broker under test")
+
+    @pytest.fixture
+    def another(self) -> Another:
+        raise NotImplementedError("supply what opens another connection to the same server")
+
+    @pytest.fixture
+    def topic(self) -> str:
+        """Return a name that no other test uses on this server."""
+        raise NotImplementedError("supply a topic of this test alone")
+
+    async def test_b1_what_was_published_is_in_the_next_fetch_of_everybody(
+        self, broker: Broker, another: Another, topic: str
+    ) -> None:
+        await broker.require([topic], 2)
+        await broker.publish([(topic, 0, text("a")), (topic, 1, text("b"))])
+        for each in (broker, await another()):
+            found = await each.fetch({(topic, 0): 0, (topic, 1): 0}, limit=10)
+            assert sorted((one.partition, one.message.value) for one in found) == [(0, b"a"), (1, b"b")]
+        await broker.publish([(topic, 0, text("c"))])
+        assert values(await broker.fetch({(topic, 0): found_at(found, b"a")}, limit=10)) == [b"c"]
+
+    async def test_b2_the_messages_of_a_partition_come_in_order(self, broker: Broker, topic: str) -> None:
+        await broker.require([topic], 3)
+        for number in range(10):
+            await broker.publish([(topic, part, text(f"{number}-{each}")) for each in range(5) for part in range(3)])
+        for part in range(3):
+            found = await broker.fetch({(topic, part): 0}, limit=1000)
+            assert values(found) == [f"{number}-{each}".encode() for number in range(10) for each in range(5)]
+            positions = [each.position for each in found]
+            assert positions == sorted(set(positions))
+            assert positions[0] > 0
+
+    async def test_b2_many_who_publish_lose_nothing(self, broker: Broker, another: Another, topic: str) -> None:
+        await broker.require([topic], 1)
+        brokers = (broker, await another())
+
+        async def publish(who: int) -> None:
+            for number in range(20):
+                await brokers[who % 2].publish([(topic, 0, text(f"{who}-{number}"))])
+
+        async with anyio.create_task_group() as group:
+            for who in range(4):
+                group.start_soon(publish, who)
+        found = values(await broker.fetch({(topic, 0): 0}, limit=1000))
+        assert len(found) == len(set(found)) == 80
+        for who in range(4):
+            mine = [each for each in found if each.startswith(b"%d-" % who)]
+            assert mine == [b"%d-%d" % (who, number) for number in range(20)]
+
+    async def test_b3_the_same_is_fetched_as_often_as_it_is_asked(
+        self, broker: Broker, another: Another, topic: str
+    ) -> None:
+        await broker.require([topic], 1)
+        await broker.publish([(topic, 0, text(str(number))) for number in range(100)])
+        whole = await broker.fetch({(topic, 0): 0}, limit=1000)
+        for each in (broker, await another()):
+            assert await each.fetch({(topic, 0): 0}, limit=1000) == whole
+            for first in (0, 50, 99, 7):
+                after = 0 if first == 0 else whole[first - 1].position
+                assert await each.fetch({(topic, 0): after}, limit=1000) == whole[first:]
+            assert list(await each.fetch({(topic, 0): whole[-1].position}, limit=1000)) == []
+
+    async def test_b4_a_call_is_bounded(self, broker: Broker, topic: str) -> None:
+        await broker.require([topic], 2)
+        await broker.publish([(topic, number % 2, text(str(number))) for number in range(100)])
+        after = {(topic, 0): 0, (topic, 1): 0}
+        seen: list[bytes] = []
+        while found := await broker.fetch(after, limit=7):
+            assert len(found) <= 7
+            seen += values(found)
+            after |= {(each.topic, each.partition): each.position for each in found}
+        assert sorted(seen, key=int) == [b"%d" % number for number in range(100)]
+
+    async def test_b4_topics_and_partitions_do_not_see_each_other(self, broker: Broker, topic: str) -> None:
+        await broker.require([topic, f"{topic}-b"], 2)
+        await broker.publish([(topic, 0, text("a"))])
+        assert list(await broker.fetch({(topic, 1): 0, (f"{topic}-b", 0): 0}, limit=10)) == []
+        assert list(await broker.fetch({}, limit=10)) == []
+
+    async def test_b5_watchers_are_called(self, broker: Broker, another: Another, topic: str) -> None:
+        await broker.require([topic], 1)
+        after = {(topic, 0): 0}
+        for sender in (broker, await another()):
+            found = await broker.fetch(after, limit=10)
+            after |= {(each.topic, each.partition): each.position for each in found}
+            called = anyio.Event()
+            stop = broker.watch(called.set)
+            await sender.publish([(topic, 0, text("a"))])
+            with anyio.fail_after(WITHIN_S):
+                await called.wait()
+            stop()
+
+    async def test_b6_each_byte_of_a_message_comes_as_it_was_given(
+        self, broker: Broker, another: Another, topic: str
+    ) -> None:
+        await broker.require([topic], 1)
+        bare = Message(b"{}")
+        await broker.publish([(topic, 0, ODD), (topic, 0, bare)])
+        for each in (broker, await another()):
+            assert [one.message for one in await each.fetch({(topic, 0): 0}, limit=10)] == [ODD, bare]
+
+    async def test_b7_a_message_as_large_as_may_be_is_taken(self, broker: Broker, topic: str) -> None:
+        await broker.require([topic], 1)
+        large = Message(b"x" * broker.bytes_max, b"key", (("ce_id", b"large"),))
+        await broker.publish([(topic, 0, large)])
+        assert [each.message for each in await broker.fetch({(topic, 0): 0}, limit=10)] == [large]
+
+    async def test_b8_a_topic_that_is_there_is_kept(self, broker: Broker, another: Another, topic: str) -> None:
+        await broker.require([topic], 2)
+        await broker.publish([(topic, 0, text("a"))])
+        other = await another()
+        await other.require([topic], 2)
+        assert values(await other.fetch({(topic, 0): 0}, limit=10)) == [b"a"]
+
+    async def test_b8_another_number_of_partitions_is_said(self, broker: Broker, topic: str) -> None:
+        await broker.require([topic], 2)
+        with pytest.raises(Invalid, match=f"{topic}: has 2 partitions"):
+            await broker.require([topic], 3)
+
+    async def test_the_ends_are_told(self, broker: Broker, topic: str) -> None:
+        await broker.require([topic], 2)
+        assert dict(await broker.ends([(topic, 0), (topic, 1)])) == {}
+        await broker.publish([(topic, 1, text("a")), (topic, 1, text("b"))])
+        (_, last) = await broker.fetch({(topic, 1): 0}, limit=10)
+        assert dict(await broker.ends([(topic, 0), (topic, 1)])) == {(topic, 1): last.position}
+
+
+def text(value: str) -> Message:
+    """Return a message that holds a text."""
+    return Message(value.encode(), b"k", (("ce_id", value.encode()),))
+
+
+def values(found: Sequence[Carried]) -> list[bytes]:
+    """Return the values of messages, in order."""
+    return [each.message.value for each in found]
+
+
+def found_at(found: Sequence[Carried], value: bytes) -> int:
+    """Return where a value was found."""
+    return next(each.position for each in found if each.message.value == value)

@@ -1,0 +1,275 @@
+"""A store before which there is a broker keeps all contracts of stores; what others put into the broker gets its place too."""
+
+import json
+
+import pytest
+from msgspec import structs
+
+from penstock.adapters.memory.broker import MemoryBroker, Topics
+from penstock.adapters.memory.store import Disk, MemoryStore
+from penstock.core.agents.unit import Sent, Writes
+from penstock.core.events.envelope import Position, Recorded
+from penstock.core.events.messages import HELD, UNREADABLE, Message, to_message
+from penstock.core.events.partitions import partition_of
+from penstock.layers.brokered_store import AGENT, OVERDUE_MS, BrokeredStore
+from penstock.testing.blobs_contract import BlobStoreContract
+from penstock.testing.broker_contract import BrokerContract
+from penstock.testing.catalog_contract import RunCatalogContract
+from penstock.testing.inbox_contract import InboxContract, sent
+from penstock.testing.log_contract import EventLogContract
+from penstock.testing.permits_contract import PermitsContract
+from penstock.testing.retention_contract import PrunableStoreContract
+from penstock.testing.rows_contract import RowSourceContract
+from penstock.testing.state_contract import StateStoreContract
+from penstock.testing.stream_contract import StreamStoreContract
+from penstock.testing.timer_contract import TimerStoreContract
+from penstock.testing.virtual_time import VirtualClock
+from penstock.testing.workers_contract import WorkersContract
+
+CARRIED = {"t": "", "typed": "Order.v1"}
+
+
+class TestMemoryBroker(BrokerContract):
+    @pytest.fixture
+    def broker(self):
+        return MemoryBroker(bytes_max=1000)
+
+    @pytest.fixture
+    def another(self, broker):
+        async def opened():
+            return MemoryBroker(broker.topics)
+
+        return opened
+
+    @pytest.fixture
+    def topic(self):
+        return "t"
+
+
+class TestBrokeredStore(
+    EventLogContract,
+    StateStoreContract,
+    RunCatalogContract,
+    StreamStoreContract,
+    TimerStoreContract,
+    WorkersContract,
+    PermitsContract,
+    InboxContract,
+    BlobStoreContract,
+    PrunableStoreContract,
+    RowSourceContract,
+):
+    @pytest.fixture
+    def topics(self):
+        return Topics()
+
+    @pytest.fixture
+    def disk(self):
+        return Disk()
+
+    @pytest.fixture
+    def store(self, disk, topics):
+        return brokered(disk, topics)
+
+    @pytest.fixture
+    def log(self, store):
+        return store
+
+    @pytest.fixture
+    def reopened(self, disk, topics):
+        async def another():
+            return brokered(disk, topics)
+
+        return another
+
+    @pytest.fixture
+    def beside(self, reopened):
+        return reopened
+
+    @pytest.fixture
+    def empty(self):
+        async def another():
+            return brokered(Disk(), Topics())
+
+        return another
+
+
+def brokered(disk, topics, *, clock=None, bytes_max=1000):
+    return BrokeredStore(MemoryStore(disk), MemoryBroker(topics, bytes_max=bytes_max), clock or VirtualClock(), CARRIED)
+
+
+class Shop:
+    """A store with two partitions, and its broker."""
+
+    def __init__(self):
+        self.disk, self.topics, self.clock = Disk(), Topics(), VirtualClock()
+        self.store = brokered(self.disk, self.topics, clock=self.clock)
+        self.number = 0
+
+    async def begin(self, partitions=2):
+        plain = MemoryStore(self.disk)
+        await plain.divide(await plain.claim("divider"), partitions)
+        self.claim = await self.store.join("worker")
+        await self.store.take(self.claim, range(partitions))
+        return self
+
+    async def put(self, *messages, topic="t", partition=0):
+        await MemoryBroker(self.topics).publish([(topic, partition, each) for each in messages])
+
+    async def receive(self, store=None, partitions=(0, 1)):
+        """Do what the owner of partitions does, and return what got its place."""
+        store = store or self.store
+        placed, numbers = [], []
+        ends = dict(await store.ends())
+        for each in await store.submitted(partitions, limit=100):
+            numbers.append(each.number)
+            if not each.known:
+                lane = each.sent.topic, each.sent.partition
+                ends[lane] = ends.get(lane, 0) + 1
+                placed.append(Recorded(Position(*lane, ends[lane]), each.sent.event))
+        self.number += 1
+        await store.commit(self.claim, self.number, Writes(events=placed, received=numbers))
+        return [each.event for each in placed]
+
+    def carried(self, topic="t"):
+        return [each for lane, held in self.topics.messages.items() for each in held if lane[0] == topic]
+
+
+@pytest.fixture
+async def shop():
+    return await Shop().begin()
+
+
+async def test_what_is_sent_goes_over_the_broker_and_waits_until_it_comes_from_there(shop):
+    first, second = sent("a"), sent("b", partition=1, key="other")
+    await shop.store.commit(shop.claim, 1, Writes(sent=[first, second]))
+    shop.number = 1
+    assert [each.headers[2] for each in shop.carried()] == [("ce_id", b"a"), ("ce_id", b"b")]
+    held = shop.topics.messages
+    shop.topics.messages = {}  # they are on their way
+    assert list(await shop.store.submitted([0, 1], limit=9)) == []
+    assert not (await shop.store.event("a")).position.is_given
+    shop.topics.messages = held
+    assert await shop.receive() == [first.event, second.event]
+    assert await shop.receive() == []
+    assert not shop.disk.waiting
+
+
+async def test_how_far_a_partition_was_received_outlives_the_process(shop):
+    await shop.put(*(to_message(sent(f"e{number}").event) for number in range(5)))
+    assert len(await shop.receive()) == 5
+    assert shop.disk.progress[AGENT, "t", 0].low == 5
+    another = brokered(shop.disk, shop.topics)
+    await shop.put(to_message(sent("later").event))
+    assert [each.sent.event.id for each in await another.submitted([0], limit=9)] == ["later"]
+
+
+async def test_what_comes_twice_is_known(shop):
+    twice = to_message(sent("a").event)
+    await shop.put(twice, twice)
+    assert [each.id for each in await shop.receive()] == ["a"]
+    await shop.put(twice, to_message(sent("b").event))
+    assert [each.id for each in await shop.receive()] == ["b"]
+    assert shop.disk.progress[AGENT, "t", 0].low == 4
+
+
+async def test_what_is_not_received_yet_holds_the_progress_back(shop):
+    await shop.put(*(to_message(sent(name).event) for name in "abc"))
+    shown = await shop.store.submitted([0], limit=9)
+    events = [Recorded(Position("t", 0, place), shown[at].sent.event) for place, at in ((1, 0), (2, 2))]
+    await shop.store.commit(shop.claim, 1, Writes(events=events, received=[shown[0].number, shown[2].number]))
+    shop.number = 1
+    assert shop.disk.progress[AGENT, "t", 0].low == 1
+    assert [each.sent.event.id for each in await shop.store.submitted([0], limit=9)] == ["b"]
+    another = brokered(shop.disk, shop.topics)  # after a crash it is seen again, and known
+    assert [(each.sent.event.id, each.known) for each in await another.submitted([0], limit=9)] == [
+        ("b", False),
+        ("c", True),
+    ]
+    assert [each.id for each in await shop.receive()] == ["b"]
+    assert shop.disk.progress[AGENT, "t", 0].low == 3
+
+
+async def test_a_message_without_attributes_is_the_data_of_the_one_type_of_its_topic(shop):
+    await shop.put(Message(b'{"n": 1}', b"customer-7"), topic="typed", partition=0)
+    (event,) = await shop.receive(partitions=(0, 1)) or await shop.receive(partitions=(0, 1))
+    assert (event.id, event.type, event.key, event.data) == ("typed/0/1", "Order.v1", "customer-7", b'{"n": 1}')
+    assert event.correlation_id == event.id
+
+
+async def test_a_structured_cloudevent_is_read(shop):
+    document = {"specversion": "1.0", "id": "x", "source": "/s", "type": "T.v1", "subject": "", "data": {"n": 1}}
+    content = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
+    await shop.put(Message(json.dumps(document).encode(), b"", content))
+    (event,) = await shop.receive()
+    assert (event.id, event.type, event.data) == ("x", "T.v1", b'{"n":1}')
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (Message(b'{"n": 1}'), "which type"),
+        (Message(b"\xff\xfe", b"", (("type", b"T.v1"),)), "JSON"),
+        (Message(b"{}", b"\xff", (("type", b"T.v1"),)), "utf-8"),
+        (Message(b"{}", b"", (("ce_specversion", b"1.0"), ("ce_id", b"x"))), "ce_source: is missing"),
+        (Message(b"{}", b"", (("ce_specversion", b"\xff"),)), "utf-8"),
+        (Message(b"[1", b"", (("content-type", b"application/cloudevents+json"),)), "object"),
+        (Message(b"", b"", (*to_message(sent("a").event).headers, (HELD, b"5"))), "held by the app"),
+    ],
+    ids=["no type", "no JSON", "key", "no source", "header", "half", "held elsewhere"],
+)
+async def test_what_cannot_be_read_is_a_dead_letter_and_holds_nobody_up(shop, message, why):
+    await shop.put(message, to_message(sent("next").event))
+    placed = await shop.receive()
+    assert [each.type for each in placed] == [UNREADABLE, "T.v1"]
+    (letter,) = await shop.store.dead_letters()
+    assert (letter.agent, letter.event.event.id) == (AGENT, "t/0/1")
+    assert why in letter.reason
+    assert (await shop.store.run(letter.run_id)).change.status == "failed"
+
+
+async def test_a_key_that_others_put_into_another_partition_comes_to_its_own(shop):
+    right = partition_of("default", "somebody", 2)
+    await shop.put(to_message(sent("a", key="somebody").event), partition=1 - right)
+    assert await shop.receive(partitions=[1 - right]) == []
+    assert [each.id for each in await shop.receive(partitions=[right])] == ["a"]
+    assert await shop.receive() == []
+    assert {each for each, log in shop.disk.logs.items() if log} == {("t", right)}
+
+
+async def test_what_is_larger_than_the_broker_takes_is_held_by_the_store(shop):
+    large = Sent("t", 0, structs.replace(sent("large").event, data=b'"' + b"x" * 5000 + b'"'))
+    await shop.store.commit(shop.claim, 1, Writes(sent=[large]))
+    shop.number = 1
+    (message,) = shop.carried()
+    assert (message.value, message.headers[-1]) == (b"", (HELD, b"5002"))
+    assert await shop.receive() == [large.event]
+
+
+async def test_what_a_dead_worker_did_not_publish_comes_before_anything_of_who_takes_over(shop):
+    await MemoryStore(shop.disk).commit(
+        shop.claim, 1, Writes(sent=[sent("a"), sent("b")])
+    )  # and died before it published
+    another = brokered(shop.disk, shop.topics)
+    claim = await another.join("another")
+    shop.disk.owners[0] = 0
+    assert await another.take(claim, [0]) == {0}
+    await another.commit(claim, 1, Writes(sent=[sent("c")]))
+    assert [each.headers[2][1] for each in shop.carried()] == [b"a", b"b", b"c"]
+
+
+async def test_what_does_not_come_back_is_published_once_more(shop):
+    await MemoryStore(shop.disk).commit(shop.claim, 1, Writes(sent=[sent("a")]))
+    shop.number = 1
+    assert await shop.receive() == []
+    shop.clock.skew_ms += OVERDUE_MS + 1
+    await shop.receive()
+    assert [each.id for each in await shop.receive()] == ["a"]
+
+
+async def test_other_topics_do_not_go_over_the_broker(shop):
+    plain = Sent("internal", 0, sent("a").event)
+    await shop.store.commit(shop.claim, 1, Writes(sent=[plain]))
+    shop.number = 1
+    assert not shop.carried("internal")
+    assert [each.id for each in await shop.receive()] == ["a"]
