@@ -221,6 +221,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach):
         `beside`: share the store with other workers, as `penstock run --workers` does; it must have been divided.
         """
         chosen = settings(flags) if chosen is None else chosen
+        beside = beside or bool(chosen.log)  # whoever comes over a broker is one of several, also alone
         reads = await asyncio.to_thread(read_documents, self.documents) if self.documents else {}
         async with (
             opened(self.declared, chosen, clock=clock, shared=beside) as parts,

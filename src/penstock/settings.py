@@ -29,6 +29,8 @@ class Settings:
     (pgvector), "qdrant://HOST:PORT", "milvus://HOST:PORT", "weaviate://HOST:PORT?grpc_port=PORT", "pinecone:INDEX",
     "usearch:FOLDER"; keys come from QDRANT_API_KEY and its kin. See docs/knowledge.md.
     `vectors_answer_s`: how many seconds a search waits for vectors that lie there, before it goes on by words alone.
+    `log`: the broker that the app's events go over, "kafka://HOST:PORT", "nats://HOST:PORT" or "redis://HOST:PORT", each
+    with "?partitions=8"; empty: from agent to agent through the store.
     `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
     `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
     services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
@@ -42,6 +44,7 @@ class Settings:
     vectors: str = ""
     vectors_answer_s: str = "3"
     refiner: str = ""
+    log: str = ""
 
 
 def settings(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from penstock.adapters.exports.proofs import Proofs
+from penstock.brokers import over_broker
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.forgetting import FORGETTER
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
@@ -114,6 +115,11 @@ async def opened(
         whole = OffloadingStore(patient, clock, sealing=sealing)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch)
         parts = replace(parts, routers=await _routers(declared, chosen, embedders))
+        carried: frozenset[str] = frozenset()
+        if chosen.log:
+            store, carried = await over_broker(chosen.log, store, clock, topology, stack)
+        whole = OffloadingStore(RetryingStore(store, clock), clock)
+        parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch, carried=carried)
         send = await stack.enter_async_context(opened_calls())
         remote = stack.enter_context(opened_services(chosen.services))
         reaching.over(topology, models, send, clock, remote)

@@ -273,3 +273,16 @@ async def test_other_topics_do_not_go_over_the_broker(shop):
     shop.number = 1
     assert not shop.carried("internal")
     assert [each.id for each in await shop.receive()] == ["a"]
+
+
+async def test_what_overtook_an_earlier_event_of_its_key_waits_for_it(shop):
+    a, b, other = sent("a"), sent("b"), sent("other", key="other")
+    await MemoryStore(shop.disk).commit(shop.claim, 1, Writes(sent=[a, b, other]))
+    shop.number = 1
+    await shop.put(to_message(b.event), to_message(other.event))  # the first one was not published, and then it was
+    assert [each.id for each in await shop.receive()] == ["other"]
+    assert shop.disk.progress[AGENT, "t", 0].low == 0
+    await shop.put(to_message(a.event), to_message(b.event))
+    assert await shop.receive() == [a.event, b.event]
+    assert await shop.receive() == []
+    assert shop.disk.progress[AGENT, "t", 0].low == 4

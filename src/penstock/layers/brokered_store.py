@@ -8,6 +8,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field, structs
@@ -17,6 +18,8 @@ from penstock.core.events.envelope import UNPLACED, Position, Recorded, run_id
 from penstock.core.events.messages import (
     HELD,
     UNREADABLE,
+    Carried,
+    Lane,
     Message,
     Place,
     id_of,
@@ -27,7 +30,7 @@ from penstock.core.events.messages import (
 )
 from penstock.core.events.partitions import partition_of
 from penstock.layers.passing_store import PassingStore
-from penstock.ports.broker import Broker, Carried, Lane
+from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
 from penstock.ports.state import Claim
@@ -71,6 +74,24 @@ class _Received(Struct):
         self.low = self.through()
         while self.fetched and next(iter(self.fetched)) <= self.low:
             del self.fetched[next(iter(self.fetched))]
+
+
+def _in_turn(found: Sequence[Carried], ours: Mapping[str, Waiting]) -> list[Carried]:
+    """Leave out what is of ours and came before an earlier event of its key: a publishing that failed was repeated."""
+    first: dict[tuple[str, int, str], deque[int]] = {}
+    for row in ours.values():
+        first.setdefault((row.sent.topic, row.sent.partition, row.sent.event.key), deque()).append(row.number)
+    kept: list[Carried] = []
+    for each in found:
+        row = ours.get(id_of(each.message))
+        if row is not None and row.sent.event.key:
+            numbers = first[row.sent.topic, row.sent.partition, row.sent.event.key]
+            if numbers and row.number > numbers[0]:
+                continue
+            if numbers and row.number == numbers[0]:
+                numbers.popleft()
+        kept.append(each)
+    return kept
 
 
 class BrokeredStore(PassingStore):
@@ -193,6 +214,7 @@ class BrokeredStore(PassingStore):
         ours = {each.sent.event.id: each for each in rows if each.sent.topic in self._carried and not each.known}
         all_seen = len(rows) < IN_FLIGHT_MAX
         fresh = [each for each in found if not self._was_received(each)]
+        fresh = _in_turn(fresh, ours)
         if not all_seen:  # the row of a message that is held may be one of those that are not seen yet
             fresh = [each for each in fresh if not is_held(each.message) or id_of(each.message) in ours]
         waiting += await self._waiting(fresh, ours)

@@ -4,22 +4,9 @@ A broker carries events; what has become of them is remembered by the store (doc
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from msgspec import Struct
-
-from penstock.core.events.messages import Message
-
-Lane: TypeAlias = tuple[str, int]  # a topic and one of its partitions
-
-
-class Carried(Struct, frozen=True):
-    """A message where it is in the broker: positions of a partition count from 1, and rise; some may be missing."""
-
-    topic: str
-    partition: int
-    position: int
-    message: Message
+from penstock.core.events.messages import Carried, Lane, Message
 
 
 class Broker(Protocol):
@@ -27,12 +14,12 @@ class Broker(Protocol):
 
     Every implementation guarantees:
 
-    B1 durable  What `publish` returned from survives a kill of the broker and of every worker, and is in the next `fetch`.
+    B1 durable  What `publish` returned from survives a kill of the broker and of every worker, and comes with a `fetch` soon.
     B2 order    Messages of a partition come by their positions, which are in the order of one sender's calls and, in a call, of
                 the messages. Whoever publishes again after `Unavailable` may leave a message twice: its id tells.
-    B3 again    `fetch` after the same positions returns the same messages, to each reader, as often as it is asked.
+    B3 again    What follows a position comes again, to each reader, whenever it is asked for: nothing is skipped, nothing taken.
     B4 bounded  A call returns `limit` messages at most; what the broker holds no longer is passed over.
-    B5 wake     After each `publish`, by whomever, the watchers are called, soon and at least once.
+    B5 wake     After each `publish`, by whomever, to what was asked for last, the watchers are called, soon and at least once.
     B6 whole    Each byte of a message comes as it was given: key, value and headers, in their order.
     B7 limit    A message with a value of up to `bytes_max` bytes is taken.
     B8 made     `require` makes topics that are missing, and raises `Invalid` for those with another number of partitions.

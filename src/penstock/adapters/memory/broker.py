@@ -3,9 +3,8 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from penstock.core.events.messages import Message
+from penstock.core.events.messages import Carried, Lane, Message
 from penstock.errors import Finding, Invalid
-from penstock.ports.broker import Carried, Lane
 
 BYTES_MAX = 16 * 1024 * 1024
 

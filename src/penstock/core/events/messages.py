@@ -5,7 +5,7 @@ Source of the form: the CNCF's Kafka protocol binding for CloudEvents 1.0.2, sec
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +14,7 @@ from penstock.core.events.cloudevents import from_cloudevent
 from penstock.core.events.envelope import DEFAULT_TENANT, Envelope
 from penstock.errors import Finding, Invalid
 
+Lane: TypeAlias = tuple[str, int]  # a topic and one of its partitions
 JSON: Final = "application/json"
 STRUCTURED: Final = "application/cloudevents+json"
 UNREADABLE: Final = "penstock.Unreadable.v1"  # the type of an event that stands for a message that is none
@@ -40,6 +41,15 @@ class Message(Struct, frozen=True):
     value: bytes
     key: bytes = b""
     headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Carried(Struct, frozen=True):
+    """A message where it is in the broker: positions of a partition count from 1, and rise; some may be missing."""
+
+    topic: str
+    partition: int
+    position: int
+    message: Message
 
 
 class Place(Struct, frozen=True):

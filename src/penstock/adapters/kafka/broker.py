@@ -1,0 +1,209 @@
+"""Events over Apache Kafka, by its C client (librdkafka): an idempotent producer, and partitions that are assigned by us."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from penstock.core.events.messages import Carried, Lane, Message
+from penstock.errors import Finding, Invalid, Missing
+
+try:
+    from confluent_kafka import KafkaException, Producer, TopicPartition, admin
+except ImportError as error:
+    raise Missing("the package confluent-kafka", "pip install 'penstock[kafka]'") from error
+
+from penstock.adapters.kafka.address import Address, address_of
+from penstock.adapters.kafka.errors import Complaints, of_exception
+from penstock.adapters.kafka.reader import Reader
+
+BYTES_MAX = 900_000  # Kafka's own limit is 1 MiB, with headers, unless a topic says otherwise
+ANSWER_S = 8.0  # within which a server that is there answers
+DELIVERY_S = 10.0
+POLL_S = 0.1
+ATTEMPTS_MAX = 10  # at a partition that has no leader yet: it was made just now, or a server is away
+_NO_LEADER = ("NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART")
+QUEUE_MAX = 100_000  # messages that wait for their delivery
+
+
+@asynccontextmanager
+async def open_kafka(url: str) -> AsyncGenerator["KafkaBroker"]:
+    """Connect to the Kafka of an address; `Invalid` for what is none. Whether it answers, `require` tells."""
+    broker = KafkaBroker(address_of(url))
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+class KafkaBroker:
+    """A `Broker` on Kafka."""
+
+    bytes_max = BYTES_MAX
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._complaints = Complaints()
+        common: dict[str, Any] = dict(address.settings) | {
+            "error_cb": self._complaints,
+            "log.connection.close": False,
+            "log_level": 0,
+        }
+        reading = {
+            "group.id": address.group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 500,
+            "fetch.queue.backoff.ms": 10,
+            "queued.max.messages.kbytes": 8192,
+        }
+        writing = {
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 0.5,
+            "delivery.timeout.ms": int(DELIVERY_S * 1000),
+            "request.timeout.ms": int(DELIVERY_S * 500),
+            "queue.buffering.max.messages": QUEUE_MAX,
+            "message.max.bytes": 2 * BYTES_MAX,
+        }
+        self._watchers: list[Callable[[], None]] = []
+        try:
+            self._admin: Any = admin.AdminClient(common)
+            self._producer = Producer(common | writing)
+        except KafkaException as error:
+            raise of_exception(self._complaints, "connect", error) from error
+        self._reader = Reader(common | reading, address.topic, self._news)
+        self._stopped = False
+        self._loop = asyncio.get_running_loop()
+        self._poller = threading.Thread(target=self._poll, name="penstock-kafka-poller", daemon=True)
+        self._poller.start()
+
+    async def require(self, topics: Collection[str], partitions: int) -> None:
+        names = {self._address.topic(each): each for each in topics}
+        there = await self._partitions()
+        findings = [
+            Finding(
+                names[name],
+                f"has {there[name]} partitions, not {partitions}",
+                f"set log=kafka://...?partitions={there[name]}",
+            )
+            for name in sorted(names)
+            if there.get(name, partitions) != partitions
+        ]
+        if findings:
+            raise Invalid("the topics", tuple(findings))
+        missing = [each for each in sorted(names) if each not in there]
+        if missing:
+            await asyncio.to_thread(self._create, missing, partitions)
+            there = await self._partitions()
+
+    async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
+        if not messages:
+            return
+        sending = _Sending(self._loop, len(messages))
+        for topic, partition, message in messages:
+            name, headers = self._address.topic(topic), list[Any](message.headers)
+            while True:
+                try:
+                    self._producer.produce(
+                        name,
+                        message.value,
+                        message.key or None,
+                        partition,
+                        headers=headers,
+                        on_delivery=sending.delivered,
+                    )
+                except BufferError:
+                    await asyncio.sleep(POLL_S)  # the poller makes room
+                else:
+                    break
+        error = await sending.ended
+        if error is not None:
+            raise self._complaints.error("publish", error)
+        self._complaints.last = None
+
+    async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
+        return self._reader.fetch(after, limit=limit)
+
+    async def ends(self, lanes: Collection[Lane]) -> Mapping[Lane, int]:
+        parts = {
+            TopicPartition(self._address.topic(topic), partition): (topic, partition) for topic, partition in lanes
+        }
+        return await asyncio.to_thread(self._ends, parts) if parts else {}
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._watchers.append(wake)
+        return lambda: self._watchers.remove(wake)
+
+    async def close(self) -> None:
+        """End the threads; what was published is delivered, as far as the server answers."""
+        await self._reader.stop()
+        await asyncio.to_thread(self._producer.flush, POLL_S)
+        self._stopped = True
+        await asyncio.to_thread(self._poller.join)
+
+    def _news(self) -> None:
+        for wake in tuple(self._watchers):
+            wake()
+
+    def _poll(self) -> None:
+        while not self._stopped:
+            self._producer.poll(POLL_S)
+
+    async def _partitions(self) -> dict[str, int]:
+        try:
+            found = await asyncio.to_thread(self._admin.list_topics, timeout=ANSWER_S)
+        except KafkaException as error:
+            raise of_exception(self._complaints, "list topics", error) from error
+        return {name: len(topic.partitions) for name, topic in found.topics.items() if topic.error is None}
+
+    def _create(self, names: Sequence[str], partitions: int) -> None:
+        topics: Any = admin  # parts of it are not typed
+        wanted = [topics.NewTopic(each, partitions, self._address.replication) for each in names]
+        for made in self._admin.create_topics(wanted, operation_timeout=ANSWER_S, request_timeout=ANSWER_S).values():
+            try:
+                made.result(2 * ANSWER_S)
+            except KafkaException as error:
+                if error.args[0].name() != "TOPIC_ALREADY_EXISTS":  # another worker made it
+                    raise of_exception(self._complaints, "make topics", error) from error
+
+    def _ends(self, parts: Mapping[Any, Lane]) -> dict[Lane, int]:
+        topics: Any = admin
+        left, found = dict(parts), dict[Lane, int]()
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            wanted = {part: topics.OffsetSpec.latest() for part in left}
+            for part, asked in self._admin.list_offsets(wanted, request_timeout=ANSWER_S).items():
+                try:
+                    found[left[part]] = asked.result(2 * ANSWER_S).offset
+                except KafkaException as error:
+                    if attempt == ATTEMPTS_MAX or error.args[0].name() not in _NO_LEADER:
+                        raise of_exception(self._complaints, "ask for the ends", error) from error
+            left = {part: lane for part, lane in left.items() if lane not in found}
+            if not left:
+                break
+            time.sleep(POLL_S * attempt)
+        return {lane: offset for lane, offset in found.items() if offset}
+
+
+class _Sending:
+    """Messages on their way. `ended` is None once all are delivered, or the first error once all are done with."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
+        self._loop = loop
+        self._left = count
+        self._error: Any = None
+        self.ended: asyncio.Future[Any] = loop.create_future()
+
+    def delivered(self, error: Any, _: Any) -> None:
+        """Count a message; called by the poller, which is the only one."""
+        self._left -= 1
+        self._error = self._error or error
+        if not self._left and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(self._error)

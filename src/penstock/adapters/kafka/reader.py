@@ -1,0 +1,128 @@
+"""Reading partitions of Kafka: one thread that asks the client, and hands over what came in batches.
+
+Partitions are assigned by us, and not by a group: who owns which is a lease in the store, which fences commits too. The group
+is there to show how far each partition was received, so that all tools which know lag know ours.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from penstock.core.events.messages import Carried, Lane, Message
+from penstock.core.events.read_ahead import ReadAhead
+
+BATCH = 512
+POLL_S = 0.05  # within which a change of what is read takes effect
+COMMIT_EVERY = 20  # polls, at the most: about once a second
+
+
+class Reader:
+    """What is read ahead of the partitions that were asked for last. All but `_run` belongs to the event loop."""
+
+    def __init__(self, settings: Mapping[str, Any], topics: Callable[[str], str], on_news: Callable[[], None]) -> None:
+        self._settings = dict(settings)
+        self._topic = topics
+        self._on_news = on_news
+        self._ahead = ReadAhead()
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._epoch = 0  # of the last change; what was read under an older one is dropped
+        self._wanted: dict[Lane, int] | None = None  # what is to be read from now on
+        self._paused: set[Lane] = set()
+        self._pausing: set[Lane] | None = None  # what is to be paused from now on
+        self._done: dict[Lane, int] = {}  # how far was received
+        self._names: dict[str, str] = {}
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="penstock-kafka-reader", daemon=True)
+        self._thread.start()
+
+    def fetch(self, after: Mapping[Lane, int], *, limit: int) -> list[Carried]:
+        """Return what was read of these partitions, and go on reading them."""
+        known = self._ahead.places.keys()
+        moved = self._ahead.ask(after)
+        self._names |= {self._topic(topic): topic for topic, _ in after}
+        with self._lock:
+            self._done = {lane: position for lane, position in after.items() if position}
+            if moved or known != after.keys():
+                self._epoch += 1
+                self._wanted = self._ahead.places
+                self._paused, self._pausing = set(), None
+        found = self._ahead.take(limit=limit)
+        self._pause()
+        return found
+
+    async def stop(self) -> None:
+        """Read no more."""
+        self._stopped = True
+        await asyncio.to_thread(self._thread.join)
+
+    def _pause(self) -> None:
+        """Leave what is held enough of, until it was taken."""
+        full = {lane for lane in self._ahead.places if self._ahead.is_full(lane)}
+        if full != self._paused:
+            with self._lock:
+                self._paused, self._pausing = full, full
+
+    def _came(self, epoch: int, batch: list[Carried]) -> None:
+        if epoch == self._epoch and sum(self._ahead.add(each) for each in batch):
+            self._pause()
+            self._on_news()
+
+    def _run(self) -> None:
+        consumer = Consumer(self._settings)
+        epoch, assigned, polls, committed = 0, dict[Lane, int](), 0, dict[Lane, int]()
+        try:
+            while not self._stopped:
+                with self._lock:
+                    wanted, self._wanted = self._wanted, None
+                    pausing, self._pausing = self._pausing, None
+                    epoch, done = self._epoch, self._done
+                if wanted is not None:
+                    assigned = wanted
+                    consumer.assign(
+                        [TopicPartition(self._topic(lane[0]), lane[1], after) for lane, after in wanted.items()]
+                    )
+                if pausing is not None and assigned:
+                    self._pause_in(consumer, assigned, pausing)
+                batch = self._polled(consumer)
+                if batch:
+                    self._loop.call_soon_threadsafe(self._came, epoch, batch)
+                polls += 1
+                if polls >= COMMIT_EVERY and done != committed:
+                    polls, committed = 0, done
+                    self._tell(consumer, done)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+        finally:
+            consumer.close()
+
+    def _pause_in(self, consumer: Any, assigned: Mapping[Lane, int], pausing: set[Lane]) -> None:
+        parts = {lane: TopicPartition(self._topic(lane[0]), lane[1]) for lane in assigned}
+        if paused := [part for lane, part in parts.items() if lane in pausing]:
+            consumer.pause(paused)
+        if resumed := [part for lane, part in parts.items() if lane not in pausing]:
+            consumer.resume(resumed)
+
+    def _polled(self, consumer: Any) -> list[Carried]:
+        first = consumer.poll(POLL_S)
+        if first is None:
+            return []
+        found = [first, *consumer.consume(BATCH, 0)]
+        return [self._carried(each) for each in found if each.error() is None]
+
+    def _carried(self, message: Any) -> Carried:
+        headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        body = Message(message.value() or b"", message.key() or b"", headers)
+        return Carried(self._names[message.topic()], message.partition(), message.offset() + 1, body)
+
+    def _tell(self, consumer: Any, done: Mapping[Lane, int]) -> None:
+        """Tell the group how far was received; it is for people to see, and nothing depends on it."""
+        places = [TopicPartition(self._topic(lane[0]), lane[1], position) for lane, position in done.items()]
+        try:
+            consumer.commit(offsets=places, asynchronous=True)
+        except KafkaException:
+            return

@@ -1,0 +1,144 @@
+"""A Kafka for the tests: the one that PENSTOCK_KAFKA names ("HOST:PORT"), or one of our own (KRaft, one node) from Maven Central."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from own_process import NoServerError, OwnProcess, alone, free_port, require, run, services_folder
+
+VERSION = "4.4.0"
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>local</groupId><artifactId>kafka-broker</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version>
+      <exclusions><!-- its POM names it, and Maven Central does not have it -->
+        <exclusion><groupId>org.apache.kafka</groupId><artifactId>kafka-tools-api</artifactId></exclusion>
+      </exclusions>
+    </dependency>
+    <!-- without it the broker logs nothing -->
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.5</version></dependency>
+  </dependencies>
+</project>
+"""
+LOGGING = """status=warn
+appender.c.type=Console
+appender.c.name=C
+appender.c.layout.type=PatternLayout
+appender.c.layout.pattern=[%d] %p %m (%c)%n
+rootLogger.level=WARN
+rootLogger.appenderRef.c.ref=C
+logger.kafka.name=kafka.server
+logger.kafka.level=INFO
+"""
+SETTINGS = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+num.partitions=6
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.cleaner.dedupe.buffer.size=16777216
+auto.create.topics.enable=false
+"""
+CLUSTER = "MkU3OEVBNTcwNTJENDM2Qk"
+
+
+class Kafka:
+    """A Kafka that is there. `address` is what `log` names; `process` is None where it is not ours."""
+
+    def __init__(self, hosts: str, process: OwnProcess | None = None) -> None:
+        self.hosts = hosts
+        self.address = f"kafka://{hosts}"
+        self.process = process
+
+
+@contextmanager
+def required_kafka() -> Generator[Kafka]:
+    """Yield a running Kafka; without one, skip, or fail when PENSTOCK_REQUIRE_SERVICES=1."""
+    given = os.environ.get("PENSTOCK_KAFKA")
+    if given:
+        yield Kafka(given)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="penstock-kafka-"))
+    try:
+        try:
+            kafka = own_kafka(folder)
+        except NoServerError as error:
+            require("kafka", error)
+            raise
+        try:
+            yield kafka
+        finally:
+            assert kafka.process is not None
+            kafka.process.kill()  # the quickest: the folder goes anyway
+            kafka.process.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def own_kafka(folder: Path) -> Kafka:
+    """Start a Kafka whose data lie in a folder."""
+    java = shutil.which("java")
+    if java is None:
+        raise NoServerError("no Java here: install openjdk-17-jre-headless, or set PENSTOCK_KAFKA=HOST:PORT")
+    home = _installed()
+    port, controller = free_port(), free_port()
+    settings, data = folder / "server.properties", folder / "data"
+    settings.write_text(SETTINGS.format(port=port, controller=controller, data=data))
+    libraries = ["-cp", f"{home}/libs/*"]
+    run(
+        [
+            java,
+            "-Xmx128m",
+            "-XX:TieredStopAtLevel=1",
+            *libraries,
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            CLUSTER,
+            "-c",
+            settings,
+        ]
+    )
+    memory = ["-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]
+    logging = f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}"
+    log = folder / "server.log"
+    starts = 0
+
+    def ready() -> bool:
+        return log.read_text(errors="replace").count("Kafka Server started") > starts
+
+    process = OwnProcess([java, *memory, logging, *libraries, "kafka.Kafka", settings], folder, ready)
+    process.start()
+    return Kafka(f"127.0.0.1:{port}", process)
+
+
+def _installed() -> Path:
+    home = services_folder() / f"kafka-{VERSION}"
+    with alone("kafka"):
+        if not (home / "libs" / ".done").exists():
+            maven = shutil.which("mvn")
+            if maven is None:
+                raise NoServerError("no Maven here: install maven, or set PENSTOCK_KAFKA=HOST:PORT")
+            home.mkdir(parents=True, exist_ok=True)
+            (home / "pom.xml").write_text(POM.format(version=VERSION))
+            (home / "log4j2.properties").write_text(LOGGING)
+            goal = "dependency:copy-dependencies"
+            run([maven, "-B", "-ntp", "-q", goal, "-DoutputDirectory=libs", "-DincludeScope=runtime"], cwd=home)
+            (home / "libs" / ".done").touch()
+    return home

@@ -1,0 +1,57 @@
+"""A Redis for the tests: the one that PENSTOCK_REDIS names ("HOST:PORT"), or one of our own, of Debian's package."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from own_process import NoServerError, OwnProcess, answers, free_port, installed_by_apt, require
+
+
+class Redis:
+    """A Redis that is there. `address` is what `log` names; `process` is None where it is not ours."""
+
+    def __init__(self, hosts: str, process: OwnProcess | None = None) -> None:
+        self.address = f"redis://{hosts}"
+        self.process = process
+
+
+@contextmanager
+def required_redis() -> Generator[Redis]:
+    """Yield a running Redis; without one, skip, or fail when PENSTOCK_REQUIRE_SERVICES=1."""
+    given = os.environ.get("PENSTOCK_REDIS")
+    if given:
+        yield Redis(given)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="penstock-redis-"))
+    try:
+        try:
+            program = installed_by_apt("redis-server", "redis-server")
+            port = free_port()
+            durable = ["--appendonly", "yes", "--save", "", "--appendfsync", "everysec"]
+            command = [
+                program,
+                "--port",
+                str(port),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                folder,
+                *durable,
+                "--daemonize",
+                "no",
+            ]
+            process = OwnProcess(command, folder, lambda: answers(port))
+            process.start()
+        except NoServerError as error:
+            require("redis", error)
+            raise
+        try:
+            yield Redis(f"127.0.0.1:{port}", process)
+        finally:
+            process.kill()
+            process.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
