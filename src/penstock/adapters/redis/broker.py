@@ -1,0 +1,220 @@
+"""Events over Redis Streams: a stream for each partition of a topic, read ahead by one task that waits for what comes.
+
+Streams are read by position, and not by consumer groups: who owns a partition is a lease in the store, which fences commits too.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from penstock.core.events.messages import Carried, Lane, Message
+from penstock.core.events.read_ahead import ReadAhead
+from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
+
+try:
+    from redis import asyncio as redis
+    from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
+except ImportError as error:
+    raise Missing("the package redis", "pip install 'penstock[redis]'") from error
+
+BYTES_MAX = 16 * 1024 * 1024  # Redis takes 512 MB: what is larger than this is no event
+BATCH = 512
+WAIT_MS = 500  # within which a change of what is read takes effect
+ANSWER_S = 5.0
+KEEP_MS = 7 * 24 * 3_600_000  # how long messages are kept, as Kafka does by default
+TRIM_EVERY = 1000  # messages of a partition
+OPTIONS = ("partitions", "prefix")
+PREFIX = "penstock:"
+_SEQUENCE_BITS = 20  # of a position; the rest is the time of an id, in milliseconds
+_log = logging.getLogger(__name__)
+_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...])
+
+
+@asynccontextmanager
+async def open_redis(url: str) -> AsyncGenerator["RedisBroker"]:
+    """Connect to the Redis of an address; `Invalid` for what is none. Whether it answers, `require` tells."""
+    where, prefix = _address(url)
+    opened: Any = redis.Redis  # parts of it are not typed
+    client = opened.from_url(where, socket_connect_timeout=ANSWER_S, socket_timeout=2 * ANSWER_S)
+    reading = opened.from_url(where, socket_connect_timeout=ANSWER_S, socket_timeout=2 * ANSWER_S)
+    try:
+        async with asyncio.TaskGroup() as group:
+            broker = RedisBroker(client, reading, prefix)
+            reader = group.create_task(broker.read())
+            try:
+                yield broker
+            finally:
+                reader.cancel()
+    finally:
+        await client.aclose()
+        await reading.aclose()
+
+
+class RedisBroker:
+    """A `Broker` on streams of Redis."""
+
+    bytes_max = BYTES_MAX
+
+    def __init__(self, client: "redis.Redis", reading: "redis.Redis", prefix: str) -> None:
+        self._client: Any = client
+        self._reading: Any = reading
+        self._prefix = prefix
+        self._ahead = ReadAhead()
+        self._epoch = 0
+        self._wanted = asyncio.Event()
+        self._watchers: list[Callable[[], None]] = []
+        self._published: dict[str, int] = {}
+
+    async def require(self, topics: Collection[str], partitions: int) -> None:
+        key = f"{self._prefix}topics"
+        try:
+            await self._warn_of_loss()
+            known = {topic: int(await self._made(key, topic, partitions)) for topic in sorted(topics)}
+        except RedisError as error:
+            raise _error("make topics", error) from error
+        findings = tuple(
+            Finding(topic, f"has {count} partitions, not {partitions}", f"set log=redis://...?partitions={count}")
+            for topic, count in known.items()
+            if count != partitions
+        )
+        if findings:
+            raise Invalid("the topics", findings)
+
+    async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
+        if not messages:
+            return
+        pipeline = self._client.pipeline(transaction=False)
+        for topic, partition, message in messages:
+            key = self._key((topic, partition))
+            pipeline.xadd(key, _fields(message))
+            count = self._published[key] = self._published.get(key, 0) + 1
+            if count % TRIM_EVERY == 0:
+                seconds, micros = await self._client.time()
+                pipeline.xtrim(key, minid=f"{seconds * 1000 + micros // 1000 - KEEP_MS}-0", approximate=True)
+        try:
+            await pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise _error("publish", error) from error
+
+    async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
+        known = self._ahead.places.keys()
+        if self._ahead.ask(after) or known != after.keys():
+            self._epoch += 1
+        found = self._ahead.take(limit=limit)
+        self._wanted.set()
+        return found
+
+    async def ends(self, lanes: Collection[Lane]) -> Mapping[Lane, int]:
+        pipeline = self._client.pipeline(transaction=False)
+        for lane in lanes:
+            pipeline.xrevrange(self._key(lane), count=1)
+        try:
+            found = await pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise _error("ask for the ends", error) from error
+        return {lane: _position(each[0][0]) for lane, each in zip(lanes, found, strict=True) if each}
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._watchers.append(wake)
+        return lambda: self._watchers.remove(wake)
+
+    async def read(self) -> None:
+        """Read ahead until cancelled; what goes wrong meanwhile is tried again."""
+        while True:
+            self._wanted.clear()
+            lanes = {lane: place for lane, place in self._ahead.places.items() if not self._ahead.is_full(lane)}
+            if not lanes:
+                await self._wanted.wait()
+                continue
+            keys, epoch = {self._key(lane): lane for lane in lanes}, self._epoch
+            streams = {key: _id_of(lanes[lane]) for key, lane in keys.items()}
+            try:
+                found = await self._reading.xread(streams, count=BATCH, block=WAIT_MS)
+            except (RedisError, OSError) as error:
+                _log.warning("Redis does not answer: %s", error)
+                await asyncio.sleep(1.0)
+                continue
+            if epoch == self._epoch and self._add(keys, found or ()):
+                for wake in tuple(self._watchers):
+                    wake()
+
+    def _add(self, keys: Mapping[str, Lane], found: Any) -> int:
+        added = 0
+        for key, entries in found:
+            topic, partition = keys[key.decode()]
+            for number, fields in entries:
+                carried = Carried(topic, partition, _position(number), _message(cast("dict[bytes, bytes]", fields)))
+                added += self._ahead.add(carried)
+        return added
+
+    async def _made(self, key: str, topic: str, partitions: int) -> Any:
+        await self._client.hsetnx(key, topic, partitions)
+        return await self._client.hget(key, topic)
+
+    async def _warn_of_loss(self) -> None:
+        """Warn when what is published may be lost with the process of Redis."""
+        with suppress(ResponseError):  # where it may not be asked
+            found = await self._client.config_get("appendonly", "appendfsync")
+            if found.get("appendonly") != "yes":
+                _log.warning("Redis keeps its data in memory only: events are lost when it ends. Set appendonly yes")
+
+    def _key(self, lane: Lane) -> str:
+        return f"{self._prefix}{{{lane[0]}:{lane[1]}}}"  # in a cluster each partition lies on one node
+
+
+def _fields(message: Message) -> dict[str, bytes]:
+    return {"value": message.value, "key": message.key, "headers": msgspec.msgpack.encode(message.headers)}
+
+
+def _message(fields: Mapping[bytes, bytes]) -> Message:
+    """Return what a stream holds: fields of ours, or any others as headers of a message by whoever wrote them."""
+    headers = fields.get(b"headers")
+    if headers is not None:
+        with suppress(msgspec.MsgspecError):
+            return Message(fields.get(b"value", b""), fields.get(b"key", b""), _headers.decode(headers))
+    rest = tuple(
+        (name.decode(errors="replace"), value) for name, value in fields.items() if name not in {b"value", b"key"}
+    )
+    return Message(fields.get(b"value", b""), fields.get(b"key", b""), rest)
+
+
+def _position(number: bytes) -> int:
+    """Return the position of an id of a stream, "TIME-SEQUENCE"."""
+    at_ms, _, sequence = number.partition(b"-")
+    return (int(at_ms) << _SEQUENCE_BITS) + int(sequence) + 1
+
+
+def _id_of(position: int) -> str:
+    """Return the id of a position; 0 stands before all."""
+    if not position:
+        return "0-0"
+    return f"{(position - 1) >> _SEQUENCE_BITS}-{(position - 1) & ((1 << _SEQUENCE_BITS) - 1)}"
+
+
+def _address(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise Invalid("the settings", (Finding("log", str(error), "write redis://HOST:PORT/0"),)) from error
+    options = dict(parse_qsl(parts.query))
+    strange = tuple(
+        Finding("log", f"has the option {name!r}", f"one of {', '.join(OPTIONS)}")
+        for name in options
+        if name not in OPTIONS
+    )
+    if strange or not parts.hostname:
+        raise Invalid("the settings", strange or (Finding("log", "names no Redis", "write redis://HOST:PORT/0"),))
+    return parts._replace(query="").geturl(), options.get("prefix", PREFIX)
+
+
+def _error(operation: str, error: Exception) -> PenstockError:
+    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError) or "NOAUTH" in str(error):
+        hint = "write redis://USER:PASSWORD@HOST:PORT, of a user that may use streams and hashes"
+        return Invalid("the settings", (Finding("log", f"Redis refused: {error}", hint),))
+    return Unavailable("Redis", operation, str(error) or type(error).__name__)
