@@ -100,11 +100,11 @@ class BrokerContract:
     async def test_b5_watchers_are_called(self, broker: Broker, another: Another, topic: str) -> None:
         await broker.require([topic], 1)
         after = {(topic, 0): 0}
-        for sender in (broker, await another()):
+        for number, sender in enumerate((broker, await another())):
             await broker.fetch(after, limit=10)
             called = anyio.Event()
             stop = broker.watch(called.set)
-            await sender.publish([(topic, 0, text("a"))])
+            await sender.publish([(topic, 0, text(str(number)))])
             with anyio.fail_after(WITHIN_S):
                 await called.wait()
             stop()
