@@ -9,7 +9,7 @@ from penstock.adapters.memory.broker import MemoryBroker, Topics
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.core.agents.unit import Sent, Writes
 from penstock.core.events.envelope import Position, Recorded
-from penstock.core.events.messages import HELD, UNREADABLE, Message, to_message
+from penstock.core.events.messages import AFTER, HELD, UNREADABLE, Message, to_message
 from penstock.core.events.partitions import partition_of
 from penstock.layers.brokered_store import AGENT, OVERDUE_MS, BrokeredStore
 from penstock.testing.blobs_contract import BlobStoreContract
@@ -279,10 +279,14 @@ async def test_what_overtook_an_earlier_event_of_its_key_waits_for_it(shop):
     a, b, other = sent("a"), sent("b"), sent("other", key="other")
     await MemoryStore(shop.disk).commit(shop.claim, 1, Writes(sent=[a, b, other]))
     shop.number = 1
-    await shop.put(to_message(b.event), to_message(other.event))  # the first one was not published, and then it was
+    late = to_message(b.event)
+    late = structs.replace(late, headers=(*late.headers, (AFTER, b"a")))
+    beside = to_message(other.event)
+    beside = structs.replace(beside, headers=(*beside.headers, (AFTER, b"")))
+    await shop.put(late, beside)  # the first one was not published, and then it was
     assert [each.id for each in await shop.receive()] == ["other"]
     assert shop.disk.progress[AGENT, "t", 0].low == 0
-    await shop.put(to_message(a.event), to_message(b.event))
+    await shop.put(to_message(a.event), late)
     assert await shop.receive() == [a.event, b.event]
     assert await shop.receive() == []
     assert shop.disk.progress[AGENT, "t", 0].low == 4

@@ -8,7 +8,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field, structs
@@ -16,13 +15,16 @@ from msgspec import Struct, field, structs
 from penstock.core.agents.unit import DeadLetter, ProgressWrite, RunChange, Sent, Writes
 from penstock.core.events.envelope import UNPLACED, Position, Recorded, run_id
 from penstock.core.events.messages import (
+    AFTER,
     HELD,
     UNREADABLE,
     Carried,
     Lane,
     Message,
     Place,
+    header_of,
     id_of,
+    is_divided,
     is_held,
     problem_of,
     to_event,
@@ -38,18 +40,19 @@ from penstock.ports.store import Store
 
 AGENT = "penstock-broker"  # whose progress says how far each partition was received
 FIRST = 1 << 48  # numbers of what comes from the broker; those of the store are below
+RECENT_MAX = 8192  # ids of a partition that are remembered
 IN_FLIGHT_MAX = 4096  # events on their way that are looked at together
 MARKS_MAX = 4 * IN_FLIGHT_MAX  # of what was shown; who receives takes what he was shown last
-OVERDUE_MS = 5_000  # what has not come back from the broker by then is published once more
+OVERDUE_MS = 5_000  # what has not come back from the broker from one look to the next is published once more
 _log = logging.getLogger(__name__)
 
 
 class _Mark(Struct, frozen=True):
-    """What a number stands for: a message, and the row that waits for it, if it is of ours."""
+    """What a number stands for: a message, and the event in it."""
 
     lane: Lane
     position: int
-    row: int = 0
+    id: str
 
 
 class _Received(Struct):
@@ -57,6 +60,7 @@ class _Received(Struct):
 
     low: int = 0
     fetched: dict[int, bool] = field(default_factory=dict[int, bool])  # position -> whether a commit has received it
+    recent: dict[str, None] = field(default_factory=dict[str, None])  # ids that were shown, the newest last
 
     def through(self, more: Collection[int] = ()) -> int:
         """Return how far it would be with more positions received."""
@@ -75,23 +79,10 @@ class _Received(Struct):
         while self.fetched and next(iter(self.fetched)) <= self.low:
             del self.fetched[next(iter(self.fetched))]
 
-
-def _in_turn(found: Sequence[Carried], ours: Mapping[str, Waiting]) -> list[Carried]:
-    """Leave out what is of ours and came before an earlier event of its key: a publishing that failed was repeated."""
-    first: dict[tuple[str, int, str], deque[int]] = {}
-    for row in ours.values():
-        first.setdefault((row.sent.topic, row.sent.partition, row.sent.event.key), deque()).append(row.number)
-    kept: list[Carried] = []
-    for each in found:
-        row = ours.get(id_of(each.message))
-        if row is not None and row.sent.event.key:
-            numbers = first[row.sent.topic, row.sent.partition, row.sent.event.key]
-            if numbers and row.number > numbers[0]:
-                continue
-            if numbers and row.number == numbers[0]:
-                numbers.popleft()
-        kept.append(each)
-    return kept
+    def show(self, event_id: str) -> None:
+        self.recent[event_id] = None
+        if len(self.recent) > RECENT_MAX:
+            del self.recent[next(iter(self.recent))]
 
 
 class BrokeredStore(PassingStore):
@@ -105,7 +96,10 @@ class BrokeredStore(PassingStore):
         self._received: dict[Lane, _Received] = {}
         self._marks: dict[int, _Mark] = {}
         self._number = FIRST
-        self._seen_ms: dict[int, int] = {}  # rows on their way: since when
+        self._last: dict[Lane, str] = {}  # the id of what was published last
+        self._publishing: tuple[tuple[int, int], list[tuple[str, int, Message]]] = ((0, 0), [])  # by which commit
+        self._overdue: set[int] = set()  # rows that were on their way when it was looked last
+        self._looked_ms = 0
         self._wakes: list[Callable[[], None]] = []
         self._partitions = 0
 
@@ -145,7 +139,9 @@ class BrokeredStore(PassingStore):
     async def _publish_again(self) -> None:
         """Publish all that is on its way: whoever was to do it may be dead. What comes twice is known by its id."""
         everywhere = range(await self._inner.partitions())
-        await self._publish([each.sent for each in await self._inner.submitted(everywhere, limit=IN_FLIGHT_MAX)])
+        rows = await self._inner.submitted(everywhere, limit=IN_FLIGHT_MAX)
+        await self._publish([each.sent for each in rows if not each.known])
+        self._last.clear()
 
     # what is sent
 
@@ -158,17 +154,20 @@ class BrokeredStore(PassingStore):
         await self._inner.commit(claim, number, self._translated(writes, marks) if marks else writes)
         for lane in {each.lane for each in marks if each.lane in self._received}:
             self._received[lane].receive([each.position for each in marks if each.lane == lane])
-        await self._publish(
-            writes.sent
-        )  # `Unavailable`: the commit is repeated, which writes nothing and publishes again
+        if writes.sent:
+            which = claim.epoch, number
+            if self._publishing[0] != which:
+                self._publishing = which, self._in_line(writes.sent)
+            # `Unavailable`: the commit is repeated, which writes nothing, and publishes the same again.
+            await self._broker.publish(self._publishing[1])
+            self._wake_soon()
         for each in writes.received:
             self._marks.pop(each, None)
-        if writes.sent:
-            self._wake_soon()
 
     def _translated(self, writes: Writes, marks: Sequence[_Mark]) -> Writes:
         """Return the writes as the store takes them: rows of its inbox, progress, and a dead letter of what cannot be read."""
-        rows = [each for each in writes.received if each < FIRST] + [each.row for each in marks if each.row]
+        rows = [each for each in writes.received if each < FIRST]
+        taken = [*writes.taken, *(each.id for each in marks)]
         progress = list(writes.progress)
         for lane in dict.fromkeys(each.lane for each in marks if each.lane in self._received):
             through = self._received[lane].through({each.position for each in marks if each.lane == lane})
@@ -179,20 +178,31 @@ class BrokeredStore(PassingStore):
             run, reason, now_ms = run_id(each.event.id, AGENT), problem_of(each.event), self._clock.now_ms()
             runs.append(RunChange(run, AGENT, each.event.tenant, "", "failed", 1, now_ms, reason=reason))
             dead.append(DeadLetter(run, AGENT, each, reason, 1, now_ms))
-        return structs.replace(writes, received=rows, progress=progress, runs=runs, dead=dead)
+        return structs.replace(writes, received=rows, taken=taken, progress=progress, runs=runs, dead=dead)
 
     async def _publish(self, events: Iterable[Sent]) -> None:
         messages = [(each.topic, each.partition, self._message(each)) for each in events if each.topic in self._carried]
         if messages:
             await self._broker.publish(messages)
 
-    def _message(self, sent: Sent) -> Message:
+    def _in_line(self, events: Iterable[Sent]) -> list[tuple[str, int, Message]]:
+        """Return the messages of a commit, each with the id of the one before it in its partition."""
+        messages: list[tuple[str, int, Message]] = []
+        for each in events:
+            if each.topic in self._carried:
+                lane = each.topic, each.partition
+                messages.append((*lane, self._message(each, self._last.get(lane, ""))))
+                self._last[lane] = each.event.id
+        return messages
+
+    def _message(self, sent: Sent, before: str = "") -> Message:
         message = to_message(sent.event)
+        headers = (*message.headers, (AFTER, before.encode()))
         size = len(message.value)
         if size <= self._broker.bytes_max:
-            return message
+            return Message(message.value, message.key, headers)
         # The row that waits holds it all: whoever receives it takes it from there.
-        return Message(b"", message.key, (*message.headers, (HELD, b"%d" % size)))
+        return Message(b"", message.key, (*headers, (HELD, b"%d" % size)))
 
     def _wake_soon(self) -> None:
         """Have who receives look once more when the commit under way is known to be durable."""
@@ -202,23 +212,17 @@ class BrokeredStore(PassingStore):
 
     # what is received
 
-    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
+    async def submitted(
+        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
+    ) -> Sequence[Waiting]:
         if not partitions:
             return ()
-        lanes = [(topic, each) for topic in self._carried for each in sorted(partitions)]
+        lanes = [(topic, each) for topic in self._carried for each in sorted(partitions) if topic not in without]
         await self._load(lanes)
         found = await self._broker.fetch({lane: self._received[lane].low for lane in lanes}, limit=limit)
-        # The rows are read after the messages: what was published before has its row, or its place.
-        rows = await self._inner.submitted(partitions, limit=max(limit, IN_FLIGHT_MAX))
-        waiting = [each for each in rows if each.known or each.sent.topic not in self._carried][:limit]
-        ours = {each.sent.event.id: each for each in rows if each.sent.topic in self._carried and not each.known}
-        all_seen = len(rows) < IN_FLIGHT_MAX
-        fresh = [each for each in found if not self._was_received(each)]
-        fresh = _in_turn(fresh, ours)
-        if not all_seen:  # the row of a message that is held may be one of those that are not seen yet
-            fresh = [each for each in fresh if not is_held(each.message) or id_of(each.message) in ours]
-        waiting += await self._waiting(fresh, ours)
-        await self._remind(ours.values())
+        waiting = list(await self._inner.submitted(partitions, limit=limit, without=[*self._carried, *without]))
+        waiting += await self._waiting([each for each in found if not self._was_received(each)])
+        waiting += await self._known_beside(partitions, limit)
         return waiting[:limit]
 
     async def _load(self, lanes: Sequence[Lane]) -> None:
@@ -236,50 +240,74 @@ class BrokeredStore(PassingStore):
         lane = self._received[carried.topic, carried.partition]
         return lane.fetched.setdefault(carried.position, False) or carried.position <= lane.low
 
-    async def _waiting(self, found: Sequence[Carried], ours: Mapping[str, Waiting]) -> list[Waiting]:
-        """Return what came from the broker; of ours, the row that waits for it is what counts."""
-        now_ms = self._clock.now_ms()
-        pairs = [(each, ours.get(id_of(each.message))) for each in found]
-        sents = [self._sent(each, now_ms) if row is None else row.sent for each, row in pairs]
-        known = await self._known([sent for sent, (_, row) in zip(sents, pairs, strict=True) if row is None])
+    async def _waiting(self, found: Sequence[Carried]) -> list[Waiting]:
+        """Return what came from the broker, as far as it is its turn."""
+        if not found:
+            return []
+        sents = await self._sents(found)
+        before = [header_of(each.message, AFTER) for each in found]
+        known, late = await self._known(found, sents, before)
         strays: list[Sent] = []
         waiting: list[Waiting] = []
-        for sent, (each, row) in zip(sents, pairs, strict=True):
+        for sent, carried, earlier in zip(sents, found, before, strict=True):
+            lane, event_id = (carried.topic, carried.partition), sent.event.id
+            received = self._received[lane]
+            if earlier in late and earlier not in received.recent:
+                continue  # it overtook the one before it, whose publishing is repeated
             self._number += 1
-            self._marks[self._number] = _Mark(
-                (each.topic, each.partition), each.position, 0 if row is None else row.number
-            )
-            stray = row is None and sent.event.id not in known and sent.partition != each.partition
+            self._marks[self._number] = _Mark(lane, carried.position, event_id)
+            stray = event_id not in known and sent.partition != carried.partition
             if stray:
                 strays.append(sent)
-            waiting.append(Waiting(self._number, sent, known=stray or sent.event.id in known))
-            known.add(sent.event.id)  # should it come twice
+            waiting.append(Waiting(self._number, sent, known=stray or event_id in known))
+            known.add(event_id)  # should it come twice
+            received.show(event_id)
         while len(self._marks) > MARKS_MAX:
             del self._marks[next(iter(self._marks))]
         await self.submit(strays)  # first: then they may be received here
         return waiting
 
-    def _sent(self, carried: Carried, now_ms: int) -> Sent:
-        """Return the event in a message of others, for the partition of its key, which need not be where they put it."""
-        topic, partition = carried.topic, carried.partition
-        event = to_event(carried.message, Place(topic, partition, carried.position, self._carried[topic], now_ms))
-        if event.key and event.type != UNREADABLE:
-            partition = partition_of(event.tenant, event.key, self._partitions)
-        return Sent(topic, partition, event)
-
-    async def _known(self, sents: Sequence[Sent]) -> set[str]:
-        if not sents:
-            return set()
-        events = [Recorded(Position(each.topic, each.partition, UNPLACED), each.event) for each in sents]
-        return {each.event.id for each in (await self._inner.known(Writes(events=events))).events}
-
-    async def _remind(self, rows: Collection[Waiting]) -> None:
-        """Publish once more what should have come back long ago."""
+    async def _known_beside(self, partitions: Collection[int], limit: int) -> list[Waiting]:
+        """Look now and then at what should have come back long ago: publish it once more, or show it if it is known."""
         now_ms = self._clock.now_ms()
-        self._seen_ms = {each.number: self._seen_ms.get(each.number, now_ms) for each in rows}
-        overdue = [each for each in rows if now_ms - self._seen_ms[each.number] > OVERDUE_MS]
+        if 0 <= now_ms - self._looked_ms < OVERDUE_MS:
+            return []
+        self._looked_ms = now_ms
+        rows = await self._inner.submitted(partitions, limit=IN_FLIGHT_MAX)
+        rows = [each for each in rows if each.sent.topic in self._carried]
+        overdue = [each.sent for each in rows if each.number in self._overdue and not each.known]
+        self._overdue = {each.number for each in rows}
         if overdue:
             _log.warning("%d events did not come back from the broker: they are published once more", len(overdue))
-            for each in overdue:
-                self._seen_ms[each.number] = now_ms
-            await self._publish([each.sent for each in overdue])
+            await self._publish(overdue)
+        return [each for each in rows if each.known][:limit]
+
+    async def _sents(self, found: Sequence[Carried]) -> list[Sent]:
+        """Return the events in messages, each for the partition of its key: others need not have put it there."""
+        sents: list[Sent] = []
+        for each in found:
+            topic, partition = each.topic, each.partition
+            # What was too large for the broker is in the row that waits for it.
+            row = await self._inner.event(id_of(each.message)) if is_held(each.message) else None
+            if row is not None:
+                event = row.event
+            else:
+                place = Place(topic, partition, each.position, self._carried[topic], self._clock.now_ms())
+                event = to_event(each.message, place)
+            if event.key and not is_divided(each.message) and event.type != UNREADABLE:
+                partition = partition_of(event.tenant, event.key, self._partitions)
+            sents.append(Sent(topic, partition, event))
+        return sents
+
+    async def _known(
+        self, found: Sequence[Carried], sents: Sequence[Sent], before: Sequence[str]
+    ) -> tuple[set[str], set[str]]:
+        """Return which events are in the log, and which of those before them are still on their way."""
+        events = [Recorded(Position(each.topic, each.partition, UNPLACED), each.event) for each in sents]
+        unseen = {
+            earlier: Sent(each.topic, each.partition, structs.replace(sent.event, id=earlier))
+            for each, sent, earlier in zip(found, sents, before, strict=True)
+            if earlier and earlier not in self._received[each.topic, each.partition].recent
+        }
+        answer = await self._inner.known(Writes(events=events, sent=list(unseen.values())))
+        return {each.event.id for each in answer.events}, {each.event.id for each in answer.sent}

@@ -188,6 +188,10 @@ class OffloadingStore(OffloadedCatalog):
             return found
         opened = [await self._sealing.opened_event(each.sent.event) for each in found]
         return [replace(each, sent=replace(each.sent, event=event)) for each, event in zip(found, opened, strict=True)]
+    async def submitted(
+        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
+    ) -> Sequence[Waiting]:
+        return await self._inner.submitted(partitions, limit=limit, without=without)
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         if self._sealing is None:

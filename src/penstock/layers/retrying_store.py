@@ -78,8 +78,10 @@ class RetryingStore:
     async def submit(self, events: Sequence[Sent]) -> None:
         await self._patiently(lambda: self._inner.submit(events))
 
-    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
-        return await self._patiently(lambda: self._inner.submitted(partitions, limit=limit))
+    async def submitted(
+        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
+    ) -> Sequence[Waiting]:
+        return await self._patiently(lambda: self._inner.submitted(partitions, limit=limit, without=without))
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         await self._patiently(lambda: self._inner.commit(claim, number, writes))

@@ -17,7 +17,9 @@ class Waiting(Struct, frozen=True):
 
 
 class Inbox(Protocol):
-    """What others than the owner of a partition append to it. `Writes.sent` puts into it too, `Writes.received` takes out.
+    """What others than the owner of a partition append to it.
+
+    `Writes.sent` puts into it too, `Writes.received` takes out by number, and `Writes.taken` by id.
 
     Every implementation guarantees:
 
@@ -33,6 +35,8 @@ class Inbox(Protocol):
         """Put events into the inbox; no claim is needed."""
         ...
 
-    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
-        """Return the first events that wait for the owner of these partitions."""
+    async def submitted(
+        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
+    ) -> Sequence[Waiting]:
+        """Return the first events that wait for the owner of these partitions, leaving some topics out."""
         ...

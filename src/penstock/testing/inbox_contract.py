@@ -94,6 +94,24 @@ class InboxContract:
             assert known is not None
             assert known.position == place
 
+    async def test_i4_what_a_commit_takes_by_its_id_waits_no_longer(
+        self, store: Store, reopened: ReopenedStore
+    ) -> None:
+        claim = await store.claim("w")
+        await store.submit([sent("a"), sent("ünd so"), sent("b")])
+        placed = Recorded(Position("t", 0, 1), sent("ünd so").event)
+        await store.commit(claim, 1, Writes(events=[placed], taken=["ünd so", "nobody's"]))
+        for each in (store, await reopened()):
+            assert [left.event.id for left in await waiting(each, ALL)] == ["a", "b"]
+            assert await each.event("ünd so") == placed
+
+    async def test_i3_topics_can_be_left_out(self, store: Store) -> None:
+        other = Sent("ünd so", 0, sent("c").event)
+        await store.submit([sent("a"), other, sent("b")])
+        found = await store.submitted(ALL, limit=9, without=["t"])
+        assert [each.sent for each in found if not each.known] == [other]
+        assert list(await store.submitted(ALL, limit=9, without=["t", "ünd so"])) == []
+
     async def test_i4_a_commit_that_is_fenced_sends_and_receives_nothing(self, store: Store) -> None:
         claim = await store.claim("w")
         await store.submit([sent("a")])

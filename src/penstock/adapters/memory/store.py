@@ -141,12 +141,14 @@ class MemoryStore(Erases):
         self._send(events)
         self._wake()
 
-    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
+    async def submitted(
+        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
+    ) -> Sequence[Waiting]:
         wanted = set(partitions)
         found = [
             Waiting(number, sent, sent.event.id in self.disk.ids)
             for number, sent in self.disk.waiting.items()
-            if sent.partition in wanted
+            if sent.partition in wanted and sent.topic not in without
         ]
         return found[:limit]
 
@@ -159,6 +161,12 @@ class MemoryStore(Erases):
                 disk.sent += 1
                 disk.waiting[disk.sent] = sent
 
+    def _take(self, writes: Writes) -> None:
+        waiting, gone = self.disk.waiting, set(writes.taken)
+        by_id = [number for number, sent in waiting.items() if sent.event.id in gone] if gone else []
+        for each in (*writes.received, *by_id):
+            waiting.pop(each, None)
+
     # the state
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
@@ -168,8 +176,7 @@ class MemoryStore(Erases):
         if not self._fits(writes):
             raise Fenced(claim.owner, claim.epoch)
         member.number = number
-        for each in writes.received:
-            disk.waiting.pop(each, None)
+        self._take(writes)
         self._write_runs(writes)
         self._write_memory(writes)
         write_blobs(disk, writes)

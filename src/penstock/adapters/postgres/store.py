@@ -153,8 +153,10 @@ class PostgresStore(Erases):
         await self._database.transact("submit", send)
         self._watchers.wake()
 
-    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
-        return await self._database.ask("submitted", lambda each: workers.submitted(each, partitions, limit))
+    async def submitted(
+        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
+    ) -> Sequence[Waiting]:
+        return await self._database.ask("submitted", lambda each: workers.submitted(each, partitions, limit, without))
 
     # the state
 

@@ -47,7 +47,7 @@ WHERE NOT EXISTS (SELECT FROM event WHERE event.id = u.id) ON CONFLICT (id) DO N
 SEND_TYPES = ("int", "text", "text", "bytea")
 _SUBMITTED = """
 SELECT number, topic, partition, body, EXISTS (SELECT FROM event WHERE event.id = inbox.id)
-FROM inbox WHERE partition = ANY($1::int[]) ORDER BY number LIMIT $2
+FROM inbox WHERE partition = ANY($1::int[]) AND topic <> ALL($3::text[]) ORDER BY number LIMIT $2
 """
 
 
@@ -140,8 +140,10 @@ def sent_rows(events: Sequence[Sent]) -> list[tuple[Any, ...]]:
     return [(each.partition, stored(each.topic), stored(each.event.id), encode(each.event)) for each in first.values()]
 
 
-async def submitted(connection: Connection, partitions: Collection[int], limit: int) -> list[Waiting]:
-    rows = await connection.fetch(_SUBMITTED, list(partitions), limit)
+async def submitted(
+    connection: Connection, partitions: Collection[int], limit: int, without: Collection[str]
+) -> list[Waiting]:
+    rows = await connection.fetch(_SUBMITTED, list(partitions), limit, [stored(each) for each in without])
     return [
         Waiting(number, Sent(told(topic), partition, decode(body)), known)
         for number, topic, partition, body, known in rows

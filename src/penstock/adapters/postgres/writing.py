@@ -92,6 +92,7 @@ _PARTS = {
     ),
     "sent": _Part(SEND, SEND_TYPES),
     "received": _Part("DELETE FROM inbox USING {rows} u (number) WHERE inbox.number = u.number", ("bigint",)),
+    "taken": _Part("DELETE FROM inbox USING {rows} u (id) WHERE inbox.id = u.id", ("text",)),
     # An update of nothing: it holds the row until the commit ends, so that no sweep takes what the commit refers to (B4).
     "blobs": _Part(
         """INSERT INTO blob (digest, size, body) SELECT u.* FROM {rows} u ORDER BY 1
@@ -197,6 +198,7 @@ def _rows(writes: Writes, topics: Mapping[str, int]) -> dict[str, Rows]:
         ],
         "sent": sent_rows(writes.sent),
         "received": [(number,) for number in writes.received],
+        "taken": [(stored(each),) for each in writes.taken],
         "blobs": [(blob.digest, len(blob.body), blob.body) for blob in writes.blobs],
         "blob_uses": [(use.digest, digest(*use.owner), packed_owner(use.owner), use.at_ms) for use in writes.blob_uses],
     }

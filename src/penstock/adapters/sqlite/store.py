@@ -186,8 +186,10 @@ class SqliteStore(Erases):
         self.wakes.wake()
         self._wake()
 
-    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
-        return self._ask(lambda: workers.submitted(self._reader, partitions, limit), "submitted")
+    async def submitted(
+        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
+    ) -> Sequence[Waiting]:
+        return self._ask(lambda: workers.submitted(self._reader, partitions, limit, without), "submitted")
 
     # the state
 

@@ -106,13 +106,15 @@ def submit(connection: sqlite3.Connection, events: Iterable[Sent]) -> None:
     connection.executemany(_SEND, rows)
 
 
-def submitted(connection: sqlite3.Connection, partitions: Collection[int], limit: int) -> Sequence[Waiting]:
-    marks = ", ".join("?" * len(partitions))
+def submitted(
+    connection: sqlite3.Connection, partitions: Collection[int], limit: int, without: Collection[str]
+) -> Sequence[Waiting]:
+    marks, others = ", ".join("?" * len(partitions)), ", ".join("?" * len(without))
     query = f"""
         SELECT number, topic, partition, body, EXISTS (SELECT 1 FROM event WHERE event.id = inbox.id)
-        FROM inbox WHERE partition IN ({marks}) ORDER BY number LIMIT ?
+        FROM inbox WHERE partition IN ({marks}) AND topic NOT IN ({others}) ORDER BY number LIMIT ?
     """  # noqa: S608 - question marks
-    rows = connection.execute(query, (*partitions, limit)).fetchall()
+    rows = connection.execute(query, (*partitions, *without, limit)).fetchall()
     return [
         Waiting(number, Sent(topic, partition, decode(body)), bool(known))
         for number, topic, partition, body, known in rows

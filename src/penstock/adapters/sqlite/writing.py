@@ -75,6 +75,10 @@ def _write_received(connection: sqlite3.Connection, _: Topics, numbers: list[int
     connection.executemany("DELETE FROM inbox WHERE number = ?", [(each,) for each in numbers])
 
 
+def _write_taken(connection: sqlite3.Connection, _: Topics, ids: list[str]) -> None:
+    connection.executemany("DELETE FROM inbox WHERE id = ?", [(each,) for each in ids])
+
+
 def _cut(connection: sqlite3.Connection, _: Topics, cuts: list[JournalCut]) -> None:
     rows = [(each.run_id, each.before) for each in cuts]
     connection.executemany("DELETE FROM journal WHERE run_id = ? AND number < ?", rows)
@@ -149,6 +153,7 @@ def _write_values(connection: sqlite3.Connection, _: Topics, values: list[ValueW
 # In the order in which they are written; those without a function here are written by the module of their table.
 _PARTS: tuple[tuple[str, Callable[[sqlite3.Connection, Topics, Any], None]], ...] = (
     ("received", _write_received),
+    ("taken", _write_taken),
     ("events", _write_events),
     ("cuts", _cut),
     ("journal", _write_journal),

@@ -123,6 +123,9 @@ class Writes(Struct):
     blobs: list[Blob] = field(default_factory=list[Blob])
     blob_uses: list[BlobUse] = field(default_factory=list[BlobUse])
     cuts: list[JournalCut] = field(default_factory=list[JournalCut])  # done before `journal`
+    taken: list[str] = field(
+        default_factory=list[str]
+    )  # ids in the inbox, beside `received`, of events that wait no longer
 
     @property
     def is_news(self) -> bool:

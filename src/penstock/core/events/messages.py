@@ -19,6 +19,7 @@ JSON: Final = "application/json"
 STRUCTURED: Final = "application/cloudevents+json"
 UNREADABLE: Final = "penstock.Unreadable.v1"  # the type of an event that stands for a message that is none
 HELD: Final = "penstock-held"  # a header: the value, of so many bytes, is held by the store of the app that sent it
+AFTER: Final = "penstock-after"  # a header of what penstock sends: the id of what it sent before in this partition
 HEADERS_MAX = 64
 _PREFIX: Final = "ce_"
 _OWN: Final = {
@@ -91,10 +92,20 @@ def to_event(message: Message, place: Place) -> Envelope:
 
 def id_of(message: Message) -> str:
     """Return the id that a message of ours carries, empty without one."""
+    return header_of(message, "ce_id")
+
+
+def header_of(message: Message, wanted: str) -> str:
+    """Return the first value of a header, empty without one."""
     for name, value in message.headers:
-        if name == "ce_id":
+        if name == wanted:
             return value.decode(errors="replace")
     return ""
+
+
+def is_divided(message: Message) -> bool:
+    """Whether the sender of a message put it into the partition of its key, as penstock does."""
+    return any(name == AFTER for name, _ in message.headers)
 
 
 def is_held(message: Message) -> bool:
