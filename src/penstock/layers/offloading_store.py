@@ -182,16 +182,14 @@ class OffloadingStore(OffloadedCatalog):
     async def submit(self, events: Sequence[Sent]) -> None:
         await self._inner.submit(events)  # they pass through: who receives them offloads them with his commit
 
-    async def submitted(self, partitions: Collection[int], *, limit: int) -> Sequence[Waiting]:
-        found = await self._inner.submitted(partitions, limit=limit)
+    async def submitted(
+        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
+    ) -> Sequence[Waiting]:
+        found = await self._inner.submitted(partitions, limit=limit, without=without)
         if self._sealing is None or not any(each.sent.event.subject for each in found):
             return found
         opened = [await self._sealing.opened_event(each.sent.event) for each in found]
         return [replace(each, sent=replace(each.sent, event=event)) for each, event in zip(found, opened, strict=True)]
-    async def submitted(
-        self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
-    ) -> Sequence[Waiting]:
-        return await self._inner.submitted(partitions, limit=limit, without=without)
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         if self._sealing is None:

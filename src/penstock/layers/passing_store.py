@@ -11,6 +11,7 @@ from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.ports.blobs import Swept
+from penstock.ports.erasure import Erased
 from penstock.ports.inbox import Waiting
 from penstock.ports.permits import Holding, Wish
 from penstock.ports.retention import NOW, EndedRun, How, OldEvents, Pruned
@@ -154,3 +155,15 @@ class PassingStore:
 
     async def known(self, rows: Writes) -> Writes:
         return await self._inner.known(rows)
+
+    async def secret(self, offered: bytes) -> bytes:
+        return await self._inner.secret(offered)
+
+    async def erase_events(self, event_ids: Sequence[str]) -> Erased:
+        return await self._inner.erase_events(event_ids)
+
+    async def erase_state(self, tenant: str, subject: str) -> Erased:
+        return await self._inner.erase_state(tenant, subject)
+
+    async def compact(self) -> Sequence[str]:
+        return await self._inner.compact()

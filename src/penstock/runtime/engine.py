@@ -83,9 +83,7 @@ class Parts:
     routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])
     witness: Witness | None = None  # proves that somebody was forgotten
     subjects: Subjects | None = None  # seals what is about somebody, so that it can be forgotten
-    carried: frozenset[str] = (
-        frozenset()
-    )  # topics that a broker carries: then an engine works beside others, also alone
+    carried: frozenset[str] = frozenset()  # topics that a broker carries
     beat_s: float = BEAT_S  # how often one of several workers says that it is alive
 
 
@@ -102,9 +100,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
     partitions = len((await store.renew(claim, ttl_ms=TTL_MS)).owners)
     if partitions > 1:
         require_one_order(parts.topology, parts.indexes)
-    appender = Appender(parts.app, parts.topology, partitions)
-    appender.names_subjects = parts.subjects is not None
-    appender.carried = parts.carried
+    appender = _appender(parts, partitions)
     services = _services(parts, claim, appender)
     unwatch: list[Callable[[], None]] = []
     failure: BaseException | None = None
@@ -234,6 +230,13 @@ async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receive
         engine.services.streams.news()
 
     return store.watch(news)
+
+
+def _appender(parts: Parts, partitions: int) -> Appender:
+    appender = Appender(parts.app, parts.topology, partitions)
+    appender.names_subjects = parts.subjects is not None
+    appender.carried = parts.carried
+    return appender
 
 
 def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:

@@ -32,6 +32,7 @@ _OWN: Final = {
     "traceparent": "traceparent",
     "replyrun": "reply_run",
     "replystep": "reply_step",
+    "about": "subject",
 }
 _NUMBERS: Final = {"timems": "time_ms", "depth": "depth"}
 
@@ -147,6 +148,7 @@ def _of_binary(message: Message, headers: Mapping[str, str]) -> Envelope:
         traceparent=texts["traceparent"],
         reply_run=texts["reply_run"],
         reply_step=texts["reply_step"],
+        subject=texts["subject"],
     )
 
 
