@@ -1,6 +1,6 @@
 """What was committed, and who is told of it: what would lie on a disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from penstock.core.agents.pieces import StreamChunk
@@ -73,6 +73,12 @@ class Disk:
     streams: dict[str, dict[str, list[StreamChunk]]] = field(default_factory=dict[str, dict[str, list[StreamChunk]]])
     blobs: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     blob_uses: dict[bytes, dict[Owner, int]] = field(default_factory=dict[bytes, dict[Owner, int]])
+
+    def take(self, numbers: Collection[int], ids: Collection[str]) -> None:
+        """Have events wait no longer, by their numbers or by their ids."""
+        by_id = [number for number, sent in self.waiting.items() if sent.event.id in set(ids)] if ids else []
+        for each in (*numbers, *by_id):
+            self.waiting.pop(each, None)
 
     def log(self, topic: str) -> list[Recorded]:
         """Return the events of a topic, partition by partition."""

@@ -161,12 +161,6 @@ class MemoryStore(Erases):
                 disk.sent += 1
                 disk.waiting[disk.sent] = sent
 
-    def _take(self, writes: Writes) -> None:
-        waiting, gone = self.disk.waiting, set(writes.taken)
-        by_id = [number for number, sent in waiting.items() if sent.event.id in gone] if gone else []
-        for each in (*writes.received, *by_id):
-            waiting.pop(each, None)
-
     # the state
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
@@ -176,7 +170,7 @@ class MemoryStore(Erases):
         if not self._fits(writes):
             raise Fenced(claim.owner, claim.epoch)
         member.number = number
-        self._take(writes)
+        disk.take(writes.received, writes.taken)
         self._write_runs(writes)
         self._write_memory(writes)
         write_blobs(disk, writes)
