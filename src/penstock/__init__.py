@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from penstock.core.knowledge.generation_events import VerifyKnowledge as VerifyKnowledge
     from penstock.core.knowledge.passages import Passage as Passage
     from penstock.core.knowledge.tokens import Written as Written
+    from penstock.core.knowledge.uses import KnowledgeUsed as KnowledgeUsed
     from penstock.core.routing.router import Routed as Routed
     from penstock.core.rules.targets import Target as Target
     from penstock.ports.state import DeadFilter as DeadFilter
@@ -70,6 +71,7 @@ __all__ = [
     "Keep",
     "Knowledge",
     "KnowledgeEvent",
+    "KnowledgeUsed",
     "LWWRegister",
     "Listener",
     "Message",
@@ -122,6 +124,7 @@ _HOME = {
     "Listener": "penstock.runtime.hearing",
     "Document": "penstock.core.knowledge.chunking",
     "KnowledgeEvent": "penstock.core.knowledge.events",
+    "KnowledgeUsed": "penstock.core.knowledge.uses",
     "Written": "penstock.core.knowledge.tokens",
     "Passage": "penstock.core.knowledge.passages",
     "Piece": "penstock.core.agents.pieces",

@@ -203,6 +203,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach):
             self.outside,
             self.reach,
             self.routers,
+            self.rerankers,
         )
 
     @asynccontextmanager

@@ -25,6 +25,7 @@ class Settings:
     `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
     `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
     `refiner`: an embedder that is better and slower ("minilm"): it follows in the background, and refines what is found.
+    `reranker`: what judges the best of each search anew: "words", "minilm", "cohere:NAME", "jina:NAME" or "http://HOST/v1#NAME".
     `vectors`: where vectors are kept, if not in the store, with the words: "postgresql://USER@HOST/DATABASE?schema=NAME"
     (pgvector), "qdrant://HOST:PORT", "milvus://HOST:PORT", "weaviate://HOST:PORT?grpc_port=PORT", "pinecone:INDEX",
     "usearch:FOLDER"; keys come from QDRANT_API_KEY and its kin. See docs/knowledge.md.
@@ -45,6 +46,7 @@ class Settings:
     vectors_answer_s: str = "3"
     refiner: str = ""
     log: str = ""
+    reranker: str = ""
 
 
 def settings(

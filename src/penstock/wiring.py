@@ -27,9 +27,11 @@ from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
 from penstock.ports.inbox import Inbox
+from penstock.ports.reranker import Reranker
 from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
+from penstock.rerankers import opened_rerankers
 from penstock.runtime.collection import Index
 from penstock.runtime.engine import Parts
 from penstock.runtime.forgetting_control import declares_subjects
@@ -67,6 +69,7 @@ class Declared:
     outside: Outside = field(default_factory=Outside)  # the app's own services for state machines
     reach: Reach = field(default_factory=Reach)  # what machines and rules reach
     routers: Mapping[str, RouterPlan] = field(default_factory=dict[str, RouterPlan])
+    rerankers: Mapping[str, str | Reranker] = field(default_factory=dict[str, "str | Reranker"])  # by collection
 
 
 Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do
@@ -117,7 +120,8 @@ async def opened(
         sealing = await _sealing(patient, topology)
         whole = OffloadingStore(patient, clock, sealing=sealing)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch, carried=carried)
-        parts = replace(parts, routers=await _routers(declared, chosen, embedders))
+        judges = await opened_rerankers(declared.collections, declared.rerankers, chosen.reranker, embedders, stack)
+        parts = replace(parts, routers=await _routers(declared, chosen, embedders), rerankers=judges)
         send = await stack.enter_async_context(opened_calls())
         remote = stack.enter_context(opened_services(chosen.services))
         reaching.over(topology, models, send, clock, remote)

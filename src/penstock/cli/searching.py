@@ -46,6 +46,13 @@ def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are i
     ] = None,
     highlight: Annotated[bool, typer.Option("--highlight", help="Show where the words of the query are.")] = False,
     refine: Annotated[bool, typer.Option(help="Have a finer model that follows in the background refine it.")] = True,
+    boost: Annotated[float, typer.Option(min=0, max=1, help="How much use lifts a passage.")] = 0.0,
+    rerank: Annotated[
+        int | None, typer.Option(min=0, max=200, help="How many of the best are judged anew (see --reranker); 0: none.")
+    ] = None,
+    reranker: Annotated[
+        str | None, typer.Option(help="words, minilm, cohere:NAME, ... (default: the app's; not with --url).")
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option(help="As it was: an offset of the log, a time (2026-11-26T09:30Z), or a run's id.")
     ] = None,
@@ -72,11 +79,13 @@ def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are i
         "score_min": threshold,
         "page_after": page_after,
         "highlight": highlight,
+        "boost": boost,
+        "rerank": rerank,
         "refine": refine,
         "as_of": as_of,
         "generation": generation,
     }
-    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}, url)
+    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder, "reranker": reranker}, url)
     show(searched(place, query, asked, offset), as_json=as_json)
 
 
@@ -181,7 +190,7 @@ def shown(found: "Sequence[Found]", options: "SearchOptions") -> dict[str, Any]:
             result["highlights"] = msgspec.to_builtins(each.highlights)
         results.append(result)
     document: dict[str, Any] = {"results": results}
-    if len(found) == options.get("limit") and not options.get("diversity"):
+    if len(found) == options.get("limit") and not any(options.get(each) for each in ("diversity", "boost", "rerank")):
         document["next"] = found[-1].cursor
     if found and found[0].degraded:
         document["degraded"] = found[0].degraded

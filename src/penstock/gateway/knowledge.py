@@ -11,9 +11,10 @@ from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
+from penstock.core.knowledge.uses import USED_MAX, Verdict
 from penstock.core.schemas.wire import MAGIC, decode_avro, unframed
 from penstock.errors import Finding, Invalid, LimitReached
-from penstock.gateway.callers import RunningApp, Tenant
+from penstock.gateway.callers import IdempotencyKey, RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
 from penstock.runtime.knowing import EVENTS_MAX, Consistency
 
@@ -152,6 +153,31 @@ async def send_events(
         raise LimitReached("the number of events in a batch", len(many), EVENTS_MAX)
     knowledge = running.knowledge(collection, tenant=tenant)
     return _shown(await knowledge.apply(_events(many), consistency=consistency))
+
+
+class UsedRequest(BaseModel):
+    """Passages that an answer to a query used."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str
+    used: list[str] = Field(min_length=1, max_length=USED_MAX)
+    shown: list[str] = []
+    verdict: Verdict = "used"
+    agent_id: str = "api"
+
+
+@routes.post("/{collection}/used", status_code=202, summary="Say what was used", responses=_PROBLEMS)
+async def say_used(
+    collection: str, given: UsedRequest, running: RunningApp, tenant: Tenant, key: IdempotencyKey = None
+) -> dict[str, str]:
+    """Say that an answer used passages: searches with a `boost` lift them, and evaluation from use judges by them."""
+    named = None if key is None else event_id(tenant, key, "used")
+    knowledge = running.knowledge(collection, tenant=tenant)
+    event = await knowledge.used(
+        given.query, given.used, verdict=given.verdict, shown=given.shown, agent=given.agent_id, id=named
+    )
+    return {"event": event}
 
 
 @routes.post("/{collection}/refresh", status_code=204, summary="Wait for bulk writes", responses=_PROBLEMS)

@@ -12,7 +12,7 @@ from penstock.gateway.callers import RunningApp, Tenant
 from penstock.gateway.problems import documented
 from penstock.runtime.collection import LIMIT_MAX, Found
 from penstock.runtime.knowledge import OpenKnowledge
-from penstock.runtime.search_options import Fusion, Mode, SearchOptions
+from penstock.runtime.search_options import WITHIN_S, Fusion, Mode, SearchOptions
 
 TOP_K = 5
 routes = APIRouter(tags=["knowledge"])
@@ -41,6 +41,9 @@ class SearchRequest(BaseModel):
     )
     score_min: float | None = Field(default=None, description="Leave out what scores less.")
     page_after: str = Field(default="", description="Go on where a page ended: its `next`.")
+    boost: float = Field(default=0.0, ge=0, le=1, description="How much use lifts a passage.")
+    rerank: int | None = Field(default=None, description="How many of the best are judged anew; 0: none.")
+    rerank_within_s: float = Field(default=WITHIN_S, description="How long that may take, else the order before.")
     highlight: bool = Field(default=False, description="Say where the words of the query are.")
 
     refine: bool = Field(default=True, description="False: by the first vectors alone, where a finer model follows.")
@@ -56,6 +59,9 @@ class SearchRequest(BaseModel):
             "score_min": self.score_min,
             "page_after": self.page_after,
             "highlight": self.highlight,
+            "boost": self.boost,
+            "rerank": self.rerank,
+            "rerank_within_s": self.rerank_within_s,
             "refine": self.refine,
             "generation": self.generation,
             "as_of": None if self.as_of is None else as_of.read(self.as_of),
@@ -104,7 +110,7 @@ async def search(asked: SearchRequest, running: RunningApp, tenant: Tenant) -> S
     knowledge = running.knowledge(_collection(running, asked.collection), tenant=tenant)
     found = await knowledge.search(asked.query, after=asked.after, **asked.options)
     results = SearchResults(results=[_result(each) for each in found])
-    if len(found) == asked.top_k and not asked.diversity:
+    if len(found) == asked.top_k and not (asked.diversity or asked.boost or asked.rerank):
         results.next = found[-1].cursor
     if found:
         results.generation, results.as_of = found[0].generation, found[0].as_of

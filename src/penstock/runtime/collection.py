@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from penstock.core.events.envelope import Recorded
 from penstock.core.knowledge.as_of import AsOf
 from penstock.core.knowledge.diversity import diverse, pool_of
 from penstock.core.knowledge.events import KnowledgeEvent, collection_of
-from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.fusion import MODEL_WEIGHT, PEAK, WEIGHT, fused, fused_by_rank
 from penstock.core.knowledge.highlights import Highlights, highlights
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space, Upsert
@@ -26,11 +25,13 @@ from penstock.errors import Refused, Unavailable
 from penstock.ports.embedder import Embedder
 from penstock.ports.state import StoredRun
 from penstock.runtime.expiring import unexpired
+from penstock.runtime.found import Found, Search
 from penstock.runtime.generations import Built, Generations
 from penstock.runtime.index import Index
 from penstock.runtime.indexing import Indexing
+from penstock.runtime.rearranging import Rearranging
 from penstock.runtime.refining import Finer, by_score, cosines_of, finer_of, refined_nearest
-from penstock.runtime.search_options import Fusion, Mode, Place, cursor_of
+from penstock.runtime.search_options import Mode
 from penstock.runtime.search_times import SearchTimes
 from penstock.runtime.tasks import Tasks
 
@@ -44,63 +45,12 @@ RECENT_MAX = 200
 LOOKS_MAX = 5  # for a search whose hits are written anew while it looks
 
 
-class Found(Struct, frozen=True, eq=False):
-    """A passage that was found, with its score: higher is better, and comparable within one search only.
-
-    Two are equal when the same was found with the same score, in whatever generation and whenever.
-    """
-
-    id: str
-    score: float
-    text: str
-    metadata: Mapping[str, str]
-    generation: int = 0  # in which it was found
-    as_of: int = 0  # up to which event of the log the collection was seen
-    highlights: Highlights | None = None
-    degraded: str = ""  # why it was searched in another way than was asked for, if it was
-
-    @property
-    def cursor(self) -> str:
-        """What a search for the next page goes on after."""
-        return cursor_of(self.score, self.id)
-
-    @property
-    def source(self) -> str:
-        return self.metadata.get("source", self.id)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Found) and self._content == other._content
-
-    def __hash__(self) -> int:
-        return hash((self.id, self.score))
-
-    @property
-    def _content(self) -> tuple[object, ...]:
-        return self.id, self.score, self.text, self.metadata
-
-
-class Search(Struct, frozen=True):
-    """What is looked for."""
-
-    text: str
-    limit: int = 5
-    mode: Mode = "hybrid"
-    filter: Filter | None = None
-    generation: int | None = None  # None: the one that serves
-    as_of: AsOf | None = None  # None: now
-    fusion: Fusion = "scores"
-    diversity: float = 0.0
-    score_min: float | None = None
-    page_after: Place | None = None
-    is_highlighted: bool = False
-    is_refined: bool = True  # by a finer model, where one follows
-
-
 class PastSearch(Protocol):
     """A collection as it was."""
 
     async def search(self, search: Search, tenant: str) -> list[Found]: ...
     async def passages(self, as_of: AsOf, tenant: str) -> tuple[int, list[Passage]]: ...
+    async def moment_ms(self, as_of: AsOf) -> int: ...
 
     def empty(self, asked: Built) -> Collection:
         """Return the collection as it was before its first event."""
@@ -141,6 +91,7 @@ class Collection:
         self.now_ms: Callable[[], int] = int  # no clock: nothing has expired
         self.monotonic_s: Callable[[], float] = float
         self.times = SearchTimes()
+        self.rearranging = Rearranging()
         self.sole = False  # whether it is the app's only one
         self.recent: deque[tuple[str, str]] = deque(maxlen=RECENT_MAX)  # tenant and text of the last searches
         self._tasks = tasks
@@ -153,6 +104,9 @@ class Collection:
 
     async def search(self, search: Search, tenant: str = DEFAULT_TENANT) -> list[Found]:
         """Return the best passages, best first; `Missing` or `Refused` for a generation that cannot be asked."""
+        if self.rearranging.concerns(search):
+            moment = self.now_ms(), await self._uses_by(search)
+            return await self.rearranging.found(search, tenant, self.search, moment)
         if search.as_of is not None:
             if self.past is None:
                 raise Refused("this collection has no past", "run the app with settings")
@@ -168,6 +122,11 @@ class Collection:
         found = await future
         self.times.note(self.monotonic_s() - began_s)
         return found
+
+    async def _uses_by(self, search: Search) -> int:
+        if search.as_of is None or search.uses_by_ms or not search.boost or self.past is None:
+            return search.uses_by_ms
+        return await self.past.moment_ms(search.as_of)
 
     async def as_it_was(self, as_of: AsOf, tenant: str = DEFAULT_TENANT) -> tuple[int, list[Passage]]:
         """Return all passages as they were, and up to which event of the log that is."""

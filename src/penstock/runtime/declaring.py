@@ -6,6 +6,7 @@ from typing import get_args
 
 from penstock.errors import Finding, Invalid
 from penstock.ports.embedder import Embedder
+from penstock.ports.reranker import Reranker
 from penstock.runtime.generations import OnChange
 from penstock.runtime.knowledge import Knowledge
 from penstock.runtime.routers import Router
@@ -20,20 +21,31 @@ class DeclaresKnowledge:
         self.documents: dict[str, Path] = {}
         self.embedders: dict[str, Embedder] = {}
         self.on_change: dict[str, OnChange] = {}
+        self.rerankers: dict[str, str | Reranker] = {}
         self.routers: dict[str, RouterPlan] = {}
         self.registry = False  # whether it keeps schemas
 
-    def knowledge(self, name: str, *, documents: str | Path | None = None, on_change: OnChange = "refuse") -> Knowledge:
+    def knowledge(
+        self,
+        name: str,
+        *,
+        documents: str | Path | None = None,
+        on_change: OnChange = "refuse",
+        reranker: str | Reranker = "",
+    ) -> Knowledge:
         """Declare a knowledge collection, and return it for handlers to search.
 
         `documents`: a folder, or a file, that it is brought to at each start: what is new, changed or gone there.
         `on_change`: what follows when the settings name another embedder than it was indexed with: "refuse" to start, "build"
         a new generation in the background, which takes over when it has everything, or "keep" the one that serves.
+        `reranker`: "words", "minilm", "cohere:MODEL", ..., or one of your own: it judges the best of each search anew.
         """
         if on_change not in get_args(OnChange):
             finding = Finding("on_change", f"is {on_change!r}", f"one of {', '.join(get_args(OnChange))}")
             raise Invalid(f"the knowledge collection {name!r}", (finding,))
         self.on_change[name] = on_change
+        if reranker:
+            self.rerankers[name] = reranker
         if documents is not None:
             self.documents[name] = Path(documents)
         return self._knowledge.setdefault(name, Knowledge(name))

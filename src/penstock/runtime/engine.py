@@ -17,6 +17,7 @@ from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.knowledge.passages import DEFAULT_TENANT
 from penstock.errors import Missing, PenstockError, Unavailable
 from penstock.ports.clock import Clock
+from penstock.ports.reranker import Reranker
 from penstock.ports.sealing import Subjects
 from penstock.ports.state import Claim, StoredRun
 from penstock.ports.store import Store
@@ -43,6 +44,7 @@ from penstock.runtime.ownership import BEAT_S, TTL_MS, Ownership
 from penstock.runtime.past import Past
 from penstock.runtime.questions import Questions
 from penstock.runtime.queues import Queue, queue_of
+from penstock.runtime.rearranging import Rearranging
 from penstock.runtime.receiving import Receiver
 from penstock.runtime.releases import Releases
 from penstock.runtime.routing import LiveRouter
@@ -55,6 +57,7 @@ from penstock.runtime.tasks import Tasks
 from penstock.runtime.tidying import Household
 from penstock.runtime.timers import Timers
 from penstock.runtime.topology import Topology, require_one_order
+from penstock.runtime.uses import Uses
 from penstock.runtime.workflows import Workflows
 from penstock.runtime.write_points import Reached, StandIn, unwatched
 
@@ -80,6 +83,7 @@ class Parts:
     reached: Reached = unwatched  # called where the process may die, by testing
     stand_in: StandIn | None = None  # answers in place of the functions of steps, in tests
     outside: "Callable[[Engine, Outside], None] | None" = None  # says what state machines reach beside agents
+    rerankers: Mapping[str, Reranker] = field(default_factory=dict[str, Reranker])  # by collection
     routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])
     witness: Witness | None = None  # proves that somebody was forgotten
     subjects: Subjects | None = None  # seals what is about somebody, so that it can be forgotten
@@ -164,6 +168,8 @@ def _assembled(
         services.collections[name].durable = services.committer.durable
         services.collections[name].now_ms = parts.clock.now_ms
         services.collections[name].monotonic_s = parts.clock.monotonic_s
+        services.collections[name].rearranging = Rearranging(parts.rerankers.get(name))
+        services.collections[name].rearranging.uses = Uses(name, parts.store, appender.partitions)
         services.collections[name].sole = len(parts.indexes) == 1
         generations[name].before_writing = partial(generations[name].keep, services.committer)
     engine = Engine(parts, services, appender, handlings, delivering)

@@ -12,6 +12,7 @@ from penstock.core.knowledge.events import KnowledgeEvent, collection_of
 from penstock.core.knowledge.filters import parse_filter
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
+from penstock.core.knowledge.uses import Verdict
 from penstock.errors import Finding, Invalid, LimitReached
 from penstock.runtime.collection import LIMIT_MAX, Found, Search
 from penstock.runtime.context import required
@@ -20,7 +21,8 @@ from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexing import IndexingStatus
 from penstock.runtime.knowing import Consistency, lag, reached, refresh, write
 from penstock.runtime.open_generations import OpenGenerations
-from penstock.runtime.search_options import SearchOptions, place_of, wrong_options
+from penstock.runtime.search_options import WITHIN_S, SearchOptions, place_of, wrong_options
+from penstock.runtime.uses import used_event
 
 QUERY_CHARS_MAX = 10_000
 TTL_S_MAX = 100 * 365 * 86_400.0
@@ -46,6 +48,14 @@ class Knowledge:
         ctx = required()
         expires_ms = expiry(ttl_s, expires_at, ctx.now_ms())
         ctx.emit(put_event(self.name, passage, agent=ctx.agent, expires_ms=expires_ms))
+
+    def used(
+        self, query: str, used: Sequence[Found], *, verdict: Verdict = "used", shown: Sequence[Found] = ()
+    ) -> None:
+        """Say, after this handling is committed, that an answer to a query used passages: what `boost` and evaluation use."""
+        ctx = required()
+        said = {"verdict": verdict, "shown": [each.id for each in shown], "agent_id": ctx.agent}
+        ctx.emit(used_event(self.name, query, [each.id for each in used], said))
 
     def delete(self, passage_id: str = "", *, document: str = "") -> None:
         """Have a passage, or a whole document, removed after this handling is committed."""
@@ -114,6 +124,21 @@ class OpenKnowledge:
         events = [delete_event(name, each, agent=agent) for each in passage_ids]
         events += [delete_event(name, "", agent=agent, document=each) for each in documents]
         return await write(self._engine, events, self._tenant, consistency)
+
+    async def used(
+        self,
+        query: str,
+        used: Sequence[str],
+        *,
+        verdict: Verdict = "used",
+        shown: Sequence[str] = (),
+        agent: str = "api",
+        id: str | None = None,
+    ) -> str:
+        """Say that an answer to a query used passages, by their ids; return the event's id once it is durable."""
+        said = {"verdict": verdict, "shown": list(shown), "agent_id": agent}
+        event = used_event(self._collection.name, query, used, said)
+        return await self._engine.send(event, id=id, tenant=self._tenant)
 
     async def refresh(self) -> None:
         """Wait until all that was accepted so far, of "bulk" writes too, can be found."""
@@ -185,6 +210,9 @@ def search_of(text: str, options: SearchOptions) -> Search:
         place_of(after) if after else None,
         options.get("highlight", False),
         options.get("refine", True),
+        options.get("boost", 0.0),
+        options.get("rerank"),
+        options.get("rerank_within_s", WITHIN_S),
     )
 
 

@@ -5,8 +5,9 @@ from collections.abc import Collection
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.forgetting import FORGETTER
 from penstock.core.knowledge.generation_events import KEEPER
+from penstock.core.knowledge.uses import USES
 from penstock.errors import Finding, Invalid
-from penstock.runtime import control, indexer, schedules, schemas
+from penstock.runtime import control, indexer, schedules, schemas, uses
 from penstock.runtime.forgetting_control import forgetter
 from penstock.runtime.generation_control import generation_keeper
 
@@ -18,6 +19,7 @@ def own_agents(taken: Collection[str], *, knowledge: bool, registry: bool, subje
         for name in (
             indexer.NAME,
             KEEPER,
+            USES,
             control.NAME,
             schedules.NAME,
             *([schemas.NAME] if registry else []),
@@ -31,6 +33,7 @@ def own_agents(taken: Collection[str], *, knowledge: bool, registry: bool, subje
     if knowledge:
         agents[indexer.NAME] = indexer.indexer()
         agents[KEEPER] = generation_keeper()
+        agents[USES] = uses.counting()
     if registry:
         agents[schemas.NAME] = schemas.schema_registry()
     if subjects:

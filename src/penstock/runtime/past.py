@@ -102,6 +102,16 @@ class Past:
             found = await point.collection.passages(ids, tenant)
             return point.at, [found[each] for each in ids if each in found]
 
+    async def moment_ms(self, as_of: AsOf) -> int:
+        """Return the time of a point: what is said of it elsewhere counts up to then (at least 1: 0 is before all)."""
+        if as_of.time_ms >= 0:
+            return max(1, as_of.time_ms)
+        if as_of.run and (stored := await self._history.run(as_of.run)) is not None:
+            return max(1, before_ms(stored.change))
+        offset = await self.offset(as_of)
+        last = await self._next(offset) if offset else None
+        return 1 if last is None else max(1, last.event.time_ms)
+
     async def offset(self, as_of: AsOf) -> int:
         """Return the last event that counts; `Missing` for a run that is not known, `Refused` for what the log has let go."""
         offset, time_ms = as_of.offset, as_of.time_ms

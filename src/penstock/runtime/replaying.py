@@ -103,6 +103,8 @@ class ReplayContext(Context):
 
     def _as_it_was(self, step: str, search: Search) -> Search:
         """Have a search see what there was when it was made, in the one generation that a replay has."""
+        if search.as_of is None:
+            search = structs.replace(search, uses_by_ms=max(1, self.before_ms))
         if search.as_of is not None:
             return structs.replace(search, generation=None)
         recorded = self.recorded.find(step)

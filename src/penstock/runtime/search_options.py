@@ -12,6 +12,9 @@ from penstock.core.knowledge.as_of import AsOf
 from penstock.core.knowledge.filters import Filter
 from penstock.errors import Finding, Invalid
 
+CANDIDATES_MAX = 200  # that a re-ranker may be asked about
+WITHIN_S = 5.0  # that it gets, unless a search says otherwise
+WITHIN_S_MAX = 60.0
 Mode = Literal["hybrid", "vectors", "words"]
 Fusion = Literal["scores", "ranks"]
 Moment = int | datetime | str | AsOf | None  # an offset of the log, a time, the id of a run; None: now
@@ -26,6 +29,8 @@ class SearchOptions(TypedDict, total=False):
     `highlight`: say where the words of the query are, and show the stretch that has most of them. `generation`: search that
     build of the collection. `as_of`: as it was, at an offset of its log, at a time, or when a run (its id) began.
     `refine`: False for the first vectors alone, where a finer model follows in the background.
+    `boost`: from 0 to 1, how much use lifts a passage (`used`). `rerank`: how many of the best are judged anew by the
+    collection's re-ranker (where it has one: 50); 0 for none; `rerank_within_s`: how long that may take, else the order before.
     """
 
     limit: int
@@ -39,6 +44,9 @@ class SearchOptions(TypedDict, total=False):
     page_after: str
     highlight: bool
     refine: bool
+    boost: float
+    rerank: int | None
+    rerank_within_s: float
 
 
 class Place(NamedTuple):
@@ -75,6 +83,7 @@ def wrong_options(options: SearchOptions) -> list[Finding]:
         value, allowed = options.get(name), get_args(kind)
         if value is not None and value not in allowed:
             findings.append(Finding(name, f"is {value!r}", f"one of {', '.join(allowed)}"))
+    findings += _wrong_order(options)
     diversity = options.get("diversity", 0.0)
     if not 0 <= diversity <= 1:
         findings.append(Finding("diversity", f"is {diversity!r}", "from 0 to 1"))
@@ -84,4 +93,20 @@ def wrong_options(options: SearchOptions) -> list[Finding]:
                 "page_after", "has no meaning with diversity", "ask for more at once: the order depends on those before"
             )
         )
+    return findings
+
+
+def _wrong_order(options: SearchOptions) -> list[Finding]:
+    findings: list[Finding] = []
+    boost, rerank = options.get("boost", 0.0), options.get("rerank")
+    if not 0 <= boost <= 1:
+        findings.append(Finding("boost", f"is {boost!r}", "from 0 to 1"))
+    if rerank is not None and not 0 <= rerank <= CANDIDATES_MAX:
+        findings.append(Finding("rerank", f"is {rerank!r}", f"from 0 to {CANDIDATES_MAX}"))
+    if not 0 < (within_s := options.get("rerank_within_s", WITHIN_S)) <= WITHIN_S_MAX:
+        findings.append(Finding("rerank_within_s", f"is {within_s!r}", f"more than 0, {WITHIN_S_MAX:g} at most"))
+    for name, is_given in (("boost", boost), ("rerank", rerank)):
+        if is_given and (options.get("page_after") or options.get("diversity")):
+            other = "page_after" if options.get("page_after") else "diversity"
+            findings.append(Finding(other, f"has no meaning with {name}", "choose one: each has an order of its own"))
     return findings
