@@ -44,7 +44,7 @@ def ports():
             if isinstance(node, ast.ClassDef) and any(
                 isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases
             ):
-                guarantees = re.findall(r"^ *([A-Z]\d+) ", ast.get_docstring(node) or "", re.MULTILINE)
+                guarantees = re.findall(r"^ *([A-Z]{1,2}\d+) ", ast.get_docstring(node) or "", re.MULTILINE)
                 methods = {each.name for each in node.body if isinstance(each, FUNCTIONS)}
                 yield path.stem, node.name, guarantees, methods
 

@@ -14,15 +14,15 @@ class Broker(Protocol):
 
     Every implementation guarantees:
 
-    J1 durable  What `publish` returned from survives a kill of the broker and of every worker, and comes with a `fetch` soon.
-    J2 order    Messages of a partition come by their positions, which are in the order of one sender's calls and, in a call, of
+    BR1 durable  What `publish` returned from survives a kill of the broker and of every worker, and comes with a `fetch` soon.
+    BR2 order    Messages of a partition come by their positions, which are in the order of one sender's calls and, in a call, of
                 the messages. Whoever publishes again after `Unavailable` may leave a message twice: its id tells.
-    J3 again    What follows a position comes again, to each reader, whenever it is asked for: nothing is skipped, nothing taken.
-    J4 bounded  A call returns `limit` messages at most; what the broker holds no longer is passed over.
-    J5 wake     After each `publish`, by whomever, to what was asked for last, the watchers are called, soon and at least once.
-    J6 whole    Each byte of a message comes as it was given: key, value and headers, in their order.
-    J7 limit    A message with a value of up to `bytes_max` bytes is taken.
-    J8 made     `require` makes topics that are missing, and raises `Invalid` for those with another number of partitions.
+    BR3 again    What follows a position comes again, to each reader, whenever it is asked for: nothing is skipped, nothing taken.
+    BR4 bounded  A call returns `limit` messages at most; what the broker holds no longer is passed over.
+    BR5 wake     After each `publish`, by whomever, to what was asked for last, the watchers are called, soon and at least once.
+    BR6 whole    Each byte of a message comes as it was given: key, value and headers, in their order.
+    BR7 limit    A message with a value of up to `bytes_max` bytes is taken.
+    BR8 made     `require` makes topics that are missing, and raises `Invalid` for those with another number of partitions.
     """
 
     bytes_max: int

@@ -34,7 +34,9 @@ class BrokerContract:
         """Return a name that no other test uses on this server."""
         raise NotImplementedError("supply a topic of this test alone")
 
-    async def test_j1_what_was_published_comes_to_everybody(self, broker: Broker, another: Another, topic: str) -> None:
+    async def test_br1_what_was_published_comes_to_everybody(
+        self, broker: Broker, another: Another, topic: str
+    ) -> None:
         await broker.require([topic], 2)
         await broker.publish([(topic, 0, text("a")), (topic, 1, text("b"))])
         for each in (broker, await another()):
@@ -43,7 +45,7 @@ class BrokerContract:
         await broker.publish([(topic, 0, text("c"))])
         assert values(await fetched(broker, {(topic, 0): found_at(found, b"a")}, 1)) == [b"c"]
 
-    async def test_j2_the_messages_of_a_partition_come_in_order(self, broker: Broker, topic: str) -> None:
+    async def test_br2_the_messages_of_a_partition_come_in_order(self, broker: Broker, topic: str) -> None:
         await broker.require([topic], 3)
         for number in range(10):
             await broker.publish([(topic, part, text(f"{number}-{each}")) for each in range(5) for part in range(3)])
@@ -54,7 +56,7 @@ class BrokerContract:
             assert positions == sorted(set(positions))
             assert positions[0] > 0
 
-    async def test_j2_many_who_publish_lose_nothing(self, broker: Broker, another: Another, topic: str) -> None:
+    async def test_br2_many_who_publish_lose_nothing(self, broker: Broker, another: Another, topic: str) -> None:
         await broker.require([topic], 1)
         brokers = (broker, await another())
 
@@ -71,7 +73,7 @@ class BrokerContract:
             mine = [each for each in found if each.startswith(b"%d-" % who)]
             assert mine == [b"%d-%d" % (who, number) for number in range(20)]
 
-    async def test_j3_the_same_is_fetched_as_often_as_it_is_asked(
+    async def test_br3_the_same_is_fetched_as_often_as_it_is_asked(
         self, broker: Broker, another: Another, topic: str
     ) -> None:
         await broker.require([topic], 1)
@@ -84,20 +86,20 @@ class BrokerContract:
                 assert await fetched(each, {(topic, 0): after}, 100 - first) == whole[first:]
             assert list(await each.fetch({(topic, 0): whole[-1].position}, limit=1000)) == []
 
-    async def test_j4_a_call_is_bounded(self, broker: Broker, topic: str) -> None:
+    async def test_br4_a_call_is_bounded(self, broker: Broker, topic: str) -> None:
         await broker.require([topic], 2)
         await broker.publish([(topic, number % 2, text(str(number))) for number in range(100)])
         found = await fetched(broker, {(topic, 0): 0, (topic, 1): 0}, 100, limit=7)
         assert sorted(values(found), key=int) == [b"%d" % number for number in range(100)]
 
-    async def test_j4_topics_and_partitions_do_not_see_each_other(self, broker: Broker, topic: str) -> None:
+    async def test_br4_topics_and_partitions_do_not_see_each_other(self, broker: Broker, topic: str) -> None:
         await broker.require([topic, f"{topic}-b"], 2)
         await broker.publish([(topic, 0, text("a")), (topic, 1, text("b")), (f"{topic}-b", 0, text("c"))])
         assert values(await fetched(broker, {(topic, 1): 0}, 1)) == [b"b"]
         assert values(await fetched(broker, {(f"{topic}-b", 0): 0, (f"{topic}-b", 1): 0}, 1)) == [b"c"]
         assert list(await broker.fetch({}, limit=10)) == []
 
-    async def test_j5_watchers_are_called(self, broker: Broker, another: Another, topic: str) -> None:
+    async def test_br5_watchers_are_called(self, broker: Broker, another: Another, topic: str) -> None:
         await broker.require([topic], 1)
         after = {(topic, 0): 0}
         for number, sender in enumerate((broker, await another())):
@@ -111,7 +113,7 @@ class BrokerContract:
             (found,) = await fetched(broker, after, 1)
             after[topic, 0] = found.position
 
-    async def test_j6_each_byte_of_a_message_comes_as_it_was_given(
+    async def test_br6_each_byte_of_a_message_comes_as_it_was_given(
         self, broker: Broker, another: Another, topic: str
     ) -> None:
         await broker.require([topic], 1)
@@ -120,20 +122,20 @@ class BrokerContract:
         for each in (broker, await another()):
             assert [one.message for one in await fetched(each, {(topic, 0): 0}, 2)] == [ODD, bare]
 
-    async def test_j7_a_message_as_large_as_may_be_is_taken(self, broker: Broker, topic: str) -> None:
+    async def test_br7_a_message_as_large_as_may_be_is_taken(self, broker: Broker, topic: str) -> None:
         await broker.require([topic], 1)
         large = Message(b"x" * broker.bytes_max, b"key", (("ce_id", b"large"),))
         await broker.publish([(topic, 0, large)])
         assert [each.message for each in await fetched(broker, {(topic, 0): 0}, 1)] == [large]
 
-    async def test_j8_a_topic_that_is_there_is_kept(self, broker: Broker, another: Another, topic: str) -> None:
+    async def test_br8_a_topic_that_is_there_is_kept(self, broker: Broker, another: Another, topic: str) -> None:
         await broker.require([topic], 2)
         await broker.publish([(topic, 0, text("a"))])
         other = await another()
         await other.require([topic], 2)
         assert values(await fetched(other, {(topic, 0): 0}, 1)) == [b"a"]
 
-    async def test_j8_another_number_of_partitions_is_said(self, broker: Broker, topic: str) -> None:
+    async def test_br8_another_number_of_partitions_is_said(self, broker: Broker, topic: str) -> None:
         await broker.require([topic], 2)
         with pytest.raises(Invalid, match=f"{topic}: has 2 partitions"):
             await broker.require([topic], 3)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from penstock.core.events.messages import Carried, Lane, Message
-from penstock.errors import Finding, Invalid, Missing
+from penstock.errors import Finding, Invalid, Missing, Unavailable
 
 try:
     from confluent_kafka import KafkaException, Producer, TopicPartition, admin
@@ -24,7 +24,6 @@ ANSWER_S = 8.0  # within which a server that is there answers
 DELIVERY_S = 10.0
 POLL_S = 0.1
 ATTEMPTS_MAX = 10  # at a partition that has no leader yet: it was made just now, or a server is away
-_NO_LEADER = ("NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART")
 QUEUE_MAX = 100_000  # messages that wait for their delivery
 
 
@@ -179,8 +178,9 @@ class KafkaBroker:
                 try:
                     found[left[part]] = asked.result(2 * ANSWER_S).offset
                 except KafkaException as error:
-                    if attempt == ATTEMPTS_MAX or error.args[0].name() not in _NO_LEADER:
-                        raise of_exception(self._complaints, "ask for the ends", error) from error
+                    meant = of_exception(self._complaints, "ask for the ends", error)
+                    if attempt == ATTEMPTS_MAX or not isinstance(meant, Unavailable):
+                        raise meant from error
             left = {part: lane for part, lane in left.items() if lane not in found}
             if not left:
                 break
