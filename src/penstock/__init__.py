@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from penstock.core.knowledge.chunking import Document as Document
     from penstock.core.knowledge.events import KnowledgeEvent as KnowledgeEvent
     from penstock.core.knowledge.generation_events import VerifyKnowledge as VerifyKnowledge
+    from penstock.core.knowledge.memories import Recalled as Recalled
+    from penstock.core.knowledge.memories import RecallWeights as RecallWeights
     from penstock.core.knowledge.passages import Passage as Passage
     from penstock.core.knowledge.tokens import Written as Written
     from penstock.core.knowledge.uses import KnowledgeUsed as KnowledgeUsed
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from penstock.runtime.hearing import Listener as Listener
     from penstock.runtime.knowledge import Knowledge as Knowledge
     from penstock.runtime.machine_tasks import TaskFailed as TaskFailed
+    from penstock.runtime.memories import Memories as Memories
     from penstock.runtime.replaying import Stretch as Stretch
     from penstock.runtime.routers import Router as Router
     from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
@@ -74,6 +77,7 @@ __all__ = [
     "KnowledgeUsed",
     "LWWRegister",
     "Listener",
+    "Memories",
     "Message",
     "OAuth",
     "ORSet",
@@ -81,6 +85,8 @@ __all__ = [
     "Passage",
     "Piece",
     "Rate",
+    "RecallWeights",
+    "Recalled",
     "Reconcile",
     "Retention",
     "Retry",
@@ -126,7 +132,10 @@ _HOME = {
     "KnowledgeEvent": "penstock.core.knowledge.events",
     "KnowledgeUsed": "penstock.core.knowledge.uses",
     "Written": "penstock.core.knowledge.tokens",
+    "Memories": "penstock.runtime.memories",
     "Passage": "penstock.core.knowledge.passages",
+    "RecallWeights": "penstock.core.knowledge.memories",
+    "Recalled": "penstock.core.knowledge.memories",
     "Piece": "penstock.core.agents.pieces",
     "Rate": "penstock.core.agents.flow",
     "Reconcile": "penstock.core.agents.tools",

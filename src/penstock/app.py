@@ -46,6 +46,7 @@ from penstock.runtime.machines import (
     folder_of,
     required_machine,
 )
+from penstock.runtime.memories import OpenMemories, open_memories
 from penstock.runtime.people import ForPeople
 from penstock.runtime.replaying import History, Stretch, replayed
 from penstock.runtime.routers import OpenRouter
@@ -385,6 +386,10 @@ class Running(ForPeople, ForTime, ForMachines, ForBuses, ForSubjects):
     def knowledge(self, name: str, *, tenant: str = "default") -> OpenKnowledge:
         """Return a collection to search and to write to."""
         return OpenKnowledge(name, self.engine, tenant)
+
+    def memory(self, name: str = "memories", *, tenant: str = "default") -> OpenMemories:
+        """Return a memory to recall from and to add to."""
+        return open_memories(self.app.memories, name, self.engine, tenant)
 
     def router(self, name: str, *, tenant: str = "default") -> OpenRouter:
         """Return a router to ask."""

@@ -1,14 +1,16 @@
-"""What an app declares of its knowledge: its collections, embedders of its own, and routers."""
+"""What an app declares of its knowledge: its collections, memories, embedders of its own, and routers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from penstock.core.knowledge.memories import RecallWeights
 from penstock.errors import Finding, Invalid
 from penstock.ports.embedder import Embedder
 from penstock.ports.reranker import Reranker
 from penstock.runtime.generations import OnChange
 from penstock.runtime.knowledge import Knowledge
+from penstock.runtime.memories import Memories
 from penstock.runtime.routers import Router
 from penstock.runtime.routing import RouterPlan, planned
 
@@ -18,6 +20,7 @@ class DeclaresKnowledge:
 
     def __init__(self) -> None:
         self._knowledge: dict[str, Knowledge] = {}
+        self.memories: dict[str, Memories] = {}
         self.documents: dict[str, Path] = {}
         self.embedders: dict[str, Embedder] = {}
         self.on_change: dict[str, OnChange] = {}
@@ -49,6 +52,17 @@ class DeclaresKnowledge:
         if documents is not None:
             self.documents[name] = Path(documents)
         return self._knowledge.setdefault(name, Knowledge(name))
+
+    def memory(self, name: str = "memories", *, weights: RecallWeights = RecallWeights()) -> Memories:  # noqa: B008 - frozen
+        """Declare a memory, a knowledge collection of its own, and return it for handlers: `remember`, `recall`.
+
+        `weights`: how much relevance, recency and importance count in a recall. Raises `Invalid` with all findings.
+        """
+        if name in self._knowledge:
+            raise Invalid(f"the memory {name!r}", (Finding("name", "is taken by a knowledge collection", "rename it"),))
+        self.memories[name] = Memories(name, weights)
+        self.knowledge(name)
+        return self.memories[name]
 
     def embedder(self, name: str, embedder: Embedder) -> None:
         """Name an embedder of your own, for the settings (`embedder=NAME`) and for generations."""
