@@ -54,7 +54,7 @@ class DeclaresKnowledge:
         return self._knowledge.setdefault(name, Knowledge(name))
 
     def memory(self, name: str = "memories", *, weights: RecallWeights = RecallWeights()) -> Memories:  # noqa: B008 - frozen
-        """Declare a memory, a knowledge collection of its own, and return it for handlers: `remember`, `recall`.
+        """Declare a memory, a knowledge collection of its own, and return it for handlers: `remember`, `recall`, `summarise`.
 
         `weights`: how much relevance, recency and importance count in a recall. Raises `Invalid` with all findings.
         """

@@ -7,9 +7,10 @@ their own, and the same candidates are scored anew by the code that replays. Tim
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
-from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.events import EXPIRES_MS_MAX, KnowledgeEvent
 from penstock.core.knowledge.filters import Filter, parse_filter
 from penstock.core.knowledge.memories import (
+    NAMED,
     RECALLED_MAX,
     Recalled,
     RecallWeights,
@@ -26,12 +27,13 @@ from penstock.core.knowledge.memories import (
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
 from penstock.errors import Finding, Invalid, LimitReached, Missing
-from penstock.runtime.collection import Search
 from penstock.runtime.context import Context, required
 from penstock.runtime.engine import Engine
+from penstock.runtime.found import Search
 from penstock.runtime.knowing import Consistency, reached
 from penstock.runtime.knowledge import OpenKnowledge, expiry, put_event, search_of
 from penstock.runtime.search_options import Moment
+from penstock.runtime.summarising import Summary, SummaryOptions, summarised
 
 
 class MemoryOptions(TypedDict, total=False):
@@ -95,6 +97,14 @@ class Memories:
         found = await ctx.read(f"search:{self.name}", ctx.collection(self.name).search, wanted, ctx.tenant)
         return ranked(found, weights, ctx.event.time_ms, options.get("limit", 5))
 
+    async def summarise(self, **options: Unpack[SummaryOptions]) -> Summary | None:
+        """Have a model sum up the older memories of the session, user or agent, and the summary stand for them in recalls.
+
+        None when there is too little that is older. What it finds and asks are steps of the run. See `SummaryOptions`.
+        """
+        ctx = required()
+        return await summarised(ctx, self.name, whose_of(ctx, options), options)
+
     def forget(self, id: str) -> None:
         """Have one memory removed after this handling is committed."""
         ctx = required()
@@ -151,11 +161,12 @@ def memory_event(
     scope, importance = options.get("scope", "session"), options.get("importance", 5.0)
     more, at_ms = options.get("metadata", {}), options.get("at_ms", now_ms)
     findings = wrong_memory(text, whose, scope, importance, more)
-    if at_ms < 0:
+    if not 0 <= at_ms <= EXPIRES_MS_MAX:
         findings.append(Finding("at_ms", f"is {at_ms!r}", "milliseconds since 1970"))
     if findings:
         raise Invalid("the memory", tuple(findings))
-    passage = Passage(name, text, {**more, **metadata_of(whose, scope, importance, at_ms)})
+    named = {NAMED: "yes"} if options.get("id") else {}
+    passage = Passage(name, text, {**more, **named, **metadata_of(whose, scope, importance, at_ms)})
     expires_ms = expiry(options.get("ttl_s"), None, now_ms)
     return put_event(collection, passage, agent=whose.agent or "api", expires_ms=expires_ms)
 

@@ -105,6 +105,10 @@ class BoundModel:
     def name(self) -> str:
         return self._model.name
 
+    def quiet(self) -> "BoundModel":
+        """Return the same model, whose answers are not shown on their way: they are not for who follows the run."""
+        return BoundModel(self._model, self._prompts, _Quiet(self._asker))
+
     async def ask(self, text: str = "", *, prompt: str = "", system: str = "", **inputs: Any) -> Reply:
         """Ask, and return the whole answer; its pieces are streamed to whoever listens to the run.
 
@@ -131,6 +135,19 @@ class BoundModel:
                     end = piece
         usage = end.usage
         return Reply("".join(parts), end.model, version, usage.tokens_in, usage.tokens_out)
+
+
+class _Quiet:
+    """A handler that asks for itself."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+
+    async def read(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+        return await self._asker.read(name, call, *args, **options)
+
+    def tell(self, text: str, *, name: str = "") -> None:
+        """Tell nobody."""
 
 
 async def closable(stream: Any) -> AsyncGenerator[TextDelta | ChatEnd]:

@@ -16,10 +16,12 @@ from penstock.core.knowledge.memories import (
     Whose,
     candidates_of,
     metadata_of,
+    oldest,
     parts_of,
     ranked,
     reaching,
     recency,
+    summary_id,
     wrong_memory,
     wrong_scope,
     wrong_weights,
@@ -138,3 +140,23 @@ def test_all_that_is_wrong_is_said_at_once():
 
 def test_candidates_are_bounded():
     assert [candidates_of(limit) for limit in (1, 5, 6, 50, 1000)] == [20, 20, 24, 200, 200]
+
+
+@given(found_memories, st.randoms(), st.integers(0, 5), st.integers(2, 6))
+def test_summed_up_is_all_but_the_newest_oldest_first(found, random, keep, least):
+    mixed = list(found)
+    random.shuffle(mixed)
+    older = oldest(mixed, keep, least)
+    assert len(older) == (len(found) - keep if len(found) - keep >= least else 0)
+    left = [each for each in found if each not in older]
+    at = [(int(each.metadata["at_ms"]), each.id) for each in older]
+    assert at == sorted(at)
+    assert not at or all((int(each.metadata["at_ms"]), each.id) > at[-1] for each in left)
+
+
+def test_a_summary_is_bounded_and_has_the_id_of_its_parts():
+    many = [memory(f"{number:03}", days=100 - number) for number in range(80)]
+    assert [each.id for each in oldest(many, 10, 2)] == [f"{number:03}" for number in range(50)]
+    long = [Found(each.id, 0.0, "x" * 20_000, each.metadata) for each in many]
+    assert len(oldest(long, 10, 2)) == 3
+    assert summary_id(["a", "b"]) == summary_id(["a", "b"]) != summary_id(["ab"])

@@ -12,7 +12,8 @@ sum of relevance, recency and importance, each with a weight of 1. It departs fr
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, get_args
+from hashlib import blake2b
+from typing import Literal, Protocol, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
@@ -26,13 +27,17 @@ Scope = Literal["session", "user", "agent", "tenant"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 SCOPE, AGENT, SESSION, AT_MS, IMPORTANCE = "memory", "agent", "session", "at_ms", "importance"  # in the metadata
 SUMMARY, SUMMARISES = "summary", "summarises"  # which memory stands for it; which ones it stands for
+NAMED = "named"  # it was given an id
 RESERVED = frozenset(
-    (SCOPE, AGENT, SESSION, SUBJECT, AT_MS, IMPORTANCE, SUMMARY, SUMMARISES, COLLECTION, DOCUMENT, EXPIRES)
+    (SCOPE, AGENT, SESSION, SUBJECT, AT_MS, IMPORTANCE, SUMMARY, SUMMARISES, NAMED, COLLECTION, DOCUMENT, EXPIRES)
 )
 IMPORTANCE_MIN, IMPORTANCE_MAX = 1.0, 10.0
 HALF_LIFE_S = 3600 * math.log(0.5) / math.log(0.995)  # the paper's decay: 0.995 an hour, so half in 138 hours
 TEXT_CHARS_MAX = 20_000
 RECALLED_MAX = 50
+SUMMARISED_MAX = 50
+SUMMARISED_CHARS_MAX = 60_000
+_DIGITS_MAX = 15  # of a time
 _CANDIDATES_PER_MEMORY, _CANDIDATES_MIN, _CANDIDATES_MAX = 4, 20, 200
 
 
@@ -87,6 +92,9 @@ class Candidate(Protocol):
     def degraded(self) -> str: ...
 
 
+C = TypeVar("C", bound=Candidate)
+
+
 def candidates_of(limit: int) -> int:
     """Return how many memories are looked at for so many."""
     return max(_CANDIDATES_MIN, min(_CANDIDATES_MAX, _CANDIDATES_PER_MEMORY * limit))
@@ -98,6 +106,27 @@ def ranked(candidates: Sequence[Candidate], weights: RecallWeights, now_ms: int,
     least, span = min(scores, default=0.0), max(scores, default=0.0) - min(scores, default=0.0)
     found = [_scored(each, (each.score - least) / span if span else 1.0, weights, now_ms) for each in candidates]
     return sorted(found, key=lambda each: (-each.score, -each.at_ms, each.id))[:limit]
+
+
+def oldest(memories: Sequence[C], keep: int, least: int) -> list[C]:
+    """Return what is to be summed up, oldest first: all but the newest, as far as one summary goes; none if it is too little."""
+    in_time = sorted(memories, key=lambda each: (time_of(each.metadata), each.id))
+    older = in_time[: max(0, len(in_time) - keep)]
+    if len(older) < least:
+        return []
+    taken: list[C] = []
+    chars = 0
+    for each in older[:SUMMARISED_MAX]:
+        chars += len(each.text)
+        if chars > SUMMARISED_CHARS_MAX:
+            break
+        taken.append(each)
+    return taken
+
+
+def summary_id(parts: Sequence[str]) -> str:
+    """Return the id of the summary of these memories: summing up the same again replaces it."""
+    return "summary/" + blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
 def recency(at_ms: int, now_ms: int, half_life_s: float) -> float:
@@ -114,7 +143,7 @@ def importance_of(metadata: Mapping[str, str]) -> float:
 def time_of(metadata: Mapping[str, str]) -> int:
     """Return when a memory was, in ms since 1970; 0 where it does not say."""
     said = metadata.get(AT_MS, "")
-    return int(said) if said.isascii() and said.isdecimal() else 0
+    return int(said) if said.isascii() and said.isdecimal() and len(said) <= _DIGITS_MAX else 0
 
 
 def parts_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
