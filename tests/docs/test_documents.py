@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from penstock import App, Context, Event
 from penstock.testing import WritePoint
 
 ROOT = Path(__file__).parents[2]
@@ -75,3 +77,14 @@ def test_the_example_of_the_page_on_testing_runs_as_it_stands(tmp_path):
 def test_the_page_on_testing_names_every_write_point():
     page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
     assert not [point for point in WritePoint if f"`{point}`" not in page]
+
+
+async def test_the_example_of_the_page_on_memory_runs_as_it_stands():
+    page: dict[str, Any] = {"App": App, "Context": Context, "Event": Event}
+    exec(code_in(ROOT / "docs" / "memory.md")[0], page)
+    async with page["app"].running(store="memory:") as live:
+        for text in ("Mia must not eat nuts", "short answers please"):
+            await live.result(await live.start("answer", page["Said"](session="s", user="anna", text=text)))
+        await live.knowledge("turns").indexed()
+        found = await live.memory("turns").recall("what may Mia eat", user="anna", session="s", limit=10)
+        assert {"user: Mia must not eat nuts", "likes short answers"} <= {each.text for each in found}

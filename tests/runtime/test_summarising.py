@@ -9,6 +9,7 @@ from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.replaying import Stretch
 from penstock.testing.hashed_embedder import HashedEmbedder
 from penstock.testing.scripted_model import ScriptedModel
+from penstock.testing.virtual_time import VirtualClock, run_virtually
 
 ANNA, BEN = "anna@example.org", "ben@example.org"
 
@@ -123,10 +124,31 @@ async def test_c8_a_replay_sums_up_the_same_without_asking_and_who_follows_the_r
         stored = await live.engine.parts.store.run(run)
         assert [each.step for each in stored.records] == ["search:turns#0", "ask:text#0"]
         await live.engine.caught_up(INDEXER)
-        other, model = companion()
+        await told(live, "t0", "t4")  # later: not seen by a replay, even if it searches anew
         history = live.engine.parts.store
-        assert [each.outcome async for each in other.replay(history, Stretch("tidy", agent="tidy"))] == ["same"]
-        assert model.requests == []
+        for replies, fresh in (((), False), (("in short",), True)):
+            other, model = companion(*replies)
+            stretch = Stretch("tidy", agent="tidy", fresh_reads=fresh)
+            assert [each.outcome async for each in other.replay(history, stretch)] == ["same"], fresh
+            assert len(model.requests) == len(replies)
+
+
+def test_a_summary_goes_with_the_first_of_its_parts_that_expires():
+    async def main():
+        clock = VirtualClock()
+        app, _ = companion("in short")
+        async with app.running(store="memory:", embedder="one", clock=clock) as live:
+            turns = live.memory("turns")
+            for number, ttl_s in ((1, None), (2, 90.0), (3, 60.0)):
+                await turns.remember(f"t{number}", user=ANNA, scope="user", ttl_s=ttl_s, consistency="strong")
+            assert (await tidied(live, keep=0, scope="user"))[1] == "in short"
+            assert await reminded(live) == ["in short"]
+            await clock.sleep(61)
+            assert await reminded(live) == []
+            left = await turns.recall("t", user=ANNA, summarised=True)
+            assert sorted(each.text for each in left) == ["t1", "t2"]
+
+    run_virtually(main())
 
 
 async def test_what_cannot_be_summed_up_is_said():
