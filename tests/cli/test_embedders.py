@@ -14,6 +14,7 @@ from penstock.errors import Invalid, Missing
 from penstock.settings import Settings
 
 KINDS = "static, minilm, openai:NAME or sentence-transformers:NAME"
+ALL = KINDS.replace("static,", "static, static:FILE,")
 
 
 class Embeddings(BaseHTTPRequestHandler):
@@ -75,7 +76,7 @@ async def test_without_a_key_it_says_which(monkeypatch):
 
 async def test_an_unknown_embedder_is_told_which_there_are():
     for spec in ("word2vec", "openai:", "minilm:x"):
-        with pytest.raises(Invalid, match=f"use {KINDS}"):
+        with pytest.raises(Invalid, match=f"use {ALL}"):
             async with library().running(Settings(store="memory:", embedder=spec)):
                 pass
 

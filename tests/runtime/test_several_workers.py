@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from inspect import signature
 from random import Random
 
 import pytest
@@ -138,7 +139,9 @@ class BrokeredHouse(House):
 
 
 def virtually(test):
-    """Run an async test in virtual time, with a store alone, and with a broker before it."""
+    """Run an async test in virtual time; one that takes a house with a store alone, and with a broker before it."""
+    if not signature(test).parameters:
+        return lambda: run_virtually(test())
 
     @pytest.mark.parametrize("kind", [House, BrokeredHouse])
     def both(kind):

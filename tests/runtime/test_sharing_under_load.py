@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
-from test_several_workers import PARTITIONS, House, Order, Tour, virtually
+from test_several_workers import PARTITIONS, Order, Tour, virtually
 
 from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.control import Signal
@@ -36,8 +36,7 @@ def worker(house, name):
 
 
 @virtually
-async def test_who_joins_under_steady_load_gives_places_itself_without_a_lull():
-    house = House()
+async def test_who_joins_under_steady_load_gives_places_itself_without_a_lull(house):
     await house.divide()
     sent = 0
 
@@ -65,8 +64,7 @@ async def test_who_joins_under_steady_load_gives_places_itself_without_a_lull():
 
 
 @virtually
-async def test_a_run_whose_event_waits_for_an_owner_is_queued_and_what_is_said_to_it_meanwhile_reaches_it():
-    house = House()
+async def test_a_run_whose_event_waits_for_an_owner_is_queued_and_what_is_said_to_it_meanwhile_reaches_it(house):
     await house.divide()
     async with house.worker("a") as survivor:
         doomed = asyncio.ensure_future(house.killed_worker("b", 3))

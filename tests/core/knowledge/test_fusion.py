@@ -16,9 +16,9 @@ def ids(hits):
 
 
 def test_scores_are_distances_from_the_mean_in_deviations_and_weighted():
-    # By hand: words (8 - 4) / sqrt(32 / 3) = 1.2247, 0, -1.2247; vectors the other way round. No word score stands out, so
-    # the weight is twice as much: 1.2247 * (1 - 2 * 0.375).
-    assert [(hit.id, pytest.approx(hit.score)) for hit in fused(WORDS, VECTORS, weight=0.1875, limit=9)] == [
+    # By hand: words (8 - 4) / sqrt(32 / 3) = 1.2247, 0, -1.2247; vectors the other way round: 1.2247 * (1 - 2 * 0.375).
+    found = fused(WORDS, VECTORS, weight=0.375, limit=9, peak=None)
+    assert [(hit.id, pytest.approx(hit.score)) for hit in found] == [
         ("a", 1.2247449 / 4),
         ("b", pytest.approx(0, abs=1e-9)),
         ("c", -1.2247449 / 4),
@@ -90,3 +90,13 @@ def test_the_order_of_the_candidates_makes_no_difference(words, vectors, random)
         return dict(random.sample(sorted(scores.items()), len(scores)))
 
     assert fused(shuffled(words), shuffled(vectors), limit=9) == fused(words, vectors, limit=9)
+
+
+def test_the_only_one_of_two_that_has_the_word_is_first_whatever_little_vectors_differ():
+    assert [each.id for each in fused({"larks": 0.3}, {"owls": 0.017, "larks": -0.001}, limit=2)] == ["larks", "owls"]
+
+
+def test_one_of_a_few_can_stand_out_by_its_words():
+    for count in range(2, 40):
+        cosines = {f"p{number}": number / 100 for number in range(count)}
+        assert fused({"p0": 1.0}, cosines, limit=1)[0].id == "p0", count

@@ -1,6 +1,7 @@
 """Parquet and ORC by pyarrow: `Tables`."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,16 @@ from penstock.core.asl.values import Json
 from penstock.errors import Missing, Refused
 
 BATCH_ROWS: Final = 1000
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def _plain(value: object) -> datetime:
+    """Return a time as Python's own: where pandas is installed, pyarrow gives times in nanoseconds as those of pandas."""
+    if isinstance(value, datetime):
+        return datetime.combine(value.date(), value.timetz())
+    raise NotImplementedError(type(value).__name__)
+
+
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain)
 
 
 class ArrowTables:

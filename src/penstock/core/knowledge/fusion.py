@@ -61,9 +61,13 @@ def fused_by_rank(lists: Sequence[Sequence[Hit]], *, limit: int, offset: int = R
 
 
 def weight_where(words: Sequence[float], weight: float, peak: float | None) -> float:
-    """Return how much vectors count beside these standard scores of the words: see `fused`."""
+    """Return how much vectors count beside these standard scores of the words: see `fused`.
+
+    No standard score of n can be above sqrt(n - 1) (Samuelson, 1968): among a few candidates nothing could stand out otherwise.
+    """
     if peak is None:
         return weight
+    peak = min(peak, sqrt(max(len(words) - 1, 0)))
     return min(1.0, weight * min(STRETCH_MAX, (peak / max(max(words, default=0.0), _EQUAL)) ** STEEPNESS))
 
 
