@@ -23,7 +23,8 @@ BYTES_MAX = 900_000  # Kafka's own limit is 1 MiB, with headers, unless a topic 
 ANSWER_S = 8.0  # within which a server that is there answers
 DELIVERY_S = 10.0
 POLL_S = 0.1
-ATTEMPTS_MAX = 10  # at a partition that has no leader yet: it was made just now, or a server is away
+ATTEMPTS_MAX = 60  # at a partition that has no leader yet: it was made just now, or a server is away
+PAUSE_S = 0.3
 QUEUE_MAX = 100_000  # messages that wait for their delivery
 
 
@@ -97,7 +98,17 @@ class KafkaBroker:
         missing = [each for each in sorted(names) if each not in there]
         if missing:
             await asyncio.to_thread(self._create, missing, partitions)
-            there = await self._partitions()
+        await self._led(names)
+
+    async def _led(self, names: Collection[str]) -> None:
+        """Wait until each partition has a leader: one that was made just now has none for a moment."""
+        for _ in range(ATTEMPTS_MAX):
+            topics = (await self._topics()).values()
+            leaders = {topic.topic: [part.leader >= 0 for part in topic.partitions.values()] for topic in topics}
+            if all(leaders.get(each) and all(leaders[each]) for each in names):
+                return
+            await asyncio.sleep(PAUSE_S)
+        raise Unavailable("Kafka", "lead partitions", "some have no leader: see the state of its brokers")
 
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         if not messages:
@@ -153,11 +164,14 @@ class KafkaBroker:
             self._producer.poll(POLL_S)
 
     async def _partitions(self) -> dict[str, int]:
+        return {name: len(topic.partitions) for name, topic in (await self._topics()).items()}
+
+    async def _topics(self) -> dict[str, Any]:
         try:
             found = await asyncio.to_thread(self._admin.list_topics, timeout=ANSWER_S)
         except KafkaException as error:
             raise of_exception(self._complaints, "list topics", error) from error
-        return {name: len(topic.partitions) for name, topic in found.topics.items() if topic.error is None}
+        return {name: topic for name, topic in found.topics.items() if topic.error is None}
 
     def _create(self, names: Sequence[str], partitions: int) -> None:
         topics: Any = admin  # parts of it are not typed
@@ -184,7 +198,7 @@ class KafkaBroker:
             left = {part: lane for part, lane in left.items() if lane not in found}
             if not left:
                 break
-            time.sleep(POLL_S * attempt)
+            time.sleep(PAUSE_S)
         return {lane: offset for lane, offset in found.items() if offset}
 
 
