@@ -6,34 +6,25 @@
 - What is about somebody is sealed before it is seen how large it is, and opened when it is whole again (`sealing.py`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from penstock.core.agents.offload import offload, reference_in_step, whole_records
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
-from penstock.core.agents.progress import Progress
-from penstock.core.agents.retention import RunRules
-from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
-from penstock.core.agents.usage import Usage
+from penstock.core.agents.unit import DeadLetter, RunChange, Writes
 from penstock.core.events.blobs import BLOB_BYTES_MIN, found_in, reference_in, whole
-from penstock.core.events.envelope import Envelope, Position, Recorded
-from penstock.core.sessions.history import History
+from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.timing.timers import Place, Timer, TimerClock
 from penstock.errors import Invalid
+from penstock.layers.passing_store import PassingStore
 from penstock.layers.sealing import Sealing, unreadable
-from penstock.ports.blobs import Swept
 from penstock.ports.clock import Clock
-from penstock.ports.erasure import Erased
 from penstock.ports.inbox import Waiting
-from penstock.ports.permits import Holding, Wish
-from penstock.ports.retention import NOW, EndedRun, How, OldEvents, Pruned
-from penstock.ports.rows import Kind, Page
 from penstock.ports.state import ALL_DEAD, Claim, DeadFilter, RunCatalog, RunFilter, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
-from penstock.ports.workers import Membership
 
 PAGE_BYTES_MAX = 32 * 1024 * 1024  # of large values in one page of the log
 
@@ -132,55 +123,22 @@ class OffloadedCatalog:
         return await self.blobs(list(digests)) if digests else None
 
 
-class OffloadingStore(OffloadedCatalog):
-    """A `Store` that keeps what is larger than `bytes_min` as blobs."""
+class OffloadingStore(OffloadedCatalog, PassingStore):
+    """A `Store` that keeps what is larger than `bytes_min` as blobs.
+
+    Events that are sent pass through: who receives them offloads them with his commit. Rows are as they are, with references.
+    """
 
     def __init__(
         self, inner: Store, clock: Clock, *, bytes_min: int = BLOB_BYTES_MIN, sealing: Sealing | None = None
     ) -> None:
-        super().__init__(inner, sealing)
-        self._inner = inner
+        OffloadedCatalog.__init__(self, inner, sealing)
+        PassingStore.__init__(self, inner)
         self._clock = clock
         self._bytes_min = bytes_min
 
-    async def append(self, topic: str, events: Sequence[Envelope]) -> Sequence[Position]:
-        return await self._inner.append(topic, events)
-
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
         return await self._events(_page(await self._inner.read(topic, partition, after=after, limit=limit)))
-
-    async def ends(self) -> Mapping[tuple[str, int], int]:
-        return await self._inner.ends()
-
-    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        return self._inner.watch(wake)
-
-    async def claim(self, owner: str) -> Claim:
-        return await self._inner.claim(owner)
-
-    async def join(self, owner: str) -> Claim:
-        return await self._inner.join(owner)
-
-    async def renew(self, claim: Claim, *, ttl_ms: int) -> Membership:
-        return await self._inner.renew(claim, ttl_ms=ttl_ms)
-
-    async def take(self, claim: Claim, partitions: Collection[int]) -> frozenset[int]:
-        return await self._inner.take(claim, partitions)
-
-    async def give(self, claim: Claim, partitions: Collection[int]) -> None:
-        await self._inner.give(claim, partitions)
-
-    async def leave(self, claim: Claim) -> None:
-        await self._inner.leave(claim)
-
-    async def divide(self, claim: Claim, partitions: int) -> None:
-        await self._inner.divide(claim, partitions)
-
-    async def hold(self, claim: Claim, wishes: Sequence[Wish]) -> Sequence[Holding]:
-        return await self._inner.hold(claim, wishes)
-
-    async def submit(self, events: Sequence[Sent]) -> None:
-        await self._inner.submit(events)  # they pass through: who receives them offloads them with his commit
 
     async def submitted(
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
@@ -204,68 +162,14 @@ class OffloadingStore(OffloadedCatalog):
             self._sealing.lost()
             raise
 
-    async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
-        return await self._inner.progress()
-
-    async def history(self, tenant: str, session: str, *, now_ms: int) -> History:
-        return await self._inner.history(tenant, session, now_ms=now_ms)
-
     async def timers_due(
         self, clock: TimerClock, *, after: Place, limit: int, partitions: Sequence[int] | None = None
     ) -> Sequence[Timer]:
         return await self._timers(await self._inner.timers_due(clock, after=after, limit=limit, partitions=partitions))
 
-    async def timers_set_ms(self, *, partitions: Sequence[int] | None = None) -> int:
-        return await self._inner.timers_set_ms(partitions=partitions)
-
     async def timer(self, id: str) -> Timer | None:
         found = await self._inner.timer(id)
         return None if found is None else (await self._timers([found]))[0]
-
-    async def prune_events(self, old: OldEvents, *, after: int, limit: int, how: How = NOW) -> Pruned:
-        return await self._inner.prune_events(old, after=after, limit=limit, how=how)
-
-    async def prune_runs(self, rules: RunRules, *, after: int, limit: int, how: How = NOW) -> Pruned:
-        return await self._inner.prune_runs(rules, after=after, limit=limit, how=how)
-
-    async def prune_sessions(self, now_ms: int, *, after: bytes, limit: int, dry: bool = False) -> Swept:
-        return await self._inner.prune_sessions(now_ms, after=after, limit=limit, dry=dry)
-
-    async def sweep_blobs(self, *, before_ms: int, after: bytes, limit: int, dry: bool = False) -> Swept:
-        return await self._inner.sweep_blobs(before_ms=before_ms, after=after, limit=limit, dry=dry)
-
-    async def prune_values(self, before_ms: Mapping[str, int], *, after: bytes, limit: int, dry: bool = False) -> Swept:
-        return await self._inner.prune_values(before_ms, after=after, limit=limit, dry=dry)
-
-    async def ended_runs(self, *, before: int, limit: int) -> Sequence[EndedRun]:
-        return await self._inner.ended_runs(before=before, limit=limit)
-
-    async def usage(self) -> Usage:
-        return await self._inner.usage()
-
-    async def partitions(self) -> int:
-        return await self._inner.partitions()
-
-    async def rows(self, kind: Kind, *, after: bytes, limit: int) -> Page:
-        return await self._inner.rows(kind, after=after, limit=limit)  # as they are, with their references
-
-    async def rows_of(self, event_ids: Sequence[str]) -> Writes:
-        return await self._inner.rows_of(event_ids)
-
-    async def known(self, rows: Writes) -> Writes:
-        return await self._inner.known(rows)
-
-    async def secret(self, offered: bytes) -> bytes:
-        return await self._inner.secret(offered)
-
-    async def erase_events(self, event_ids: Sequence[str]) -> Erased:
-        return await self._inner.erase_events(event_ids)
-
-    async def erase_state(self, tenant: str, subject: str) -> Erased:
-        return await self._inner.erase_state(tenant, subject)
-
-    async def compact(self) -> Sequence[str]:
-        return await self._inner.compact()
 
 
 def _page(found: Sequence[Recorded]) -> Sequence[Recorded]:

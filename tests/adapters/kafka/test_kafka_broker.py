@@ -1,21 +1,15 @@
 """Kafka keeps the contract of brokers, against a real one; what is wrong with an address or a server is said within seconds."""
 
-import secrets
 from contextlib import AsyncExitStack
 
 import pytest
+from real_brokers import RealBrokerContract
 
 from penstock.adapters.kafka.address import address_of
 from penstock.adapters.kafka.broker import open_kafka
 from penstock.errors import Invalid, Unavailable
-from penstock.testing.broker_contract import BrokerContract
 
 pytestmark = pytest.mark.timeout(120)  # a JVM starts
-
-
-@pytest.fixture
-def name():
-    return f"t-{secrets.token_hex(6)}"
 
 
 @pytest.fixture
@@ -28,18 +22,8 @@ async def opened(kafka):
         yield another
 
 
-class TestKafkaBroker(BrokerContract):
-    @pytest.fixture
-    async def broker(self, opened):
-        return await opened()
-
-    @pytest.fixture
-    def another(self, opened):
-        return opened
-
-    @pytest.fixture
-    def topic(self, name):
-        return name
+class TestKafkaBroker(RealBrokerContract):
+    pass
 
 
 async def test_a_server_that_is_not_there_is_said_within_seconds():

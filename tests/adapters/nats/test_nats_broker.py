@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 from nats import connect
+from real_brokers import RealBrokerContract
 
 from penstock.adapters.nats.broker import open_nats
 from penstock.core.events.messages import Message
 from penstock.errors import Invalid, Unavailable
-from penstock.testing.broker_contract import BrokerContract, fetched
+from penstock.testing.broker_contract import fetched
 
 pytestmark = pytest.mark.timeout(300)  # the first time, a server is built
 
@@ -29,18 +30,8 @@ async def opened(nats):
         yield another
 
 
-class TestNatsBroker(BrokerContract):
-    @pytest.fixture
-    async def broker(self, opened):
-        return await opened()
-
-    @pytest.fixture
-    def another(self, opened):
-        return opened
-
-    @pytest.fixture
-    def topic(self, name):
-        return name
+class TestNatsBroker(RealBrokerContract):
+    pass
 
 
 async def test_what_others_publish_comes_with_its_headers(nats, opened, name):

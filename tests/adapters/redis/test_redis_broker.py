@@ -4,12 +4,13 @@ import secrets
 from contextlib import AsyncExitStack
 
 import pytest
+from real_brokers import RealBrokerContract
 from redis import asyncio as client
 
 from penstock.adapters.redis.broker import open_redis
 from penstock.core.events.messages import Message
 from penstock.errors import Invalid, Unavailable
-from penstock.testing.broker_contract import BrokerContract, fetched
+from penstock.testing.broker_contract import fetched
 
 
 @pytest.fixture
@@ -27,18 +28,8 @@ async def opened(redis):
         yield another
 
 
-class TestRedisBroker(BrokerContract):
-    @pytest.fixture
-    async def broker(self, opened):
-        return await opened()
-
-    @pytest.fixture
-    def another(self, opened):
-        return opened
-
-    @pytest.fixture
-    def topic(self, name):
-        return name
+class TestRedisBroker(RealBrokerContract):
+    pass
 
 
 async def test_what_others_add_to_a_stream_comes_with_its_fields_as_headers(redis, opened, name):
