@@ -37,6 +37,21 @@ class Unavailable(PenstockError):
         return f"{self.backend} did not answer {self.operation!r}{reason}: try again"
 
 
+class NotLetIn(Unavailable):
+    """A backend does not let us in. Mend the setting; meanwhile it is as if it were away: what waits for it is not lost."""
+
+    def __init__(self, backend: str, operation: str, setting: str, reason: str = "") -> None:
+        super().__init__(backend, operation, reason)
+        self.args = (backend, operation, setting, reason)
+        self.setting = setting
+
+    def __str__(self) -> str:
+        reason = f" ({self.reason})" if self.reason else ""
+        return (
+            f"{self.backend} does not let us in for {self.operation!r}{reason}: set {self.setting} to what it accepts"
+        )
+
+
 class Refused(PenstockError):
     """A backend or a rule said no. Repeating the same call gives the same answer."""
 

@@ -9,6 +9,7 @@ from penstock.reading import documents
 from penstock.runtime.engine import Engine
 from penstock.runtime.ingestion import Read, ingest, read_all
 from penstock.runtime.knowledge import OpenKnowledge
+from penstock.runtime.knowledge_schemas import register_schemas
 
 _log = logging.getLogger("penstock")
 
@@ -20,7 +21,8 @@ def read_documents(places: Mapping[str, Path]) -> dict[str, Read]:
 
 
 async def load(engine: Engine, reads: Mapping[str, Read]) -> None:
-    """Bring each collection to where its documents are, and return when all of it can be found."""
+    """Bring each collection to where its documents are, and return when all of it can be found; register its events' schemas."""
+    await register_schemas(engine)
     for name, read in reads.items():
         report = await ingest(OpenKnowledge(name, engine, DEFAULT_TENANT), read)
         for finding in report.findings:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import structs
 
-from penstock.errors import Finding, Invalid
+from penstock.errors import Finding, Invalid, NotLetIn
 from penstock.ports.clock import Clock
 from penstock.ports.embedder import Embedder
 from penstock.ports.spaces import Spaces
@@ -49,7 +49,21 @@ def open_vectors(url: str, environment: Mapping[str, str]) -> Opened:
     if opener is None:
         known = ", ".join(f"{scheme}:..." for scheme in _OPENERS)
         raise Invalid("the settings", (Finding("vectors", f"{shown_url(url)!r} is not known", f"use {known}"),))
-    return opener(url, environment)
+    return _let_in(opener(url, environment))
+
+
+@asynccontextmanager
+async def _let_in(opened: Opened) -> AsyncGenerator[Elsewhere]:
+    """Open; `Invalid` with the setting where nobody lets us in from the start: an app that starts would only wait."""
+    async with AsyncExitStack() as stack:
+        try:
+            index = await stack.enter_async_context(opened)
+        except NotLetIn as error:
+            problem = f"{error.backend} does not let us in ({error.reason})"
+            raise Invalid(
+                "the settings", (Finding("vectors", problem, f"set {error.setting} to one that may"),)
+            ) from error
+        yield index
 
 
 def _pgvector(url: str, _environment: Mapping[str, str]) -> Opened:

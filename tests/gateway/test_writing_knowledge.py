@@ -76,3 +76,20 @@ async def test_what_is_wrong_is_said(library):
     problem(await library.post(f"{BASE}/documents", json={"documents": []}), 422, "invalid")
     problem(await library.post("/v1/knowledge/films/refresh"), 404, "missing")
     problem(await library.post("/search", json={"query": "x", "after": "odd"}), 422, "invalid")
+
+
+async def test_events_are_answered_by_the_ids_that_they_came_with_and_what_is_impossible_by_number(library):
+    named, nameless = {**EVENT, "event_id": "mine"}, {**EVENT, "event_id": ""}
+    first = (await library.post(f"{BASE}/events", json=[named, nameless])).json()["events"]
+    assert first[0] == "mine"
+    assert first[1]
+    assert (await library.post(f"{BASE}/events", json=named)).json()["events"] == ["mine"]
+    bad = {**EVENT, "metadata": {"document_id": "d", "expires_at": "soon"}}
+    answer = await library.post(f"{BASE}/events", json=[EVENT, bad, {"agent_id": 3}])
+    paths = {each["path"] for each in problem(answer, 422, "invalid")["findings"]}
+    assert "[1].expires_at" in paths
+    assert any(each.startswith("[2].") for each in paths)
+    document = {"id": "d", "text": "x", "metadata": {"expires_at": "never"}}
+    problem(await library.post(f"{BASE}/documents", json={"documents": [document]}), 422, "invalid")
+    framed = encode_avro(1, json.dumps(AVRO), {**EVENT, "embedding": [1.0, float("nan")]})
+    problem(await library.post(f"{BASE}/events", content=framed), 422, "invalid")

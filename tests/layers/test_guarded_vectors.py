@@ -8,7 +8,7 @@ import pytest
 
 from penstock.adapters.memory.passages import MemoryPassages
 from penstock.core.knowledge.passages import Space
-from penstock.errors import Refused, Unavailable
+from penstock.errors import NotLetIn, Refused, Unavailable
 from penstock.layers.guarded_vectors import REST_S_MAX, GuardedVectors, Patience, open_guarded
 from penstock.testing.flaky_vectors import FlakyVectors
 from penstock.testing.vectors_contract import EAST, SPACE, VectorIndexContract, near, put, rows
@@ -48,6 +48,24 @@ async def refused_after(index: GuardedVectors) -> float:
 async def until_up(index: GuardedVectors):
     await asyncio.sleep(REST_S_MAX + ANSWER_S)
     assert not index.down
+
+
+def test_who_is_not_let_in_any_more_hears_which_setting_and_writes_wait_for_it():
+    async def work(index, inner):
+        inner.condition = "locked"
+        for _ in range(2):
+            with pytest.raises(NotLetIn, match="set FLAKY_KEY"):
+                await near(index, EAST)
+        assert "FLAKY_KEY" in index.down
+        writing = asyncio.ensure_future(index.apply([put("b", EAST)]))
+        await asyncio.sleep(60)
+        assert not writing.done()
+        inner.condition = "up"
+        await writing
+        await until_up(index)
+        assert await near(index, EAST) == ["a", "b"]
+
+    guarded(work)
 
 
 def test_only_those_who_ask_first_wait_and_nobody_for_longer_than_the_limit():

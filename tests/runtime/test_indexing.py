@@ -243,3 +243,41 @@ async def test_a_generation_that_is_built_from_the_log_has_the_same_passages_of_
             "guide.md#beta",
             "guide.md#gamma",
         }
+
+
+@pytest.mark.parametrize(
+    ("event", "path"),
+    [
+        ({"metadata": {"document_id": "d", "expires_at": "soon"}}, "expires_at"),
+        ({"metadata": {"document_id": "d", "expires_at": "-5"}}, "expires_at"),
+        ({"document_id": "d", "expires_ms": 10**18}, "expires_at"),
+        ({"document_id": "d", "embedding": [1.0, -1e39]}, "embedding"),
+    ],
+)
+async def test_what_the_indexer_could_only_give_up_on_is_refused_at_the_door(app, event, path):
+    bad = KnowledgeEvent.checked({"agent_id": "a", "action": "CREATE", "payload": "water", **event})
+    async with testing.app(app) as live:
+        books = live.knowledge("books")
+        with pytest.raises(Invalid) as raised:
+            await books.apply([whole_event(), bad])
+        assert [each.path for each in raised.value.findings] == [f"[1].{path}"]
+        assert await ids(live) == []
+        assert not await live.dead_letters()
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_a_vector_with_what_is_no_number_is_no_event(odd):
+    with pytest.raises(Invalid, match=r"embedding\.1"):
+        KnowledgeEvent.checked({"agent_id": "a", "action": "CREATE", "payload": "w", "embedding": [1.0, odd]})
+
+
+def whole_event():
+    return KnowledgeEvent(agent_id="a", action="CREATE", payload="water", document_id="w")
+
+
+async def test_passages_with_an_impossible_expiry_are_refused_at_the_door(app):
+    bad = {"expires_at": "tomorrow"}
+    async with testing.app(app) as live:
+        for each in (Passage("a", "x", bad), Document("d", "", "x", bad)):
+            with pytest.raises(Invalid, match="expires_at"):
+                await live.knowledge("books").put(each)

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from penstock import App, testing
+from penstock.core.knowledge.events import AVRO, JSON_SCHEMA
+from penstock.core.schemas.events import SchemaOffered
 from penstock.core.schemas.wire import decode_avro, encode_avro
 from penstock.errors import Invalid, Missing
 from penstock.testing import Disk
@@ -79,3 +81,33 @@ async def test_an_app_without_a_registry_says_how_to_have_one():
     async with testing.app(App("shop")) as live:
         with pytest.raises(Missing, match="schemas"):
             live.schemas()
+
+
+def with_knowledge():
+    made = app()
+    made.knowledge("books")
+    return made
+
+
+async def test_the_schemas_of_knowledge_events_are_registered_by_themselves_and_once():
+    disk = Disk()
+    async with testing.app(with_knowledge(), disk=disk) as live:
+        found = [(await live.schemas().version(each)) for each in await live.schemas().subjects()]
+        assert [(each.subject, each.kind, each.version) for each in found] == [
+            ("knowledge-events-json-value", "JSON", 1),
+            ("knowledge-events-value", "AVRO", 1),
+        ]
+        assert [json.loads(each.schema) for each in found] == [JSON_SCHEMA, AVRO]
+        offered = len(await live.events(SchemaOffered))
+    async with testing.app(with_knowledge(), disk=disk) as live:
+        assert [(await live.schemas().version(each.subject)) for each in found] == found
+        assert len(await live.events(SchemaOffered)) == offered == 2
+
+
+async def test_a_subject_that_somebody_has_otherwise_stays_and_the_app_starts():
+    disk = Disk()
+    async with testing.app(app(), disk=disk) as live:
+        await live.schemas().register("knowledge-events-value", BROKEN)
+    async with testing.app(with_knowledge(), disk=disk) as live:
+        assert [each.schema for each in await live.schemas().versions("knowledge-events-value")] == [BROKEN]
+        assert not await live.dead_letters()

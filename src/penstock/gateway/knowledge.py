@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core.knowledge.chunking import Document
-from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.events import KnowledgeEvent, wrong_with
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
 from penstock.core.knowledge.uses import USED_MAX, Verdict
@@ -47,7 +47,7 @@ class PutRequest(BaseModel):
 
 
 class WrittenShown(BaseModel):
-    """Events that were accepted, and the token by which a search waits for them (`after`)."""
+    """Events that were accepted, by the ids that they came with, and the token by which a search waits for them (`after`)."""
 
     events: list[str]
     token: str
@@ -210,9 +210,13 @@ def _events(many: list[Any]) -> list[KnowledgeEvent]:
     findings: list[Finding] = []
     for number, each in enumerate(many):
         try:
-            events.append(KnowledgeEvent.checked(each))
+            event = KnowledgeEvent.checked(each)
+            found = wrong_with(event)
         except Invalid as error:
-            findings += [Finding(f"[{number}].{found.path}", found.problem, found.hint) for found in error.findings]
+            found = error.findings
+        else:
+            events.append(event)
+        findings += [Finding(f"[{number}].{one.path}", one.problem, one.hint) for one in found]
     if findings:
         raise Invalid("the knowledge events", tuple(findings))
     return events

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Space
-from penstock.errors import PenstockError, Unavailable
+from penstock.errors import NotLetIn, PenstockError, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.vectors import VectorIndex
 
@@ -152,8 +152,10 @@ class GuardedVectors:
         outage = self._outage
         if outage is None:
             return Unavailable(NAME, operation, f"nothing within {self._patience.patience_s:g} s")
-        ago_s = self._clock.monotonic_s() - outage.since_s
-        return Unavailable(outage.error.backend, operation, f"not for {ago_s:.1f} s: {outage.error.reason}")
+        reason = f"not for {self._clock.monotonic_s() - outage.since_s:.1f} s: {outage.error.reason}"
+        if isinstance(outage.error, NotLetIn):
+            return NotLetIn(outage.error.backend, operation, outage.error.setting, reason)
+        return Unavailable(outage.error.backend, operation, reason)
 
     def _went(self, error: Unavailable, again: Callable[[], Awaitable[object]]) -> None:
         if self._outage is not None:

@@ -25,6 +25,7 @@ class VectorIndex(Protocol):
     V5 order      Hits come by falling cosine; equal ones by id.
     V6 zero       A passage without vector, or with an all-zero one, is kept and readable but never a hit.
     V7 cosines    `cosines` gives the cosines that `nearest` gives, for the ids that have a vector; none for a zero query.
+    V8 finite     A vector, or a query, with what is no finite number is refused (`Invalid`); of such a call nothing is written.
     """
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Literal, get_args
 
 from penstock.core.events.envelope import Recorded, run_id
-from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.events import KnowledgeEvent, require_right
 from penstock.core.knowledge.tokens import Written, places_in, token_of
 from penstock.errors import Finding, Invalid, LimitReached, RunFailed, TimedOut
 from penstock.runtime.engine import Engine
@@ -38,10 +38,13 @@ async def write(engine: Engine, events: Sequence[KnowledgeEvent], tenant: str, c
         raise Invalid("the write", (Finding("consistency", f"is {consistency!r}", hint),))
     if len(events) > EVENTS_MAX:
         raise LimitReached("the number of documents put at once", len(events), EVENTS_MAX, "put them in several calls")
+    require_right(events)
     await _room(engine)
     given = [(each, outside_id(tenant, each.event_id) if each.event_id else None) for each in events]
     recorded = await engine.accept(given, tenant=tenant, durable=consistency != "bulk")
-    written = Written(tuple(each.event.id for each in recorded), token_of(each.position for each in recorded))
+    # Who gave an event its id knows it by that one: the log's is ours.
+    ids = tuple(event.event_id or each.event.id for event, each in zip(events, recorded, strict=True))
+    written = Written(ids, token_of(each.position for each in recorded))
     if consistency == "strong":
         await reached(engine, written.token)
         await _raise_given_up(engine, recorded)

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from penstock.core.knowledge.as_of import as_of as as_of_
 from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.documents import titled
-from penstock.core.knowledge.events import KnowledgeEvent, collection_of
+from penstock.core.knowledge.events import KnowledgeEvent, collection_of, require_right
 from penstock.core.knowledge.filters import parse_filter
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
@@ -47,7 +47,9 @@ class Knowledge:
         """Have a passage, or a document, indexed, new or changed, after this handling is committed."""
         ctx = required()
         expires_ms = expiry(ttl_s, expires_at, ctx.now_ms())
-        ctx.emit(put_event(self.name, passage, agent=ctx.agent, expires_ms=expires_ms))
+        event = put_event(self.name, passage, agent=ctx.agent, expires_ms=expires_ms)
+        require_right([event])
+        ctx.emit(event)
 
     def used(
         self, query: str, used: Sequence[Found], *, verdict: Verdict = "used", shown: Sequence[Found] = ()

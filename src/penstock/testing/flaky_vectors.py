@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Literal
 
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Space
-from penstock.errors import Unavailable
+from penstock.errors import NotLetIn, Unavailable
 from penstock.ports.vectors import VectorIndex
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Condition = Literal["up", "down", "silent"]
+Condition = Literal["up", "down", "silent", "locked"]
 
 
 class FlakyVectors:
-    """A `VectorIndex` around another one. "down": every call is refused; "silent": none is ever answered.
+    """A `VectorIndex` around another one. "down": every call is refused; "silent": none is ever answered; "locked": it does
+    not let us in.
 
     `calls` counts what reached it. What was written while it is silent may have been written or not: here it was not.
     """
@@ -57,3 +58,5 @@ class FlakyVectors:
             await asyncio.get_running_loop().create_future()
         if self.condition == "down":
             raise Unavailable("the flaky vectors", operation, "nobody is there")
+        if self.condition == "locked":
+            raise NotLetIn("the flaky vectors", operation, "FLAKY_KEY", "the key is not known")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from penstock.core.knowledge.filters import Equal, Filter
 from penstock.core.knowledge.passages import Delete, IndexWrite, Passage, Space, Upsert
+from penstock.errors import Invalid
 from penstock.ports.vectors import VectorIndex
 from penstock.testing.filter_cases import FILTER_CASES, METADATA
 
@@ -161,6 +162,16 @@ class VectorIndexContract:
             {"b": pytest.approx(0.5**0.5, abs=1e-4)},
             {},
         ]
+
+    @pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+    async def test_v8_what_is_no_number_is_refused_and_disturbs_no_search(self, index: VectorIndex, odd: float) -> None:
+        await index.apply([put("a", EAST)])
+        with pytest.raises(Invalid):
+            await index.apply([put("b", NORTH), put("c", (1.0, odd, 0.0))])
+        with pytest.raises(Invalid):
+            await index.nearest(SPACE, rows((odd, 1.0, 0.0)), limit=5)
+        assert await near(index, EAST) == ["a"]
+        assert set(await index.digests(SPACE)) == {"a"}
 
     async def test_an_empty_space_answers_with_nothing(self, index: VectorIndex) -> None:
         assert [list(each) for each in await index.nearest(SPACE, rows(EAST, WEST), limit=5)] == [[], []]

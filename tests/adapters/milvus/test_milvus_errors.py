@@ -10,7 +10,7 @@ from penstock.adapters.milvus.places import MilvusPlaces
 from penstock.adapters.milvus.server import address_of, open_server, translated
 from penstock.core.knowledge.passages import Delete, Space
 from penstock.core.knowledge.places import place
-from penstock.errors import Invalid, LimitReached, Refused, Unavailable
+from penstock.errors import Invalid, LimitReached, NotLetIn, Refused, Unavailable
 from penstock.testing.vectors_contract import EAST, NORTH, SPACE, near, put
 from penstock.vector_stores import open_vectors
 
@@ -49,12 +49,12 @@ def test_an_address_that_is_none_gives_all_findings(url, findings):
     assert "secret" not in text
 
 
-def test_a_token_that_is_not_known_is_no_outage():
+def test_a_token_that_is_not_known_names_its_setting_and_gives_no_event_up():
     class AuthError(Exception):
         code = 1401
 
     error = translated(AuthError("auth check failure, please check username and password"), "http://h:1", "connecting")
-    assert isinstance(error, Refused)
+    assert isinstance(error, NotLetIn)
     assert "MILVUS_TOKEN" in str(error)
 
 

@@ -6,7 +6,7 @@ import pytest
 from penstock.adapters.pinecone.passages import open_pinecone
 from penstock.core.knowledge.filters import All, Equal, In, Not, Range
 from penstock.core.knowledge.passages import Delete, Passage, Space, Upsert
-from penstock.errors import Invalid, LimitReached, Missing, Refused, Unavailable
+from penstock.errors import Invalid, LimitReached, Missing, NotLetIn, Refused, Unavailable
 from penstock.testing.spaces_contract import SpacesContract
 from penstock.testing.vectors_contract import EAST, NORTH, SPACE, VectorIndexContract, near, put, rows
 
@@ -66,7 +66,7 @@ async def test_an_answer_that_passes_is_asked_for_again(pinecone, index, status)
 
 async def test_a_key_that_is_taken_back_is_an_outage_and_no_reason_to_give_up_writes(pinecone, index):
     pinecone.key = "another"
-    with pytest.raises(Unavailable, match="check PINECONE_API_KEY"):
+    with pytest.raises(NotLetIn, match="set PINECONE_API_KEY"):
         await index.apply([put("a", EAST)])
 
 

@@ -1,13 +1,16 @@
 """Passages in a real Postgres with pgvector."""
 
+import secrets
+
 import numpy as np
 import pytest
-from postgres_server import fresh
+from postgres_server import ask, fresh
 
+from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.passages import open_postgres_passages
 from penstock.core.knowledge.filters import All, Equal, In, Not, Range
 from penstock.core.knowledge.passages import Passage, Space, Upsert
-from penstock.errors import Invalid, LimitReached, Missing, Refused
+from penstock.errors import Invalid, LimitReached, Missing, NotLetIn, Refused
 from penstock.testing.spaces_contract import SpacesContract
 from penstock.testing.vectors_contract import EAST, NORTH, SPACE, VectorIndexContract, near, put, rows
 
@@ -89,3 +92,16 @@ async def test_a_postgres_without_pgvector_is_told(url):
     with pytest.raises(Missing, match="pgvector"):
         async with open_postgres_passages(url):
             pass
+
+
+async def test_rights_that_are_taken_away_are_an_outage_that_names_the_setting(pgvector, vectors_url, index):
+    await index.apply([put("a", EAST)])
+    role = f"guest_{secrets.token_hex(4)}"
+    schema = address_of(vectors_url).schema
+    await ask(pgvector.dsn, f"CREATE ROLE {role} LOGIN SUPERUSER")
+    async with open_postgres_passages(vectors_url.replace("//postgres", f"//{role}")) as guest:
+        assert await near(guest, EAST) == ["a"]
+        await ask(pgvector.dsn, f"ALTER ROLE {role} NOSUPERUSER", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        with pytest.raises(NotLetIn, match="in `vectors`"):
+            await guest.apply([put("b", EAST)])
+    await ask(pgvector.dsn, f"DROP OWNED BY {role}", f"DROP ROLE {role}")

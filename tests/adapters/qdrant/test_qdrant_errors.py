@@ -6,7 +6,7 @@ import socket
 import numpy as np
 import pytest
 
-from penstock.errors import Invalid, LimitReached, Refused, Unavailable
+from penstock.errors import Invalid, LimitReached, NotLetIn, Refused, Unavailable
 from penstock.testing.vectors_contract import EAST, NORTH, SPACE, near, put, rows
 from penstock.vector_stores import open_vectors
 
@@ -21,9 +21,20 @@ def opened(server, *, key=None, prefix=None, options=""):
 async def test_a_key_that_is_not_known_is_refused(qdrant):
     if not qdrant.key:
         pytest.skip("NOT TESTED ON QDRANT: the server that is given asks for no key")
-    with pytest.raises(Refused, match=r"setting `vectors`.*QDRANT_API_KEY"):
+    with pytest.raises(Invalid, match=r"setting `vectors`.*QDRANT_API_KEY"):
         async with opened(qdrant, key="wrong"):
             pass
+
+
+async def test_a_key_that_is_taken_back_is_an_outage_that_names_its_setting(qdrant):
+    with qdrant.lent("for a while") as take_back:
+        async with opened(qdrant, key="for a while") as index:
+            await index.apply([put("a", EAST)])
+            take_back()
+            with pytest.raises(NotLetIn, match="set QDRANT_API_KEY"):
+                await index.apply([put("b", EAST)])
+            with pytest.raises(NotLetIn, match=r"the setting `vectors`.*set QDRANT_API_KEY"):
+                await near(index, EAST)
 
 
 async def test_a_server_that_does_not_answer_is_told():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from penstock.core.knowledge.filters import All, Any, Equal, Exists, In, Not, Range, matches
 from penstock.core.knowledge.layers import HITS_MAX, Layers, merge_sources
 from penstock.core.knowledge.merging import merged
-from penstock.core.knowledge.passages import Passage
+from penstock.core.knowledge.passages import Passage, Row
 from penstock.core.knowledge.rows import analysed
 from penstock.core.knowledge.sealed import Sealed
 from penstock.core.knowledge.sealed_vectors import gather_from
@@ -302,3 +302,15 @@ def test_common_words_are_looked_up_only_where_they_can_matter_and_no_passage_is
             each.drop(dropped)
         for limit in (1, 10, 300):
             assert layers.matching(queries, limit=limit) == whole.matching(queries, limit=limit)
+
+
+def test_v8_a_row_that_holds_no_numbers_is_as_one_without_a_vector():
+    # A write refuses them (the contract of vectors): a file that was damaged, or written before that, may hold one all the same.
+    east, odd = (np.asarray(each, "<f4").tobytes() for each in ([1, 0], [np.nan, np.inf]))
+    layers = Layers()
+    layers.put([Row("a", b"", b"", east, {}), Row("b", b"", b"", odd, {})])
+    layers.put([Row("c", b"", b"", odd, {})])
+    assert len(layers) == 3
+    for query in ([1, 0], [0, -1]):
+        assert [hit.id for hit in layers.nearest(np.asarray([query], np.float32), limit=5)[0]] == ["a"]
+    assert [dict(each) for each in layers.cosines(np.asarray([[1, 0]], np.float32), [["a", "b", "c"]])] == [{"a": 1.0}]

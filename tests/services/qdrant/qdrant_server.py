@@ -8,7 +8,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,19 @@ class Qdrant(NamedTuple):
 
     url: str
     key: str
+    folder: Path | None = None  # of one that is ours
+
+    @contextmanager
+    def lent(self, key: str) -> Generator[Callable[[], None]]:
+        """Let a second key in, until what is yielded is called."""
+        if self.folder is None:
+            pytest.skip("NOT TESTED ON QDRANT: the keys of the server that is given are its own")
+        file = self.folder / "lent"
+        file.write_text(key)
+        try:
+            yield file.unlink
+        finally:
+            file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -50,7 +63,7 @@ def required_qdrant() -> Generator[Qdrant]:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
             _wait_until_ready(process, f"http://127.0.0.1:{port}/collections", folder / "log")
-            yield Qdrant(f"qdrant://127.0.0.1:{port}", KEY)
+            yield Qdrant(f"qdrant://127.0.0.1:{port}", KEY, folder)
         finally:
             end(process)
 

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from penstock.core.knowledge.places import NAME
-from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, Unavailable
+from penstock.core.knowledge.server_urls import server_url
+from penstock.errors import Finding, Invalid, Missing, NotLetIn, PenstockError, Refused, Unavailable
 
 PORT = 19530
+TOKEN = "MILVUS_TOKEN"  # noqa: S105 - the name of a variable
 CONNECT_S = 5.0
 TIMEOUT_S = 30.0
 CONSISTENCIES = {"strong": "Strong", "bounded": "Bounded", "session": "Session", "eventually": "Eventually"}
@@ -71,18 +73,9 @@ def _file(path: str, findings: list[Finding]) -> str:
 
 
 def _host(url: str, findings: list[Finding]) -> str:
-    parts = urlsplit(url)
-    port = PORT
-    try:
-        port = parts.port or PORT
-    except ValueError as error:
-        findings.append(Finding("vectors", f"has no port that is a number: {error}", "write milvus://HOST:PORT"))
-    if not parts.hostname:
-        findings.append(Finding("vectors", "names no host", "write milvus://HOST:PORT"))
-    if parts.password or parts.username:
-        findings.append(Finding("vectors", "holds a user or a key", "set MILVUS_TOKEN in the environment instead"))
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
-    return f"{'https' if parts.scheme == 'milvuss' else 'http'}://{host}:{port}"
+    read = server_url(url, port=PORT, hint="write milvus://HOST:PORT", key=TOKEN)
+    findings += read.findings
+    return f"{'https' if read.scheme == 'milvuss' else 'http'}://{read.authority}"
 
 
 class Server:
@@ -109,7 +102,7 @@ def translated(error: Exception, uri: str, operation: str) -> PenstockError:
     code, reason = getattr(error, "code", None), " ".join(str(error).split()) or type(error).__name__
     where = f"milvus at {uri} (the setting `vectors`)"
     if any(each in reason.lower() for each in _NOT_LET_IN):
-        return Refused(f"{where} does not let us in: {reason}", "set MILVUS_TOKEN to one that may read and write")
+        return NotLetIn(where, operation, TOKEN, reason)
     if "open local milvus failed" in reason.lower():
         return Refused(f"{where} cannot be opened: {reason}", "one process at a time has the file; end the other one")
     if not isinstance(code, int) or code in _PASSING:
@@ -119,13 +112,13 @@ def translated(error: Exception, uri: str, operation: str) -> PenstockError:
 
 @asynccontextmanager
 async def open_server(address: Address, environment: Mapping[str, str]) -> AsyncGenerator[Server]:
-    """Connect, and close on leaving. `Unavailable` when nobody answers, `Refused` for a token that is not known."""
+    """Connect, and close on leaving. `Unavailable` when nobody answers, `NotLetIn` for a token that is not known."""
     try:
         library = await asyncio.to_thread(import_module, "pymilvus")
     except ImportError as error:
         raise Missing("pymilvus, which speaks to Milvus,", "pip install 'penstock[milvus]'") from error
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs each error that it raises, with its traceback
-    token = environment.get("MILVUS_TOKEN", "")
+    token = environment.get(TOKEN, "")
     is_file = "://" not in address.uri
     if is_file:
         await asyncio.to_thread(Path(address.uri).parent.mkdir, parents=True, exist_ok=True)

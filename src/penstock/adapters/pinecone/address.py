@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from penstock.adapters.pinecone.calls import KEY
 from penstock.errors import Finding, Invalid, Missing
 
 SERVICE = "https://api.pinecone.io"
-KEY = "PINECONE_API_KEY"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,43}[a-z0-9])?")
 
 

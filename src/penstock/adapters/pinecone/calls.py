@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from penstock.errors import Missing, Refused, Unavailable
+from penstock.errors import Missing, NotLetIn, Refused, Unavailable
 
 if TYPE_CHECKING:
     import httpx2
@@ -29,6 +29,7 @@ DELAY_S_MAX = 2.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 REASON_CHARS_MAX = 300
 OK, BUSY, FAILING = range(200, 300), 429, 500
+KEY = "PINECONE_API_KEY"
 UNKNOWN_KEY = (401, 403)
 ABSENT = 404
 
@@ -99,7 +100,7 @@ class Calls:
                     return None
                 reason = f"status {status}: {_reason(content)}"
                 if status in UNKNOWN_KEY:
-                    raise Unavailable("pinecone", operation, f"{reason}; check PINECONE_API_KEY")
+                    raise NotLetIn("pinecone", operation, KEY, reason)
                 if status != BUSY and status < FAILING:
                     raise Refused(f"pinecone refused {operation}, {reason}", "mend what is written")
                 wait_s = min(DELAY_S_MAX, _seconds(headers.get("retry-after")) or wait_s)

@@ -38,7 +38,7 @@ from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Space, Up
 from penstock.core.knowledge.picking import Metadata, Picking
 from penstock.core.knowledge.plain_filters import Asked, plain_filter
 from penstock.core.knowledge.rows import checked, last_writes, units
-from penstock.errors import LimitReached, Unavailable
+from penstock.errors import LimitReached, NotLetIn, Unavailable
 
 HITS_MAX = 10_000
 RECORDS_MAX = 1_000  # in an upsert, a delete
@@ -250,11 +250,10 @@ async def _described(calls: Calls, address: Address) -> tuple[str, int]:
     """Return the host of an index and the length of its vectors; `Invalid` for one that cannot be used."""
     try:
         answer = await calls.get(f"{address.control}/indexes/{address.name}")
+    except NotLetIn as error:
+        hint = f"set {error.setting} to one of its project"
+        raise invalid(f"Pinecone refused the key ({error.reason})", hint) from error
     except Unavailable as error:
-        if "status 401" in error.reason or "status 403" in error.reason:
-            raise invalid(
-                f"Pinecone refused the key ({error.reason})", "set PINECONE_API_KEY to one of its project"
-            ) from error
         raise Unavailable("pinecone, which the setting `vectors` names,", error.operation, error.reason) from error
     if answer is None:
         raise invalid(

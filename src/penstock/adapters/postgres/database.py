@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 from penstock.adapters.postgres.address import Address
-from penstock.errors import Finding, Invalid, Missing, Refused, Unavailable
+from penstock.errors import Finding, Invalid, Missing, NotLetIn, PenstockError, Refused, Unavailable
 
 CONNECTIONS_MAX = 8
 CONNECT_S = 5.0
@@ -48,6 +48,7 @@ _HINTS = {
     "22": "mend what is written",
     "54": "send less at once, or shorter names",
 }
+_NOT_LET_IN = {"28", "42501"}
 T = TypeVar("T")
 Row = Sequence[Any]
 
@@ -70,12 +71,12 @@ Work = Callable[[Connection], Awaitable[T]]
 
 
 @asynccontextmanager
-async def open_database(address: Address) -> AsyncGenerator["Database"]:
+async def open_database(address: Address, setting: str = "") -> AsyncGenerator["Database"]:
     """Connect, and close all connections on leaving; `Missing` without the library or the database.
 
     Raises `Unavailable` when no server answers, `Refused` when it does not let us in.
     """
-    database = Database(address)
+    database = Database(address, setting)
     await database.start()
     try:
         yield database
@@ -106,8 +107,10 @@ async def connected(address: Address, *, writing: bool = False) -> AsyncGenerato
 class Database:
     """A pool of connections whose tables are those of one schema."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, setting: str = "") -> None:
+        """`setting`: what names it, where going on without it is better than giving up what it refuses to let in."""
         self.address = address
+        self._setting = setting
         self._library = load()
         self._foreign = _foreign(self._library)
         self.taken: type[Exception] = self._library.UniqueViolationError  # a row with the same key is there already
@@ -132,7 +135,7 @@ class Database:
             finding = Finding("store", f"is no address of a Postgres: {error}", "mend the URL")
             raise Invalid("the settings", (finding,)) from error
         except self._foreign as error:
-            raise translated(error, "connecting") from error
+            raise self._ours(error, "connecting") from error
 
     async def ask(self, operation: str, work: Work[T]) -> T:
         """Do some work on a connection of the pool; errors of the library and the network become ours."""
@@ -140,7 +143,7 @@ class Database:
             async with self._pool.acquire(timeout=WAIT_S) as connection:
                 return await work(connection)
         except self._foreign as error:
-            raise translated(error, operation) from error
+            raise self._ours(error, operation) from error
 
     async def transact(self, operation: str, work: Work[T]) -> T:
         """Do some work within one transaction."""
@@ -150,6 +153,12 @@ class Database:
                 return await work(connection)
 
         return await self.ask(operation, within)
+
+    def _ours(self, error: Exception, operation: str) -> PenstockError:
+        state = str(getattr(error, "sqlstate", None) or "")
+        if self._setting and (state[:2] in _NOT_LET_IN or state in _NOT_LET_IN):
+            return NotLetIn("postgres", operation, self._setting, str(error))
+        return translated(error, operation)
 
     async def close(self) -> None:
         """Let what is under way end, for a while, and then close all connections."""

@@ -45,6 +45,7 @@ ON CONFLICT (space, id) DO UPDATE SET
     digest = excluded.digest, body = excluded.body, metadata = excluded.metadata, numbers = excluded.numbers,
     vector = excluded.vector
 """
+SETTING = "the user or the password in `vectors`, or grant it the rights,"
 _metadata = msgspec.json.Decoder(dict[str, str])
 
 
@@ -55,7 +56,7 @@ async def open_postgres_passages(url: str) -> AsyncGenerator["PostgresPassages"]
     Raises `Missing` where the database has no pgvector.
     """
     address = address_of(url)
-    async with open_database(address) as database:
+    async with open_database(address, SETTING) as database:
 
         async def make(connection: Connection) -> None:
             known = await connection.fetchval("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")

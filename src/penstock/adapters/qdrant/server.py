@@ -9,16 +9,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
-from penstock.core.knowledge.places import NAME
-from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, Unavailable
+from penstock.core.knowledge.server_urls import server_url
+from penstock.errors import Missing, NotLetIn, PenstockError, Refused, Unavailable
 
 SCHEMES = {"qdrant": "http", "qdrants": "https"}
 PORT = 6333
 CONNECT_S = 5
 TIMEOUT_S = 30
-REPLICAS_MAX = 16
+KEY = "QDRANT_API_KEY"
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
 T = TypeVar("T")
 
@@ -38,37 +37,12 @@ class Address(NamedTuple):
 
 def address_of(url: str) -> Address:
     """Read an address; `Invalid` with all that is wrong with it."""
-    findings: list[Finding] = []
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    try:
-        port = parts.port or PORT
-    except ValueError as error:
-        port = PORT
-        findings.append(Finding("vectors", f"has no port that is a number: {error}", "write qdrant://HOST:PORT"))
-    if not parts.hostname:
-        findings.append(Finding("vectors", "names no host", "write qdrant://HOST:PORT"))
-    if parts.password or parts.username:
-        findings.append(Finding("vectors", "holds a user or a key", "set QDRANT_API_KEY in the environment instead"))
-    prefix, search, replicas = (
-        options.pop("prefix", "penstock"),
-        options.pop("search", "index"),
-        options.pop("replicas", "1"),
-    )
-    if not NAME.fullmatch(prefix):
-        findings.append(Finding("vectors", f"has the prefix {prefix!r}", "1 to 40 letters and digits, a letter first"))
+    read = server_url(url, port=PORT, hint="write qdrant://HOST:PORT", key=KEY)
+    prefix, replicas, search = read.prefix(), read.replicas(), read.options.pop("search", "index")
     if search not in ("index", "exact"):
-        findings.append(Finding("vectors", f"has search={search!r}", "write search=index or search=exact"))
-    if not (replicas.isdecimal() and 1 <= int(replicas) <= REPLICAS_MAX):
-        findings.append(Finding("vectors", f"has replicas={replicas!r}", f"a number from 1 to {REPLICAS_MAX}"))
-        replicas = "1"
-    findings += [
-        Finding("vectors", f"has the option {name!r}", "prefix, replicas and search there are") for name in options
-    ]
-    if findings:
-        raise Invalid("the settings", tuple(findings))
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
-    return Address(f"{SCHEMES[parts.scheme]}://{host}:{port}{parts.path}", prefix, int(replicas), search == "exact")
+        read.wrong(f"has search={search!r}", "write search=index or search=exact")
+    read.require_right("prefix, replicas and search there are")
+    return Address(f"{SCHEMES[read.scheme]}://{read.authority}{read.path}", prefix, replicas, search == "exact")
 
 
 class Server:
@@ -103,9 +77,7 @@ class Server:
         status, reason = getattr(error, "status_code", None), " ".join(str(error).split()) or type(error).__name__
         where = f"qdrant at {self._url} (the setting `vectors`)"
         if status in (401, 403):
-            return Refused(
-                f"{where} does not let us in: {reason}", "set QDRANT_API_KEY to a key that may read and write"
-            )
+            return NotLetIn(where, operation, KEY, reason)
         if isinstance(status, int) and status not in _PASSING:
             return Refused(f"{where} refused {operation}: {reason}")
         return Unavailable(where, operation, reason)
@@ -113,7 +85,7 @@ class Server:
 
 @asynccontextmanager
 async def open_server(address: Address, environment: Mapping[str, str]) -> AsyncGenerator[Server]:
-    """Connect, and close on leaving. `Unavailable` when nobody answers, `Refused` for a key that is not known."""
+    """Connect, and close on leaving. `Unavailable` when nobody answers, `NotLetIn` for a key that is not known."""
     try:
         library = import_module("qdrant_client")
     except ImportError as error:
@@ -122,7 +94,7 @@ async def open_server(address: Address, environment: Mapping[str, str]) -> Async
         warnings.simplefilter("ignore")  # about a key over http: that is how servers on one's own machine are used
         client = library.AsyncQdrantClient(
             url=address.url,
-            api_key=environment.get("QDRANT_API_KEY") or None,
+            api_key=environment.get(KEY) or None,
             timeout=TIMEOUT_S,
             check_compatibility=False,
         )

@@ -9,14 +9,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
-from penstock.core.knowledge.places import NAME
-from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, Unavailable
+from penstock.core.knowledge.server_urls import server_url
+from penstock.errors import Missing, NotLetIn, PenstockError, Refused, Unavailable
 
 SCHEMES = {"weaviate": False, "weaviates": True}
 PORT, GRPC_PORT = 8080, 50051
-REPLICAS_MAX = 16
 CONNECT_S, QUERY_S, INSERT_S = 10, 30, 60
 KEY = "WEAVIATE_API_KEY"
 _HINT = "write weaviate://HOST:PORT?grpc_port=PORT"
@@ -62,34 +60,14 @@ class Address(NamedTuple):
 
 def address_of(url: str) -> Address:
     """Read an address; `Invalid` with all that is wrong with it."""
-    findings: list[Finding] = []
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    try:
-        port = parts.port or PORT
-    except ValueError as error:
-        port = PORT
-        findings.append(Finding("vectors", f"has no port that is a number: {error}", _HINT))
-    if not parts.hostname:
-        findings.append(Finding("vectors", "names no host", _HINT))
-    if parts.password or parts.username:
-        findings.append(Finding("vectors", "holds a user or a key", f"set {KEY} in the environment instead"))
-    grpc_port, replicas = options.pop("grpc_port", str(GRPC_PORT)), options.pop("replicas", "1")
-    grpc_host, prefix = options.pop("grpc_host", parts.hostname or ""), options.pop("prefix", "penstock")
+    read = server_url(url, port=PORT, hint=_HINT, key=KEY)
+    grpc_port, grpc_host = read.options.pop("grpc_port", str(GRPC_PORT)), read.options.pop("grpc_host", read.host)
     if not (grpc_port.isdecimal() and 1 <= int(grpc_port) <= 65_535):  # noqa: PLR2004 - the largest port
-        findings.append(Finding("vectors", f"has grpc_port={grpc_port!r}", _HINT))
+        read.wrong(f"has grpc_port={grpc_port!r}", _HINT)
         grpc_port = str(GRPC_PORT)
-    if not (replicas.isdecimal() and 1 <= int(replicas) <= REPLICAS_MAX):
-        findings.append(Finding("vectors", f"has replicas={replicas!r}", f"a number from 1 to {REPLICAS_MAX}"))
-        replicas = "1"
-    if not NAME.fullmatch(prefix):
-        findings.append(Finding("vectors", f"has the prefix {prefix!r}", "1 to 40 letters and digits, a letter first"))
-    known = "grpc_port, grpc_host, prefix and replicas there are"
-    findings += [Finding("vectors", f"has the option {name!r}", known) for name in options]
-    if findings:
-        raise Invalid("the settings", tuple(findings))
-    secure = SCHEMES[parts.scheme]
-    return Address(str(parts.hostname), port, secure, grpc_host, int(grpc_port), prefix, int(replicas))
+    prefix, replicas = read.prefix(), read.replicas()
+    read.require_right("grpc_port, grpc_host, prefix and replicas there are")
+    return Address(read.host, read.port, SCHEMES[read.scheme], grpc_host, int(grpc_port), prefix, replicas)
 
 
 class Server:
@@ -125,7 +103,7 @@ class Server:
         told = reason.lower()
         if any(each in told for each in _UNKNOWN_KEY):
             # An outage, once the app runs: what is written waits for a key that is let in.
-            return Unavailable(where, operation, f"it does not let us in, set {KEY}: {reason}")
+            return NotLetIn(where, operation, KEY, reason)
         if any(each in told for each in _REFUSED):
             return Refused(f"{where} refused {operation}: {reason}")
         return Unavailable(where, operation, reason)
@@ -133,7 +111,7 @@ class Server:
 
 @asynccontextmanager
 async def open_server(address: Address, environment: Mapping[str, str]) -> AsyncGenerator[Server]:
-    """Connect, and close on leaving. `Unavailable` when nobody answers, `Invalid` for a key that is not known."""
+    """Connect, and close on leaving. `Unavailable` when nobody answers, `NotLetIn` for a key that is not known."""
     try:
         library = import_module("weaviate")
     except ImportError as error:
@@ -154,14 +132,8 @@ async def open_server(address: Address, environment: Mapping[str, str]) -> Async
     )
     server = Server(client, address)
     try:
-        try:
-            await server.ask("connecting", client.connect)
-            await server.ask("connecting", lambda: client.collections.exists("Penstock"))
-        except Unavailable as error:
-            if KEY in error.reason:
-                finding = Finding("vectors", f"{address.shown} does not let us in", f"set {KEY} to a key that may")
-                raise Invalid("the settings", (finding,)) from error
-            raise
+        await server.ask("connecting", client.connect)
+        await server.ask("connecting", lambda: client.collections.exists("Penstock"))
         yield server
     finally:
         await client.close()

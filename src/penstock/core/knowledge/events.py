@@ -10,6 +10,7 @@ event's own identity:
   done with.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Literal, Self
 
@@ -20,6 +21,7 @@ Action = Literal["CREATE", "UPDATE", "DELETE"]
 DOCUMENT, COLLECTION, EXPIRES = "document_id", "collection", "expires_at"  # in the metadata
 SUBJECT = "subject"  # in the metadata: whom it is about; empty: nobody
 ID_CHARS_MAX = 1024
+NUMBER_MAX = 3.4028234e38  # of a vector
 EXPIRES_MS_MAX = 253_402_300_799_000  # the end of the year 9999
 
 
@@ -86,6 +88,30 @@ def expiry_of(event: KnowledgeEvent) -> int:
     if not expires.isdecimal() or int(expires) > EXPIRES_MS_MAX:
         raise Invalid("the knowledge event", (Finding(EXPIRES, f"is {expires[:80]!r}", "milliseconds since 1970"),))
     return int(expires)
+
+
+def wrong_with(event: KnowledgeEvent) -> list[Finding]:
+    """Return what the indexer could only give up on, for who is asked to accept it."""
+    findings: list[Finding] = []
+    if event.action != "DELETE":
+        try:
+            expiry_of(event)
+        except Invalid as error:
+            findings += error.findings
+    if event.embedding is not None and any(abs(each) > NUMBER_MAX for each in event.embedding):
+        findings.append(Finding("embedding", "holds numbers that no 32 bits can hold", "embed the payload again"))
+    return findings
+
+
+def require_right(events: Sequence[KnowledgeEvent]) -> None:
+    """Raise `Invalid` with all that is wrong with events (`wrong_with`), each by its number where there are several."""
+    findings = [
+        Finding(f"[{number}].{each.path}" if len(events) > 1 else each.path, each.problem, each.hint)
+        for number, event in enumerate(events)
+        for each in wrong_with(event)
+    ]
+    if findings:
+        raise Invalid("the knowledge events" if len(events) > 1 else "the knowledge event", tuple(findings))
 
 
 def read_event(plain: Any) -> KnowledgeEvent:

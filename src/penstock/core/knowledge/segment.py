@@ -86,7 +86,7 @@ class Segment:
         rows = list({row.id: row for row in rows}.values())
         if not rows:
             return
-        vectors = self._checked_vectors(rows)
+        vectors, placed = self._checked_vectors(rows)
         self.drop(row.id for row in rows)
         first = len(self.ids)
         numbers = np.arange(first, first + len(rows), dtype=np.int32)
@@ -98,7 +98,7 @@ class Segment:
         if vectors is not None:
             if self._vectors is None:
                 self._vectors = self._vectors_of(vectors.shape[1])
-            self._vectors.add(numbers[[row.vector is not None for row in rows]], vectors)
+            self._vectors.add(numbers[placed], vectors)
 
     def drop(self, ids: Iterable[str]) -> None:
         """Take passages away; what is not there is passed over."""
@@ -172,16 +172,24 @@ class Segment:
         alive = ~self._dead.view
         return np.flatnonzero(alive if filter is None else self.fields.mask(filter, len(self.ids)) & alive)
 
-    def _checked_vectors(self, rows: Sequence[Row]) -> NDArray[np.float32] | None:
+    def _checked_vectors(self, rows: Sequence[Row]) -> tuple[NDArray[np.float32] | None, list[int]]:
+        """The vectors, and which of the rows they belong to."""
+        placed = [at for at, row in enumerate(rows) if row.vector is not None]
         given = [row.vector for row in rows if row.vector is not None]
         if not given:
-            return None
+            return None, placed
         expected = len(given[0]) if self.dims is None else self.dims * VECTOR_TYPE.itemsize
         for vector in given:
             if len(vector) != expected:
                 raise other_length(len(vector) // VECTOR_TYPE.itemsize, expected // VECTOR_TYPE.itemsize)
         # In the precision of sealed parts: a score must not change when its passage is sealed.
-        return widened(rounded(np.frombuffer(b"".join(given), VECTOR_TYPE).reshape(len(given), -1)))
+        vectors = np.frombuffer(b"".join(given), VECTOR_TYPE).reshape(len(given), -1)
+        whole = np.isfinite(vectors).all(axis=1)
+        if not whole.all():
+            # Writes refuse them. A row that a damaged file, or a version before, holds all the same is as one without a
+            # vector: one number that is none would stand above all others, in every search.
+            vectors, placed = vectors[whole], [placed[at] for at in np.flatnonzero(whole)]
+        return (widened(rounded(vectors)) if placed else None), placed
 
     def _put_terms(self, rows: Sequence[Row], numbers: NDArray[np.int32]) -> None:
         keys = np.frombuffer(b"".join([row.keys for row in rows]), KEY_TYPE)

@@ -13,7 +13,10 @@ _TOKEN = re.compile(r"k(?:[0-9]{1,4}-[0-9]{1,18}(?:\.[0-9]{1,4}-[0-9]{1,18})*)?"
 
 
 class Written(Struct, frozen=True):
-    """Events that were accepted, and the token by which a search waits for them: `search(..., after=written)`."""
+    """Events that were accepted, and the token by which a search waits for them: `search(..., after=written)`.
+
+    `events`: by the ids that they came with, else by those of the log.
+    """
 
     events: tuple[str, ...] = ()
     token: str = "k"  # noqa: S105 - it opens nothing
