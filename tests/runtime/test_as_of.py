@@ -105,7 +105,7 @@ async def test_a_time_and_a_run_are_points_too(live):
         at = datetime.fromtimestamp(log[position - 1].event.time_ms / 1000, UTC)
         last = max(each.position.offset for each in log if each.event.time_ms <= log[position - 1].event.time_ms)
         known = live.engine.services.collection("books").past
-        assert await known.offset(AsOf(time_ms=int(at.timestamp() * 1000))) == last
+        assert await known.cut(AsOf(time_ms=int(at.timestamp() * 1000))) == {0: last}
     first = datetime.fromtimestamp(log[0].event.time_ms / 1000, UTC)
     assert await ids(live, "river", as_of=first - timedelta(days=1)) == []
     asked = await live.send(Asked(who="x", text="river sea"))

@@ -183,7 +183,8 @@ def verify(where: Place, deep: int, *, repair: bool, as_json: bool) -> int:
 
 
 def _print_verified(found: Verified) -> None:
-    looked = f"{found.passages:,} passages of generation {found.generation} up to event {found.through:,}"
+    through = f"event {found.through:,}" if isinstance(found.through, int) else found.through
+    looked = f"{found.passages:,} passages of generation {found.generation} up to {through}"
     print(f"{looked}; {found.deep:,} of them looked into")
     if found.is_equal:
         print("the index is what the log says")

@@ -29,7 +29,7 @@ class Choice(BaseModel):
     out_of_scope: bool
     ranked: list[tuple[str, float]]
     router: str = Field(description="Which router decided, and a digest of what it learned from.")
-    as_of: int = Field(description="Up to which event its examples were seen, where they lie in a collection.")
+    as_of: int | str = Field(description="Up to which event its examples were seen, where they lie in a collection.")
 
 
 class Choices(BaseModel):

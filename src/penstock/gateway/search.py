@@ -94,8 +94,10 @@ class SearchResults(BaseModel):
     next: str = Field(default="", description="Give it as `page_after` for the next page; absent when there is none.")
     degraded: str = Field(default="", description="Why it was searched in another way than was asked for, if it was.")
     generation: int = Field(default=0, description="In which generation this was found; absent when nothing was.")
-    as_of: int = Field(
-        default=0, description="Up to which event of its log the collection was seen: `as_of` of a later search."
+    as_of: int | str = Field(
+        default=0,
+        description="Up to which event of its log the collection was seen, of each partition where there are several: `as_of` of "
+        "a later search.",
     )
 
 

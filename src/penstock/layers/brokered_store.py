@@ -31,6 +31,7 @@ from penstock.core.events.messages import (
     to_message,
 )
 from penstock.core.events.partitions import partition_of
+from penstock.core.knowledge.ordering import ordered
 from penstock.layers.passing_store import PassingStore
 from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
@@ -295,6 +296,7 @@ class BrokeredStore(PassingStore):
                 place = Place(topic, partition, each.position, self._carried[topic], self._clock.now_ms())
                 event = to_event(each.message, place)
             if event.key and not is_divided(each.message) and event.type != UNREADABLE:
+                event = event if self._partitions == 1 else ordered(event)
                 partition = partition_of(event.tenant, event.key, self._partitions)
             sents.append(Sent(topic, partition, event))
         return sents

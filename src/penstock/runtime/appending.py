@@ -20,8 +20,10 @@ from penstock.core.events.partitions import partition_of
 from penstock.core.events.subjects import SUBJECT_BYTES_MAX
 from penstock.core.events.tenant import require_tenant
 from penstock.core.events.texts import storable
+from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.ordering import document_key, ordered
 from penstock.errors import LimitReached, Refused
-from penstock.runtime.topology import Topology
+from penstock.runtime.topology import Kind, Topology
 
 DEPTH_MAX = 64
 EVENT_BYTES_MAX = 16 * 1024 * 1024
@@ -119,7 +121,7 @@ class Appender:
         if self.names_subjects:
             event, subject = self._about(event, cause)
         data = _bounded(event)
-        key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
+        key = storable("the key", self._key(kind, event, key), KEY_BYTES_MAX)
         require_tenant(tenant)
         source, subject = f"/{self._app}", subject or ""
         if cause is None:
@@ -154,6 +156,8 @@ class Appender:
 
         The id of one from outside is compared with those of all workers first: it goes through the inbox.
         """
+        if self.partitions > 1:
+            envelope = ordered(envelope)  # it may have been written before there were several
         if self.shared and not may_be_emitted(envelope.id):
             return Recorded(Position(topic, self.partition_of(envelope), COMPARED), envelope)
         return self._placed(topic, envelope)
@@ -204,7 +208,7 @@ class Appender:
         subject = None
         if self.names_subjects:
             event, subject = self._about(event, cause)
-        key = storable("the key", kind.key_of(event) if key is None else key, KEY_BYTES_MAX)
+        key = storable("the key", self._key(kind, event, key), KEY_BYTES_MAX)
         return Outgoing(kind.topic, event.type_, key, _bounded(event), subject)
 
     def _about(self, event: Event, cause: Envelope | None) -> tuple[Event, str | None]:
@@ -215,6 +219,12 @@ class Appender:
         if cause is None or not cause.subject:
             return event, None
         return event.inheriting_(cause.subject), cause.subject
+
+    def _key(self, kind: Kind, event: Event, key: str | None) -> str:
+        """Return the key that an event is ordered by: in several partitions, events of knowledge are by their documents."""
+        if self.partitions > 1 and isinstance(event, KnowledgeEvent):
+            return document_key(event)
+        return kind.key_of(event) if key is None else key
 
     def _placed(self, topic: str, envelope: Envelope) -> Recorded:
         partition = 0 if self.partitions == 1 else self.partition_of(envelope)

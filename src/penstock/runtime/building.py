@@ -84,6 +84,8 @@ class Building:
         clock, pace = self._services.clock, self.pace(number)
         began_s, moved = clock.monotonic_s(), False
         for partition, after in self.at(number).items():
+            if partition and not self._has_first(number):
+                continue
             page = await self.store.read(TOPIC, partition, after=after, limit=self._page(number))
             if page:
                 if page[0].position.offset > after + 1:
@@ -97,6 +99,11 @@ class Building:
         if not moved:
             self._caught_up(number)
         return moved
+
+    def _has_first(self, number: int) -> bool:
+        """Whether a generation has what came before the log was divided: later events about it lie in other partitions."""
+        at = self._generations.positions.get(number, {})
+        return at.get(0, 0) >= self._generations.divided_at
 
     async def _require_kept(self, partition: int, after: int) -> None:
         """Say so where the log was let go before a generation had it; one that begins may have been asked for `partial`ly."""
@@ -119,7 +126,7 @@ class Building:
         if self._collection.index.in_store:
             unit.index.extend(writes)
         generations.positions.setdefault(number, {})[partition] = page[-1].position.offset
-        unit.values.append(generations.positions_value())
+        unit.values.append(generations.positions_value(partition))
         await committer.durable()
         return len(writes)
 

@@ -19,6 +19,7 @@ from penstock.core.knowledge.diversity import diverse, pool_of
 from penstock.core.knowledge.events import KnowledgeEvent, collection_of
 from penstock.core.knowledge.fusion import MODEL_WEIGHT, PEAK, WEIGHT, fused, fused_by_rank
 from penstock.core.knowledge.highlights import Highlights, highlights
+from penstock.core.knowledge.ordering import Point
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Hit, IndexWrite, Passage, Space, Upsert
 from penstock.core.knowledge.refining import refined
 from penstock.errors import Refused, Unavailable
@@ -49,7 +50,7 @@ class PastSearch(Protocol):
     """A collection as it was."""
 
     async def search(self, search: Search, tenant: str) -> list[Found]: ...
-    async def passages(self, as_of: AsOf, tenant: str) -> tuple[int, list[Passage]]: ...
+    async def passages(self, as_of: AsOf, tenant: str) -> tuple[Point, list[Passage]]: ...
     async def moment_ms(self, as_of: AsOf) -> int: ...
 
     def empty(self, asked: Built) -> Collection:
@@ -128,7 +129,7 @@ class Collection:
             return search.uses_by_ms
         return await self.past.moment_ms(search.as_of)
 
-    async def as_it_was(self, as_of: AsOf, tenant: str = DEFAULT_TENANT) -> tuple[int, list[Passage]]:
+    async def as_it_was(self, as_of: AsOf, tenant: str = DEFAULT_TENANT) -> tuple[Point, list[Passage]]:
         """Return all passages as they were, and up to which event of the log that is."""
         if self.past is None:
             raise Refused("this collection has no past", "run the app with settings")
@@ -187,7 +188,7 @@ class Collection:
 
     async def _found(self, tenant: str, texts: list[str], how: Search) -> list[list[Found]]:
         asked = self.generations.asked(how.generation)  # to the end: a switch meanwhile is for those that begin later
-        space, seen = Space(self.name, tenant, asked.number), (asked.number, self.generations.visible)
+        space, seen = Space(self.name, tenant, asked.number), (asked.number, self.generations.seen)
         vectors, degraded = await self._embedded(asked.embedder, texts, how.mode)
         finer, unrefined = None, ""
         if vectors is not None and how.is_refined and how.generation is None:
@@ -326,5 +327,5 @@ def _wanted(hits: Sequence[Hit], how: Search, limit: int) -> list[Hit]:
     return [hit for hit in hits[:limit] if least is None or hit.score >= least]
 
 
-def _found(hit: Hit, passage: Passage, seen: tuple[int, int], marked: Highlights | None, degraded: str) -> Found:
+def _found(hit: Hit, passage: Passage, seen: tuple[int, Point], marked: Highlights | None, degraded: str) -> Found:
     return Found(hit.id, hit.score, passage.text, passage.metadata, *seen, marked, degraded)

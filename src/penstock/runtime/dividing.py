@@ -1,8 +1,10 @@
 """Dividing a store into partitions, so that several workers can share it."""
 
+from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.errors import Fenced, Refused
 from penstock.ports.store import Store
 from penstock.runtime.engine import Parts, running
+from penstock.runtime.generations import divided_mark
 from penstock.runtime.ownership import TTL_MS
 from penstock.runtime.topology import require_one_order
 
@@ -23,7 +25,11 @@ async def divided(parts: Parts, owner: str, partitions: int, *, within_s: float)
             if not await engine.settled(within_s):
                 hint = "run the app with one worker until it has come to rest: penstock run APP.PY"
                 raise Refused(f"the store did not come to rest within {within_s:g} s", hint)
-            await parts.store.divide(engine.services.committer.claim, partitions)
+            committer = engine.services.committer
+            if parts.indexes:
+                committer.add().values.append(divided_mark(engine.appender.end(KnowledgeEvent.topic_, 0)))
+                await committer.durable()
+            await parts.store.divide(committer.claim, partitions)
     except Fenced as error:
         raise Refused("another process took the store meanwhile", "start again") from error
     return partitions

@@ -30,7 +30,7 @@ from penstock.runtime.elsewhere import Elsewhere
 from penstock.runtime.following import Follower, run_to_follow
 from penstock.runtime.forgetting import forgetter_of
 from penstock.runtime.front import Front
-from penstock.runtime.generations import Embedding, Generations, opened_generations
+from penstock.runtime.generations import Embedding, Generations, divided_at, opened_generations
 from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import embedder_of
 from penstock.runtime.janitor import Janitor
@@ -98,12 +98,12 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
     `beside`: share the store with other workers. Raises what stopped it: `Fenced` when another worker took over, `Unavailable`
     when the store stayed away, `Invalid` for an app that several workers cannot share.
     """
-    generations = await _opened_generations(parts)
+    generations = await _opened_generations(parts)  # before anybody else's claim is ended
     store = parts.store
     claim = await (store.join(owner) if beside else store.claim(owner))
     partitions = len((await store.renew(claim, ttl_ms=TTL_MS)).owners)
     if partitions > 1:
-        require_one_order(parts.topology, parts.indexes)
+        require_one_order(parts.topology, parts.indexes if beside else ())
     appender = _appender(parts, partitions)
     services = _services(parts, claim, appender)
     unwatch: list[Callable[[], None]] = []
@@ -268,6 +268,8 @@ async def _opened_generations(parts: Parts) -> dict[str, Generations]:
         assert parts.embedding is not None, f"collection {name!r} has no embedder"
         legacy, now_ms = embedder_of(name), parts.clock.now_ms()
         found[name] = await opened_generations(name, parts.store, parts.embedding, legacy=legacy, now_ms=now_ms)
+        found[name].partitions = await parts.store.partitions()
+        found[name].divided_at = await divided_at(parts.store)
     return found
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 from penstock.core.knowledge.as_of import AsOf
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.highlights import Highlights
+from penstock.core.knowledge.ordering import Point
 from penstock.runtime.search_options import WITHIN_S, Fusion, Mode, Place, cursor_of
 
 
@@ -21,7 +22,7 @@ class Found(Struct, frozen=True, eq=False):
     text: str
     metadata: Mapping[str, str]
     generation: int = 0  # in which it was found
-    as_of: int = 0  # up to which event of the log the collection was seen
+    as_of: Point = 0  # up to where of the log the collection was seen
     highlights: Highlights | None = None
     degraded: str = ""  # why it was searched in another way than was asked for, if it was
 

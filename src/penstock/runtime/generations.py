@@ -6,7 +6,7 @@
   the new one needs can be found in it. A search that has begun goes on where it began.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,8 +14,11 @@ from typing import Literal, Protocol
 import msgspec
 
 from penstock.core.agents.unit import ValueWrite
+from penstock.core.events.envelope import Position
+from penstock.core.events.partitions import PARTITIONS_MAX
 from penstock.core.knowledge import generations as rules
 from penstock.core.knowledge.generations import Catalogue, Generation
+from penstock.core.knowledge.ordering import Cut, Point, point_of
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Space
 from penstock.errors import Finding, Invalid, Missing, Refused
 from penstock.ports.embedder import Embedder
@@ -26,13 +29,14 @@ OWNER = "penstock generations"  # whose values they are: no agent of that name, 
 POSITIONS = "positions"
 CATALOGUE = "catalogue"
 LET_GO = "let go"  # the key under which is kept what of the log was let go
+DIVIDED = "divided"  # the key under which is kept where the log was divided into several partitions
 OnChange = Literal["refuse", "build", "keep"]
 _positions = msgspec.msgpack.Decoder(list[tuple[int, int, int]])  # generation, partition, offset
 
 
 def is_of_an_index(value: ValueWrite) -> bool:
     """Whether a value says how far passages are, which are not there where only the log and the state are copied to."""
-    return value.agent == OWNER and value.name == POSITIONS
+    return value.agent == OWNER and value.name.partition(" ")[0] == POSITIONS
 
 
 class ValueReader(Protocol):
@@ -70,16 +74,37 @@ class Generations:
         self.writing = self.searching = self.built(catalogue.serving.number)
         self.on_change: Callable[[], object] = _nothing
         self.before_writing: Callable[[], object] = _nothing
-        self.after_writing: Callable[[int], object] = _nothing
-        self.visible = 0  # up to which event what it came to can be found
+        self.after_writing: Callable[[Position], object] = _nothing
+        self.partitions = 1  # of the log
+        self.divided_at = 0  # up to there the first partition has what came when it was the only one
+        self._visible: dict[int, int] = {}
+        self._seen: Point | None = None
+
+    @property
+    def visible(self) -> Cut:
+        """Up to where, in each partition, what was put can be found."""
+        return self._visible
+
+    def show(self, partition: int, through: int) -> None:
+        """What a partition has up to there can be found."""
+        if through > self._visible.get(partition, 0):
+            self._visible[partition] = through
+            self._seen = None
+
+    @property
+    def seen(self) -> Point:
+        """`visible`, as users have it."""
+        if self._seen is None:
+            self._seen = point_of(self._visible, self.partitions)
+        return self._seen
 
     @asynccontextmanager
-    async def inside(self, through: int) -> AsyncGenerator[None]:
-        """Write to the generation that serves: no other one takes over until the block is left. `through`: the last event."""
+    async def inside(self, last: Position) -> AsyncGenerator[None]:
+        """Write to the generation that serves: no other one takes over until the block is left. `last`: the last event."""
         async with self.gate.inside():
             self.before_writing()
             yield
-            self.after_writing(through)
+            self.after_writing(last)
 
     def space(self, tenant: str) -> Space:
         """Where the indexer writes."""
@@ -95,9 +120,10 @@ class Generations:
             raise Refused(f"generation {number} cannot be searched", f"its embedder: {self.unopened[number]}")
         return self.built(number)
 
-    def is_behind(self, number: int, through: int | None = None) -> bool:
-        """Whether a generation may lack something of what can be found; of what could, up to an event."""
-        return min(self.positions.get(number, {}).values(), default=0) < (self.visible if through is None else through)
+    def is_behind(self, number: int, through: Cut | None = None) -> bool:
+        """Whether a generation may lack something of what can be found; of what could, up to a point."""
+        at = self.positions.get(number, {})
+        return any(at.get(each, 0) < last for each, last in (self._visible if through is None else through).items())
 
     def change(self, catalogue: Catalogue, committer: Committer) -> None:
         """Go on with another catalogue, which the next commit writes; searches follow once that is durable."""
@@ -112,7 +138,6 @@ class Generations:
         kept = {each.number for each in catalogue.generations if each.status in rules.FOLLOWING}
         for gone in self.positions.keys() - kept:
             del self.positions[gone]
-        writes.values.append(self.positions_value())
 
     def keep(self, committer: Committer) -> None:
         """Have the catalogue written with the next commit where it never was."""
@@ -120,10 +145,18 @@ class Generations:
             self.stored = True
             committer.add().values.append(self._value(CATALOGUE, rules.encode(self.catalogue)))
 
-    def positions_value(self) -> ValueWrite:
-        """Return how far each generation has the log, to be written."""
-        rows = [(number, *each) for number, places in self.positions.items() for each in places.items()]
-        return self._value(POSITIONS, msgspec.msgpack.encode(rows))
+    def positions_value(self, partition: int) -> ValueWrite:
+        """Return how far each generation has the log of a partition, to be written by its owner."""
+        rows = [(number, partition, at[partition]) for number, at in self.positions.items() if partition in at]
+        return self._value(f"{POSITIONS} {partition}" if partition else POSITIONS, msgspec.msgpack.encode(rows))
+
+    def read_positions(self, stored: Mapping[str, bytes], partitions: Container[int]) -> None:
+        """Take over how far each generation has the log of some partitions, as the store has it."""
+        for name, body in stored.items():
+            if name.partition(" ")[0] == POSITIONS:
+                for number, partition, offset in _positions.decode(body):
+                    if partition in partitions:
+                        self.positions.setdefault(number, {})[partition] = offset
 
     def _durable(self, serving: int) -> None:
         self.searching = self.built(serving)
@@ -169,8 +202,7 @@ async def opened_generations(
     embedders, unopened = await _opened(name, catalogue, chosen)
     found = Generations(name, catalogue, embedders, stored=True)
     found.unopened, found.refiner = unopened, chosen.refiner
-    for number, partition, offset in _positions.decode(stored[POSITIONS]) if POSITIONS in stored else []:
-        found.positions.setdefault(number, {})[partition] = offset
+    found.read_positions(stored, range(PARTITIONS_MAX))
     _agree(found, chosen)
     return found
 
@@ -228,6 +260,17 @@ async def _embedder_of(name: str, generation: Generation, chosen: Embedding) -> 
 def mark_of(partition: int) -> tuple[str, str, str, str]:
     """Return the value that says up to which offset of a partition the log of knowledge was let go."""
     return DEFAULT_TENANT, OWNER, LET_GO, f"{LET_GO} {partition}" if partition else LET_GO
+
+
+def divided_mark(end: int) -> ValueWrite:
+    """Return the value that says where the log of knowledge ended when it was divided into several partitions."""
+    return ValueWrite(DEFAULT_TENANT, OWNER, DIVIDED, DIVIDED, msgspec.msgpack.encode(end))
+
+
+async def divided_at(reader: ValueReader) -> int:
+    """Return up to which offset of its first partition the log has what came when that was the only one."""
+    values = await reader.values(DEFAULT_TENANT, OWNER, DIVIDED)
+    return msgspec.msgpack.decode(values[DIVIDED], type=int) if DIVIDED in values else 0
 
 
 async def let_go_up_to(reader: ValueReader, partition: int = 0) -> int:

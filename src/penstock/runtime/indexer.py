@@ -49,14 +49,14 @@ async def index(events: list[KnowledgeEvent], ctx: Context) -> None:
     async with AsyncExitStack() as gates:  # nobody changes which generation serves until this handling has ended
         for name, changes in sorted(by_collection.items()):
             into = ctx.collection(name)
-            await gates.enter_async_context(into.generations.inside(ctx.events[-1].position.offset))
+            await gates.enter_async_context(into.generations.inside(ctx.events[-1].position))
             changed = await _changed(changes, into, ctx)
             if into.index.in_store:
                 ctx.index.extend(changed.writes)
             else:
                 await into.apply(changed.writes)
             into.indexing.count(events=len(changes), changed=changed, now_s=ctx.now_ms() / 1000)
-            _let_expire(into, changed, ctx)
+            _let_expire(into, changed, events[0].agent_id, ctx)
 
 
 async def _changed(events: Sequence[KnowledgeEvent], into: Collection, ctx: Context) -> Changed:
@@ -77,11 +77,11 @@ def embedder_of(collection: str) -> str:
     return f"embedder of {collection}"
 
 
-def _let_expire(into: Collection, changed: Changed, ctx: Context) -> None:
+def _let_expire(into: Collection, changed: Changed, agent: str, ctx: Context) -> None:
     """Have what expires be removed then: by an event, so that the log says it too. One timer for each document or passage."""
     for document, passage, expires_ms in changed.expiring:
         event = KnowledgeEvent(
-            agent_id=ctx.event.key or NAME,
+            agent_id=agent or NAME,
             action="DELETE",
             collection=into.name,
             document_id=document,

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from penstock.core.agents.progress import Progress
+from penstock.core.events.envelope import Position
 from penstock.core.knowledge import generations as rules
 from penstock.core.knowledge.generation_events import BuildGeneration, VerifyKnowledge
 from penstock.core.knowledge.generations import FOLLOWING, Generation
@@ -65,18 +66,19 @@ class Keeper:
         """There is something to do."""
         self._woken.set()
 
-    def _written(self, through: int) -> None:
+    def _written(self, last: Position) -> None:
         """The indexer has ended a handling: what it came to can be found once that is durable, and is there for the others."""
-        self._services.committer.add(partial(self._visible, through))
+        self._services.committer.add(partial(self._visible, last))
 
-    def _visible(self, through: int) -> None:
-        self._generations.visible = through
+    def _visible(self, last: Position) -> None:
+        self._generations.show(last.partition, last.offset)
         if any(each.status in FOLLOWING for each in self._generations.catalogue.generations):
             self.wake()
 
     async def run(self) -> None:
         """Keep them until cancelled."""
-        self._generations.visible = max((low for low, _ in self.done().values()), default=0)
+        for partition, (low, _) in self.done().items():
+            self._generations.show(partition, low)
         self.wake()
         while True:
             await self._wait()
@@ -214,6 +216,8 @@ class Keeper:
             catalogue = rules.switched(generations.catalogue, number, now_ms, grace_ms, asked_by)
             generations.positions[served] = {each: low for each, (low, _) in self.done().items()}
             generations.change(catalogue, self._services.committer)
+            values = [generations.positions_value(each) for each in sorted(self.done())]
+            self._services.committer.add().values.extend(values)
         await self._services.committer.durable()
         return generations.catalogue.serving
 

@@ -119,7 +119,9 @@ class OpenGenerations:
     async def refined(self, *, within_s: float = 3600.0) -> bool:
         """Wait until the generation that refines has all that can be found now; False when none does."""
         generations = self._generations
-        begun = max([generations.visible, *(low for low, _ in self._keeper.done().values())])
+        begun = dict(generations.visible)
+        for partition, (low, _) in self._keeper.done().items():
+            begun[partition] = max(low, begun.get(partition, 0))
 
         def holds() -> bool:
             found = generations.catalogue.refining

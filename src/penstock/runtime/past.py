@@ -8,7 +8,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from msgspec import structs
@@ -20,6 +20,7 @@ from penstock.core.events.subjects import is_gone
 from penstock.core.knowledge.as_of import NOT_SAID, AsOf
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generations import begin
+from penstock.core.knowledge.ordering import Cut, Point, cut_of, point_of
 from penstock.core.knowledge.passages import Passage, Space
 from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.ports.state import StoredRun
@@ -29,7 +30,6 @@ from penstock.runtime.index_writes import read_into
 from penstock.runtime.tasks import Tasks
 
 TOPIC = KnowledgeEvent.topic_
-PARTITION = 0
 PAGE = 512
 EVENTS_MAX = 500_000  # between two points
 KEPT_MAX = 2  # points that are kept for later questions
@@ -42,11 +42,11 @@ def before_ms(change: RunChange) -> int:
 
 @dataclass(slots=True)
 class _Point:
-    """An index that has the log up to an offset."""
+    """An index that has the log up to an offset of each partition."""
 
     into: Built
     collection: Collection
-    at: int = 0
+    at: dict[int, int] = field(default_factory=dict[int, int])  # by partition
 
 
 class Past:
@@ -84,23 +84,24 @@ class Past:
         """Return what a search finds in the collection as it was."""
         assert search.as_of is not None
         async with self._turn:
-            point = await self._reached(await self.offset(search.as_of), self._now.generations.asked(search.generation))
+            point = await self._reached(await self.cut(search.as_of), self._now.generations.asked(search.generation))
             found = await point.collection.search(structs.replace(search, as_of=None, generation=None), tenant)
-        return [structs.replace(each, generation=point.into.number, as_of=point.at) for each in found]
+        as_of = self._said(point)
+        return [structs.replace(each, generation=point.into.number, as_of=as_of) for each in found]
 
     async def digests(self, as_of: AsOf, tenant: str) -> Mapping[str, str]:
         """Return id -> digest of all passages that there were."""
         async with self._turn:
-            point = await self._reached(await self.offset(as_of), self._now.generations.searching)
+            point = await self._reached(await self.cut(as_of), self._now.generations.searching)
             return await point.collection.digests(tenant)
 
-    async def passages(self, as_of: AsOf, tenant: str) -> tuple[int, list[Passage]]:
-        """Return all passages that there were, and up to which event that is."""
+    async def passages(self, as_of: AsOf, tenant: str) -> tuple[Point, list[Passage]]:
+        """Return all passages that there were, and up to where that is."""
         async with self._turn:
-            point = await self._reached(await self.offset(as_of), self._now.generations.searching)
+            point = await self._reached(await self.cut(as_of), self._now.generations.searching)
             ids = sorted(await point.collection.digests(tenant))
             found = await point.collection.passages(ids, tenant)
-            return point.at, [found[each] for each in ids if each in found]
+            return self._said(point), [found[each] for each in ids if each in found]
 
     async def moment_ms(self, as_of: AsOf) -> int:
         """Return the time of a point: what is said of it elsewhere counts up to then (at least 1: 0 is before all)."""
@@ -108,32 +109,43 @@ class Past:
             return max(1, as_of.time_ms)
         if as_of.run and (stored := await self._history.run(as_of.run)) is not None:
             return max(1, before_ms(stored.change))
-        offset = await self.offset(as_of)
-        last = await self._next(offset) if offset else None
-        return 1 if last is None else max(1, last.event.time_ms)
+        latest = 1
+        for partition, offset in (await self.cut(as_of)).items():
+            last = await self._next(partition, offset) if offset else None
+            latest = latest if last is None else max(latest, last.event.time_ms)
+        return latest
 
-    async def offset(self, as_of: AsOf) -> int:
-        """Return the last event that counts; `Missing` for a run that is not known, `Refused` for what the log has let go."""
-        offset, time_ms = as_of.offset, as_of.time_ms
+    async def cut(self, as_of: AsOf) -> dict[int, int]:
+        """Return the last event that counts of each partition; `Missing` for an unknown run, `Refused` for what is gone."""
+        said, time_ms = as_of.cut or as_of.offset, as_of.time_ms
         if as_of.run:
             stored = await self._history.run(as_of.run)
             if stored is None:
                 raise Missing(f"the run {as_of.run!r}", "see `penstock runs list`")
-            time_ms, offset = before_ms(stored.change), self._seen_by(stored)
-        if offset < 0:
-            offset = await self._last_by(time_ms)
-        elif offset and not await self._history.read(TOPIC, PARTITION, after=offset - 1, limit=1):
-            raise Invalid(
-                "the search", (Finding("as_of", f"is {offset}, and the log ends before", "ask without as_of"),)
-            )
-        gone = await self._let_go()
-        if offset < gone:
-            hint = f"the log of it was let go up to {gone}: ask for that or a later one, or keep more (Retention(topics=...))"
-            raise Refused(f"knowledge as of offset {offset} is not kept", hint)
-        return offset
+            time_ms, said = before_ms(stored.change), self._seen_by(stored)
+        partitions = range(self._now.generations.partitions)
+        if said == NOT_SAID:
+            cut = {each: await self._last_by(each, time_ms) for each in partitions}
+        else:
+            cut = cut_of(said, partitions)
+            for partition, offset in cut.items():
+                if offset and not await self._history.read(TOPIC, partition, after=offset - 1, limit=1):
+                    problem = f"is {said}, and the log ends before"
+                    raise Invalid("the search", (Finding("as_of", problem, "ask without as_of"),))
+        for partition, offset in cut.items():
+            await self._require_kept(partition, offset)
+        return cut
 
-    def _seen_by(self, stored: StoredRun) -> int:
-        """Return up to which event a run saw this collection, as what it found says; `NOT_SAID` when it found nothing."""
+    async def _require_kept(self, partition: int, offset: int) -> None:
+        gone = 0 if self._values is None else await let_go_up_to(self._values, partition)
+        if offset < gone:
+            where = f" of partition {partition}" if partition else ""
+            later = "ask for that or a later one, or keep more (Retention(topics=...))"
+            hint = f"the log of it was let go up to {gone}{where}: {later}"
+            raise Refused(f"knowledge as of offset {offset}{where} is not kept", hint)
+
+    def _seen_by(self, stored: StoredRun) -> Point:
+        """Return up to where a run saw this collection, as what it found says; `NOT_SAID` when it found nothing."""
         for each in stored.records:
             if each.step.startswith(f"search:{self._now.name}#"):
                 found = decode_value(each.value, list[Found])
@@ -141,44 +153,54 @@ class Past:
                     return found[0].as_of
         return NOT_SAID
 
-    async def _let_go(self) -> int:
-        return 0 if self._values is None else await let_go_up_to(self._values, PARTITION)
+    def _said(self, point: "_Point") -> Point:
+        return point_of(point.at, self._now.generations.partitions)
 
-    async def _last_by(self, time_ms: int) -> int:
+    async def _last_by(self, partition: int, time_ms: int) -> int:
         """Return the last offset whose event was appended by then: times grow with the offsets, unless a clock is set."""
         low, high = 0, 1
-        while (found := await self._next(high)) is not None and found.event.time_ms <= time_ms:
+        while (found := await self._next(partition, high)) is not None and found.event.time_ms <= time_ms:
             low, high = found.position.offset, 2 * found.position.offset
         while low + 1 < high:
             middle = (low + high) // 2
-            found = await self._next(middle)
+            found = await self._next(partition, middle)
             if found is not None and found.event.time_ms <= time_ms:
                 low = max(found.position.offset, middle)
             else:
                 high = middle
         return low
 
-    async def _next(self, offset: int) -> Recorded | None:
-        """Return the first event from an offset on."""
-        page = await self._history.read(TOPIC, PARTITION, after=offset - 1, limit=1)
+    async def _next(self, partition: int, offset: int) -> Recorded | None:
+        """Return the first event of a partition from an offset on."""
+        page = await self._history.read(TOPIC, partition, after=offset - 1, limit=1)
         return page[0] if page else None
 
-    async def _reached(self, offset: int, asked: Built) -> _Point:
+    async def _reached(self, cut: Cut, asked: Built) -> _Point:
         """Return an index that has the log up to there and no further."""
-        usable = [each for each in self._points if each.at <= offset and each.into.number == asked.number]
-        point = max(usable, key=lambda each: each.at, default=None) or self._new(asked)
-        if offset - point.at > EVENTS_MAX:
+        usable = [each for each in self._points if each.into.number == asked.number and self._leads_to(each.at, cut)]
+        point = max(usable, key=lambda each: sum(each.at.values()), default=None) or self._new(asked)
+        if (events := sum(cut.values()) - sum(point.at.values())) > EVENTS_MAX:
             hint = "ask for an earlier point first, or search a generation that is kept"
-            raise LimitReached("the number of events that an index of the past is made from", offset, EVENTS_MAX, hint)
+            raise LimitReached("the number of events that an index of the past is made from", events, EVENTS_MAX, hint)
         if point in self._points:
             self._points.remove(point)
-        while point.at < offset:
-            page = await self._history.read(TOPIC, PARTITION, after=point.at, limit=min(PAGE, offset - point.at))
-            page = [each for each in page if each.position.offset <= offset]
-            await self._take(point, page)
-            point.at = page[-1].position.offset if page else offset
+        for partition, offset in sorted(cut.items()):  # the first one has what came before there were others
+            await self._bring_on(point, partition, offset)
         self._points = [*self._points, point][-KEPT_MAX:]
         return point
+
+    def _leads_to(self, at: Cut, cut: Cut) -> bool:
+        """Whether a point can be brought on to another: it is before it, and lacks nothing that came before what it has."""
+        has_first = at.get(0, 0) >= min(cut.get(0, 0), self._now.generations.divided_at)
+        is_first = not any(offset for partition, offset in at.items() if partition)
+        return (has_first or is_first) and all(offset <= cut.get(partition, 0) for partition, offset in at.items())
+
+    async def _bring_on(self, point: _Point, partition: int, offset: int) -> None:
+        while (after := point.at.get(partition, 0)) < offset:
+            read = await self._history.read(TOPIC, partition, after=after, limit=min(PAGE, offset - after))
+            page = [each for each in read if each.position.offset <= offset]
+            await self._take(point, page)
+            point.at[partition] = page[-1].position.offset if page else offset
 
     def _new(self, asked: Built) -> _Point:
         first = begin(asked.record.embedder, asked.record.model, 0)

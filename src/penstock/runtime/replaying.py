@@ -21,7 +21,9 @@ from penstock.core.agents.journal import Journal, decode_value, standing
 from penstock.core.agents.rehearsed import History as PastRun
 from penstock.core.events.envelope import Envelope, Recorded, emitted_id
 from penstock.core.events.envelope import run_id as run_id_of
-from penstock.core.knowledge.as_of import AsOf
+from penstock.core.knowledge.as_of import AsOf, as_of
+from penstock.core.knowledge.events import KnowledgeEvent
+from penstock.core.knowledge.ordering import Point
 from penstock.core.routing.router import Routed
 from penstock.errors import Finding, Invalid, Missing, Refused
 from penstock.ports.state import StoredRun
@@ -109,14 +111,17 @@ class ReplayContext(Context):
             return structs.replace(search, generation=None)
         recorded = self.recorded.find(step)
         seen = [] if recorded is None else [each.as_of for each in decode_value(recorded, list[Found])]
-        as_of = AsOf(offset=seen[0]) if seen and seen[0] else AsOf(time_ms=self.before_ms)
-        return structs.replace(search, generation=None, as_of=as_of)
+        return structs.replace(search, generation=None, as_of=self._as_of(seen[0] if seen else 0))
 
     def _by_what_was(self, step: str, asked: RouteAsked) -> RouteAsked:
         """Have a choice made by the examples that there were when it was made."""
         recorded = self.recorded.find(step)
         seen = 0 if recorded is None else decode_value(recorded, Routed).as_of
-        return structs.replace(asked, as_of=AsOf(offset=seen) if seen else AsOf(time_ms=self.before_ms))
+        return structs.replace(asked, as_of=self._as_of(seen))
+
+    def _as_of(self, seen: Point) -> AsOf:
+        said = as_of(seen) if seen else None
+        return AsOf(time_ms=self.before_ms) if said is None else said
 
 
 async def replayed(
@@ -216,7 +221,7 @@ async def _course(history: History, event: Envelope, stored: StoredRun) -> Cours
     return Course(
         change.result,
         change.reason if change.status == "failed" else "",
-        tuple((each.type, each.key, each.data) for each in emitted),
+        tuple((each.type, _key(each.type, each.key), each.data) for each in emitted),
         tuple(each.step for each in standing(stored.records) if "/" not in each.step.rpartition("#")[2]),
     )
 
@@ -235,7 +240,12 @@ async def _handled(context: ReplayContext, agent: Agent, event: Envelope, topolo
     except Exception as error:  # noqa: BLE001 - a handler is the user's code: it may raise anything
         return Course(failure=reason_of(error), steps=tuple(context.asked))
     emitted = [
-        (each.type_, topology.kind(type(each)).key_of(each) if key is None else key, each.encoded())
+        (each.type_, _key(each.type_, topology.kind(type(each)).key_of(each) if key is None else key), each.encoded())
         for each, key in context.emitted
     ]
     return Course(body, "", tuple(emitted), tuple(context.asked))
+
+
+def _key(type: str, key: str) -> str:
+    """Return the key that counts: that of an event of knowledge follows from its data, and from how the log is divided."""
+    return "" if type in KnowledgeEvent.reads_() else key

@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from msgspec.msgpack import encode
 
 from penstock.core.knowledge.as_of import AsOf
+from penstock.core.knowledge.ordering import Point
 from penstock.core.knowledge.passages import DEFAULT_TENANT, Passage
 from penstock.core.routing.judging import Judgement, judged
 from penstock.core.routing.router import Examples, Model, Routed, checked, learned
@@ -59,7 +60,7 @@ class Choosing(Protocol):
 class _Learned(Struct, frozen=True):
     model: Model
     version: str
-    seen: int = 0  # up to which event of the collection's log
+    seen: Point = 0  # up to which event of the collection's log
 
 
 def planned(
@@ -146,7 +147,7 @@ class LiveRouter:
             if as_of is not None:
                 seen, passages = await collection.as_it_was(as_of, tenant)
                 return await self._new(examples_in(passages), seen)
-            seen = collection.generations.visible
+            seen = collection.generations.seen
             if known is None or known.seen != seen:
                 examples = examples_in(await _passages(collection, tenant))
                 if known is not None and known.version == version_of(examples, self._embedder.name)[:8]:
@@ -159,7 +160,7 @@ class LiveRouter:
                 self._learned.popitem(last=False)
             return known
 
-    async def _new(self, examples: Examples, seen: int) -> _Learned:
+    async def _new(self, examples: Examples, seen: Point) -> _Learned:
         stored = await learn(checked(examples), self._embedder)
         return _Learned(stored.model, stored.digest[:8], seen)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from penstock.core.agents.declaration import Agent, event_key
 from penstock.core.events.event import Event
 from penstock.core.events.versions import gaps
+from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.errors import Finding, Invalid, Missing, Refused
 
 
@@ -36,7 +37,18 @@ def require_one_order(topology: "Topology", collections: Iterable[str]) -> None:
         )
         for agent in topology.agents.values()
         for event in agent.accepts
-        if (field := agent.key_field(event)) is not None and field != topology.kind(event).key
+        if event is not KnowledgeEvent
+        and (field := agent.key_field(event)) is not None
+        and field != topology.kind(event).key
+    ]
+    findings += [
+        Finding(
+            f"{agent.name}.key",
+            "orders events of knowledge by another key than their document",
+            "leave the key away: with several workers the events about one document are in one order",
+        )
+        for agent in topology.agents.values()
+        if KnowledgeEvent in agent.accepts and agent.options.key is not None
     ]
     findings += [
         Finding(f"knowledge {name!r}", "lies in the memory of one worker", "run this app with one worker, for now")

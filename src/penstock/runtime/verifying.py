@@ -14,6 +14,7 @@ from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.events.subjects import is_gone
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generation_events import VerifyKnowledge
+from penstock.core.knowledge.ordering import point_of
 from penstock.core.knowledge.passages import Delete, IndexWrite, Passage, Space, Upsert
 from penstock.core.knowledge.postings import query_counts
 from penstock.core.knowledge.verifying import Difference, Verified
@@ -91,7 +92,9 @@ class Verifying:
         deep = [key for key in sorted(self._expected) if key not in bad and key not in moving and key in known]
         deep = deep[:: max(1, len(deep) // max(1, self._said.deep_max))][: self._said.deep_max]
         found += await self._looked_into(deep)
-        verified = Verified(self._collection.name, self._into.number, max(through.values(), default=0))
+        verified = Verified(
+            self._collection.name, self._into.number, point_of(through, self._collection.generations.partitions)
+        )
         verified.passages, verified.deep, verified.moving = len(self._expected), len(deep), len(moving)
         verified.count(found)
         if self._said.repair and found:
@@ -101,7 +104,7 @@ class Verifying:
     async def _take(self, through: Mapping[int, int | None]) -> set[Key]:
         """Bring what should be there on, and return which passages that touched."""
         touched: set[Key] = set()
-        for partition, last in through.items():
+        for partition, last in sorted(through.items()):  # the first one has what came before there were others
             async for page in self._pages(partition, self._at.get(partition, 0), last):
                 for tenant, events in self._by_tenant(page).items():
                     touched |= await self._taken(tenant, events)

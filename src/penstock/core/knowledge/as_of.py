@@ -1,5 +1,6 @@
 """Up to where a collection is to be seen: an offset of its log, a time, or when a run had begun."""
 
+import re
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -7,18 +8,20 @@ from msgspec import Struct
 from penstock.errors import Finding, Invalid
 
 NOT_SAID = -1
+_CUT = re.compile(r"c(?:[0-9]{1,4}-[0-9]{1,18}(?:\.[0-9]{1,4}-[0-9]{1,18}){0,1023})?")
 
 
 class AsOf(Struct, frozen=True):
-    """One of the three is said. A time is that of the events as the log has them."""
+    """One of the four is said. A time is that of the events as the log has them."""
 
     offset: int = NOT_SAID  # all events up to this one, itself included; 0: none
     time_ms: int = NOT_SAID  # all that were appended by then
     run: str = ""  # all that were appended before the run's last attempt began
+    cut: str = ""  # an offset for each partition, as a log of several has it
 
 
 def as_of(given: "int | datetime | str | AsOf | None") -> AsOf | None:
-    """Return what a caller says, an offset, a time with its zone, or the id of a run; `Invalid` for anything else."""
+    """Return what a caller says: what a search found `as_of`, a time with its zone, or a run's id; `Invalid` for all else."""
     match given:
         case None | AsOf():
             return given
@@ -33,6 +36,8 @@ def as_of(given: "int | datetime | str | AsOf | None") -> AsOf | None:
                 raise _invalid(given, "say its zone: datetime(..., tzinfo=UTC)")
             return AsOf(time_ms=max(0, int(given.astimezone(UTC).timestamp() * 1000)))
         case str():
+            if _CUT.fullmatch(given):
+                return AsOf(cut=given)
             if ":" not in given:
                 raise _invalid(given, "the id of a run is EVENT:AGENT")
             return AsOf(run=given)

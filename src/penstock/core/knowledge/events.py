@@ -12,7 +12,7 @@ event's own identity:
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from penstock.core.events.event import Event
 from penstock.errors import Finding, Invalid
@@ -74,11 +74,22 @@ def document_of(event: KnowledgeEvent) -> str:
     raise Invalid("the knowledge event", (Finding(DOCUMENT, f"is not given, and this is a {event.action}", hint),))
 
 
-def derived_id(event: KnowledgeEvent) -> str:
+class Unnamed(Protocol):
+    """What a document was created by, that has no id."""
+
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def agent_id(self) -> str: ...
+    @property
+    def payload(self) -> str: ...
+
+
+def derived_id(event: Unnamed) -> str:
     """Return the id of a document that was created without one: its event's, or a hash of who says what."""
     if event.event_id:
         return event.event_id
-    return blake2b(f"{event.agent_id}\0{event.payload}".encode(), digest_size=16).hexdigest()
+    return blake2b(f"{event.agent_id}\0{event.payload}".encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def expiry_of(event: KnowledgeEvent) -> int:

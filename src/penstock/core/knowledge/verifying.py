@@ -24,7 +24,7 @@ class Verified(Struct):
 
     collection: str
     generation: int
-    through: int  # the last event that counted
+    through: int | str  # the last event that counted; of each partition where there are several
     passages: int = 0  # that the log says there are
     deep: int = 0
     missing: int = 0

@@ -50,7 +50,7 @@ class Routed(Struct, frozen=True):
     out_of_scope: bool
     ranked: tuple[tuple[str, float], ...] = ()
     router: str = ""
-    as_of: int = 0  # up to which event of the log its examples were seen, where they lie in a collection
+    as_of: int | str = 0  # up to which event of the log its examples were seen, where they lie in a collection
 
 
 class HeldOut(Struct, frozen=True):
