@@ -57,6 +57,7 @@ class Appender:
         self.direct: frozenset[int] = frozenset()  # those of them for which nothing waits that was sent before
         self.shared = False  # whether other workers own partitions
         self.names_subjects = False  # whether the store can keep what is about somebody, so that it can be forgotten
+        self.event_bytes_max = EVENT_BYTES_MAX
         self.carried: Collection[str] = ()  # topics of a broker, which says what comes after what
 
     def own(self, partitions: Iterable[int], ends: Mapping[tuple[str, int], int]) -> None:
@@ -120,7 +121,7 @@ class Appender:
         subject = None
         if self.names_subjects:
             event, subject = self._about(event, cause)
-        data = _bounded(event)
+        data = _bounded(event, self.event_bytes_max)
         key = storable("the key", self._key(kind, event, key), KEY_BYTES_MAX)
         require_tenant(tenant)
         source, subject = f"/{self._app}", subject or ""
@@ -209,7 +210,7 @@ class Appender:
         if self.names_subjects:
             event, subject = self._about(event, cause)
         key = storable("the key", self._key(kind, event, key), KEY_BYTES_MAX)
-        return Outgoing(kind.topic, event.type_, key, _bounded(event), subject)
+        return Outgoing(kind.topic, event.type_, key, _bounded(event, self.event_bytes_max), subject)
 
     def _about(self, event: Event, cause: Envelope | None) -> tuple[Event, str | None]:
         """Return an event as it is to be written, and whom it is about, where it says so itself or must carry it."""
@@ -250,11 +251,11 @@ def check_id(event_id: str) -> None:
         raise Refused("the id is empty", "give a text, or none at all")
 
 
-def _bounded(event: Event) -> bytes:
+def _bounded(event: Event, bytes_max: int) -> bytes:
     try:
         data = event.encoded()
     except (ValueError, RecursionError) as error:  # pydantic's serialisation error is a ValueError
         raise Refused(f"the data of {event.type_} cannot be written as JSON ({error})", "mend the event") from error
-    if len(data) > EVENT_BYTES_MAX:
-        raise LimitReached(f"the data of {event.type_}, in bytes,", len(data), EVENT_BYTES_MAX)
+    if len(data) > bytes_max:
+        raise LimitReached(f"the data of {event.type_}, in bytes,", len(data), bytes_max)
     return data

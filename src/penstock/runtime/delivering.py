@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from penstock.core.agents.again import TOPIC as AGAIN
 from penstock.core.agents.progress import Progress
@@ -64,6 +64,10 @@ class Delivering:
     def takers(self, topic: str, partition: int) -> tuple[str, ...]:
         """Return the agents that take what is appended there."""
         return tuple(each.agent.name for each in self._takers.get((topic, partition), ()))
+
+    def at(self, topic: str, partition: int) -> Sequence[Subscription]:
+        """Return the subscriptions to a partition of a topic."""
+        return self._takers.get((topic, partition), ())
 
     async def own(self, partitions: Iterable[int]) -> None:
         """Go on with these partitions from where they are."""

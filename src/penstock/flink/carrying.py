@@ -1,0 +1,73 @@
+"""What of an app a job on Flink carries, and what it does not: that is said when the job is built, all of it at once."""
+
+from collections.abc import Iterator
+
+from penstock.brokers import OWN, carried_topics
+from penstock.core.agents.declaration import Agent
+from penstock.errors import Finding, Invalid
+from penstock.runtime.forgetting_control import declares_subjects
+from penstock.runtime.topology import Topology, require_one_order
+from penstock.wiring import Declared, topology_of
+
+ELSEWHERE = "run it on another host beside the job, over the same topics: penstock run --log kafka://..."
+
+
+def require_carried(declared: Declared) -> None:
+    """Raise `Invalid`, with all findings, for an app that a job on Flink cannot carry."""
+    topology = Topology(declared.agents, declared.events)
+    findings = [found for agent in declared.agents.values() for found in _of_agent(agent)]
+    findings += _of_app(declared)
+    try:
+        require_one_order(topology, ())
+    except Invalid as error:
+        findings += error.findings
+    if declares_subjects(topology):
+        problem = "says whom events are about, and what Flink keeps cannot be sealed and forgotten"
+        findings.append(Finding("events", problem, ELSEWHERE))
+    if not source_topics(topology):
+        findings.append(Finding("agents", "there are none that take an event", "declare one: @app.agent"))
+    if findings:
+        raise Invalid(f"the app {declared.name!r} for Flink", tuple(findings))
+
+
+def source_topics(topology: Topology) -> list[str]:
+    """Return the topics that a job reads: those of events that the app's agents take."""
+    return [topic for topic in sorted(topology.topics) if not topic.startswith(OWN)]
+
+
+def sink_topics(declared: Declared) -> list[str]:
+    """Return the topics that a job may write to: those of all events that the app knows, and the one of dead letters."""
+    return [*carried_topics(topology_of(declared)), dead_letters_topic(declared.name)]
+
+
+def dead_letters_topic(app: str) -> str:
+    return f"{app}-dead-letters"
+
+
+def _of_agent(agent: Agent) -> Iterator[Finding]:
+    options, path = agent.options, f"agent {agent.name!r}"
+    if options.workflow:
+        yield Finding(path, "is a workflow, whose runs wait for answers, signals and time", ELSEWHERE)
+    if options.batch:
+        problem = f"takes batches of {options.batch}, and Flink keeps what an agent does by key"
+        yield Finding(f"{path}.batch", problem, "take one event at a time")
+    if options.flow is not None:
+        problem = "limits how much goes on at once, and a job has no limits over all its subtasks"
+        yield Finding(f"{path}.flow", problem, f"leave it out, or {ELSEWHERE}")
+
+
+def _of_app(declared: Declared) -> Iterator[Finding]:
+    for name in declared.collections:
+        yield Finding(
+            f"knowledge {name!r}", "is written and searched in the app's store, which a job has not", ELSEWHERE
+        )
+    for name in declared.plans:
+        yield Finding(f"schedule {name!r}", "goes by its name, not by a key", ELSEWHERE)
+    for name in declared.reach.rules:
+        yield Finding(f"rule {name!r}", "has targets outside of the app's topics", ELSEWHERE)
+    for name in declared.reach.tables:
+        yield Finding(f"table {name!r}", "lies in the app's store, which a job has not", ELSEWHERE)
+    for name in declared.routers:
+        yield Finding(f"router {name!r}", "is trained by the app's knowledge", ELSEWHERE)
+    if declared.registry:
+        yield Finding("schemas", "are kept in the app's store, which a job has not", ELSEWHERE)

@@ -1,0 +1,214 @@
+"""A keyed turn: what is kept for a key and an event go in; what is to be kept, and messages, come out. No Flink in here.
+
+Handlings are the engine's own. Its store are the keys that are in memory (`KeyedRows`), and what a commit says of a key is what
+its turn returns. A turn need not wait until the event is done with: it then is among what is kept, and goes on beside the turns
+of other keys until the key is looked at again. So a handler that waits for a model for 30 s holds nothing up but its key (C2),
+and one that was under way when the job died is begun again from what was kept, with the steps that it has recorded.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace as replaced
+from typing import Any, NamedTuple, NoReturn
+
+from msgspec.structs import replace
+
+from penstock.brokers import carried_topics
+from penstock.core.agents.unit import Writes
+from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.events.messages import UNREADABLE, to_message
+from penstock.core.timing.timers import Timer, TimerWrite
+from penstock.errors import Refused
+from penstock.flink.carrying import dead_letters_topic, require_carried
+from penstock.flink.keyed_rows import KeyedRows
+from penstock.flink.keyed_state import Head, Remembered, Underway, decoded, encoded, name_of
+from penstock.flink.live_keys import Live, LiveKeys, Sending, unreadable_message
+from penstock.ports.clock import Clock
+from penstock.runtime.engine import Engine, running
+from penstock.runtime.questions import Questions
+from penstock.runtime.subscriptions import WAITING_MAX
+from penstock.runtime.timers import Timers
+from penstock.settings import Settings
+from penstock.wiring import Declared, opened
+
+UNDER_WAY_MAX = 1000  # events of a subtask; more wait in Kafka
+OF_ONE_KEY_MAX = 64
+EVENT_BYTES_MAX = 900_000  # what Kafka takes as it comes, with headers
+LOOK_AGAIN_MS = (5, 10, 20, 40, 80, 160)
+
+
+class Kept(NamedTuple):
+    """What is kept for a key; None: nothing."""
+
+    head: bytes | None = None
+    remembered: bytes | None = None
+
+
+class Turn(NamedTuple):
+    """What became of a key. `sendings` are for Kafka; at `look_at_ms`, if any, the key must be looked at (`look`)."""
+
+    head: bytes | None
+    remembered: bytes | None
+    is_remembered: bool  # whether `remembered` changed; otherwise what was kept stays
+    sendings: list[Sending]
+    look_at_ms: int | None
+
+    def over(self, kept: Kept) -> Kept:
+        """Return what is kept after this turn, where `kept` was before."""
+        return Kept(self.head, self.remembered if self.is_remembered else kept.remembered)
+
+
+@asynccontextmanager
+async def open_turns(
+    declared: Declared, chosen: Settings | None = None, *, clock: Clock | None = None
+) -> AsyncGenerator["KeyedTurns"]:
+    """Run the agents of an app for whoever brings their events; `Invalid` with all findings for what cannot be carried.
+
+    Leaving ends what is under way as a kill would: it is among what was kept.
+    """
+    require_carried(declared)
+    keys = LiveKeys(dead_letters_topic(declared.name))
+    rows = KeyedRows(keys)
+    inside = replaced(Settings() if chosen is None else chosen, log="", vectors="")
+    async with opened(declared, inside, clock=clock, storage=(rows, None)) as parts:
+        carried = frozenset(carried_topics(parts.topology))
+        # What is kept is the key's, as it is: nothing of it may lie apart, and nothing is tidied.
+        mine = replaced(parts, store=rows, household=None, subjects=None, witness=None, carried=carried)
+        with suppress(_Left):
+            async with running(mine, owner=f"{declared.name} on Flink") as engine:
+                yield KeyedTurns(engine, keys)
+                raise _Left  # does not wait for handlings
+
+
+class KeyedTurns:
+    """The keys of one subtask. Turns of one key must not overlap: Flink's do not."""
+
+    def __init__(self, engine: Engine, keys: LiveKeys) -> None:
+        services, store = engine.services, engine.parts.store
+        self._keys = keys
+        self._engine = engine
+        self._clock = services.clock
+        engine.appender.event_bytes_max = EVENT_BYTES_MAX
+        services.timers = _KeptTimers(store, services.clock, services.committer, services.releases, engine.appender)
+        services.questions = _NobodyToAsk(services.memory, services.committer, store)
+
+    async def handled(self, topic: str, event: Envelope, kept: Kept, *, within_s: float | None = None) -> Turn:
+        """Give an event to the agents that take it, and return the turn once they are done with it, or `within_s` has passed.
+
+        `kept` is what the last turn of the key returned.
+        """
+        live = self._entered(name_of(event), kept)
+        if event.type == UNREADABLE:
+            live.sendings.append((self._keys.dead_letters, unreadable_message(event, topic)))
+        elif not self._is_known(live, event):
+            await self._has_room(live)
+            entry = Underway(topic, event, [])
+            live.head.under_way.append(entry)
+            live.looked = 0
+            self._begin(live, entry)
+        await self._ended(live, within_s)
+        return self._turn(live)
+
+    async def look(self, name: str, kept: Kept, *, within_s: float | None = 0.0) -> Turn:
+        """Look at a key again, by the name of its state: what has ended meanwhile, and the timers that are due."""
+        live = self._entered(name, kept)
+        now_ms = self._clock.now_ms()
+        for timer in self._keys.due(live, now_ms):
+            live.sendings.append((timer.topic, to_message(replace(timer.event, time_ms=now_ms))))
+        live.looked += 1
+        await self._ended(live, within_s)
+        return self._turn(live)
+
+    @property
+    def under_way(self) -> int:
+        """How many events are under way."""
+        return len(self._keys.under_way)
+
+    def _entered(self, name: str, kept: Kept) -> Live:
+        live = self._keys.lives.get(name)
+        if live is None:
+            live = Live(name, decoded(kept.head, Head), decoded(kept.remembered, Remembered))
+            self._keys.enter(live)
+            for entry in tuple(live.head.under_way):  # a process before this one had begun it
+                self._begin(live, entry, again=True)
+        return live
+
+    def _is_known(self, live: Live, event: Envelope) -> bool:
+        return event.id in self._keys.under_way or live.head.has_seen(event.id)
+
+    def _begin(self, live: Live, entry: Underway, *, again: bool = False) -> None:
+        keys, topic = self._keys, entry.topic
+        keys.begun(live, entry)
+        wanted, entry.left = set(entry.left), []
+        for subscription in self._engine.delivering.at(topic, 0):
+            name = subscription.agent.name
+            if again and name not in wanted:
+                continue
+            offset = subscription.read_to + 1
+            if again:
+                subscription.known_to = offset  # its journal is asked for
+            entry.left.append(name)
+            if not subscription.offer(Recorded(Position(topic, 0, offset), entry.event)):
+                raise Refused(f"agent {name!r} is behind", "tell the authors of penstock")
+            if offset in subscription.progress:  # it does not take it
+                entry.left.remove(name)
+        live.head.see(entry.event.id)
+        if not entry.left:
+            keys.ended(live, entry)
+
+    async def _has_room(self, live: Live) -> None:
+        """Wait while too much is under way: what waits is in Kafka."""
+        while (
+            len(self._keys.under_way) >= UNDER_WAY_MAX
+            or len(live.head.under_way) >= OF_ONE_KEY_MAX
+            or self._keys.weight > WAITING_MAX // 2
+        ):
+            await self._engine.until(self._fewer_than(len(self._keys.under_way)))
+
+    def _fewer_than(self, count: int) -> Callable[[], bool]:
+        return lambda: len(self._keys.under_way) < count
+
+    async def _ended(self, live: Live, within_s: float | None) -> None:
+        """Wait until nothing of a key is under way, or its time is up; raise what stopped the engine."""
+        if live.head.under_way and within_s != 0.0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._engine.until(lambda: not live.head.under_way)
+        failure = self._engine.services.committer.failure
+        if failure is not None:
+            raise failure
+
+    def _turn(self, live: Live) -> Turn:
+        head, is_remembered = live.head, live.is_remembered
+        sendings, live.sendings, live.is_remembered = live.sendings, [], False
+        times = [each.due_ms for each in head.timers.values()]
+        if head.under_way:
+            wait_ms = LOOK_AGAIN_MS[min(live.looked, len(LOOK_AGAIN_MS) - 1)]
+            times.append(self._clock.now_ms() + wait_ms)
+        else:
+            self._keys.leave(live)
+        remembered = encoded(live.remembered) if is_remembered else None
+        return Turn(encoded(head), remembered, is_remembered, sendings, min(times, default=None))
+
+
+class _KeptTimers(Timers):
+    """Timers that somebody else keeps and fires: they are set and cancelled by what a commit says, and that is all."""
+
+    def set(self, timer: Timer, writes: Writes) -> None:
+        writes.timers.append(TimerWrite(timer.id, timer))
+
+    def cancel(self, timer_id: str, writes: Writes) -> None:
+        writes.timers.append(TimerWrite(timer_id))
+
+
+class _NobodyToAsk(Questions):
+    """The job has no door at which a person could answer."""
+
+    async def decision(self, *_: Any, **__: Any) -> NoReturn:
+        hint = "have an agent of another host ask, and emit the answer as an event"
+        raise Refused("no person can be asked on Flink", hint)
+
+
+class _Left(Exception):
+    """Whoever brought the events has gone."""

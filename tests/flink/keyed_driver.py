@@ -1,0 +1,75 @@
+"""Brings events to keyed turns as Flink does, and keeps what it would keep."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Self
+
+import msgspec
+
+from penstock import App, Event
+from penstock.core.events.envelope import Envelope
+from penstock.core.events.messages import Message, Place, to_event
+from penstock.flink.keyed_state import name_of
+from penstock.flink.keyed_turns import Kept, KeyedTurns, Turn, open_turns
+from penstock.testing.virtual_time import VirtualClock
+
+
+def envelope(event: Event, id: str, *, tenant: str = "default", time_ms: int = 0) -> Envelope:
+    """Return an event as it comes from outside."""
+    key = "" if event.key_ is None else str(getattr(event, event.key_))
+    return Envelope(id, "/tests", event.type_, key, time_ms, event.encoded(), tenant, correlation_id=id)
+
+
+class Driver:
+    """One subtask: it can die, and go on from a checkpoint."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.clock = VirtualClock()
+        self.kept: dict[str, Kept] = {}
+        self.sent: list[tuple[str, Message]] = []
+        self.look_at_ms: dict[str, int] = {}
+        self._stack = AsyncExitStack()
+        self.turns: KeyedTurns
+
+    async def __aenter__(self) -> Self:
+        self.turns = await self._stack.enter_async_context(open_turns(self._app.declared, clock=self.clock))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def restored(self, checkpoint: "dict[str, Kept]") -> None:
+        """Die, and begin again with what was kept at a checkpoint."""
+        await self._stack.aclose()
+        self.kept, self.sent = dict(checkpoint), []
+        self.look_at_ms = dict.fromkeys(checkpoint, 0)  # Flink keeps its timers too
+        await self.__aenter__()
+
+    async def bring(self, event: Event, id: str, *, within_s: float | None = None, tenant: str = "default") -> None:
+        carried = envelope(event, id, tenant=tenant)
+        name = name_of(carried)
+        kept = self.kept.get(name, Kept())
+        self._take(name, kept, await self.turns.handled(event.topic_, carried, kept, within_s=within_s))
+
+    async def look(self, name: str | None = None, *, within_s: float | None = 0.0) -> None:
+        """Look at a key again, or at all that are to be looked at by now."""
+        due = [each for each, at_ms in self.look_at_ms.items() if at_ms <= self.clock.now_ms()]
+        for each in due if name is None else [name]:
+            kept = self.kept.get(each, Kept())
+            self._take(each, kept, await self.turns.look(each, kept, within_s=within_s))
+
+    def _take(self, name: str, kept: Kept, turn: Turn) -> None:
+        self.kept[name] = turn.over(kept)
+        self.sent += turn.sendings
+        self.look_at_ms.pop(name, None)
+        if turn.look_at_ms is not None:
+            self.look_at_ms[name] = turn.look_at_ms
+
+    def of(self, topic: str) -> list[Envelope]:
+        """Return the events that were sent to a topic."""
+        messages = [message for each, message in self.sent if each == topic]
+        return [to_event(message, Place(topic, 0, number)) for number, message in enumerate(messages)]
+
+    def data(self, topic: str) -> Sequence[dict[str, object]]:
+        return [msgspec.json.decode(each.data) for each in self.of(topic)]
