@@ -44,6 +44,13 @@ if TYPE_CHECKING:
     from penstock.core.knowledge.uses import KnowledgeUsed as KnowledgeUsed
     from penstock.core.routing.router import Routed as Routed
     from penstock.core.rules.targets import Target as Target
+    from penstock.core.streams.plan import StreamOptions as StreamOptions
+    from penstock.core.streams.values import Embedded as Embedded
+    from penstock.core.streams.values import Joined as Joined
+    from penstock.core.streams.values import Pane as Pane
+    from penstock.core.streams.windows import Sessions as Sessions
+    from penstock.core.streams.windows import Sliding as Sliding
+    from penstock.core.streams.windows import Tumbling as Tumbling
     from penstock.ports.state import DeadFilter as DeadFilter
     from penstock.runtime.addressing import Message as Message
     from penstock.runtime.asking_again import Signature as Signature
@@ -52,6 +59,8 @@ if TYPE_CHECKING:
     from penstock.runtime.knowledge import Knowledge as Knowledge
     from penstock.runtime.machine_tasks import TaskFailed as TaskFailed
     from penstock.runtime.memories import Memories as Memories
+    from penstock.runtime.pipelines import Stream as Stream
+    from penstock.runtime.pipelines import Windowed as Windowed
     from penstock.runtime.replaying import Stretch as Stretch
     from penstock.runtime.routers import Router as Router
     from penstock.runtime.workflow_context import WorkflowContext as WorkflowContext
@@ -67,10 +76,12 @@ __all__ = [
     "Context",
     "DeadFilter",
     "Document",
+    "Embedded",
     "Event",
     "Flow",
     "GCounter",
     "GSet",
+    "Joined",
     "Keep",
     "Knowledge",
     "KnowledgeEvent",
@@ -82,6 +93,7 @@ __all__ = [
     "OAuth",
     "ORSet",
     "PNCounter",
+    "Pane",
     "Passage",
     "Piece",
     "Rate",
@@ -93,13 +105,19 @@ __all__ = [
     "Routed",
     "Router",
     "Running",
+    "Sessions",
     "Signature",
     "Skip",
+    "Sliding",
+    "Stream",
+    "StreamOptions",
     "Stretch",
     "Target",
     "TaskFailed",
     "TaskInput",
+    "Tumbling",
     "VerifyKnowledge",
+    "Windowed",
     "WorkflowContext",
     "Written",
     "__version__",
@@ -146,6 +164,15 @@ _HOME = {
     "Running": "penstock.app",
     "Skip": "penstock.core.agents.tools",
     "DeadFilter": "penstock.ports.state",
+    "Embedded": "penstock.core.streams.values",
+    "Joined": "penstock.core.streams.values",
+    "Pane": "penstock.core.streams.values",
+    "Sessions": "penstock.core.streams.windows",
+    "Sliding": "penstock.core.streams.windows",
+    "Tumbling": "penstock.core.streams.windows",
+    "Stream": "penstock.runtime.pipelines",
+    "StreamOptions": "penstock.core.streams.plan",
+    "Windowed": "penstock.runtime.pipelines",
     "Signature": "penstock.runtime.asking_again",
     "Stretch": "penstock.runtime.replaying",
     "TaskFailed": "penstock.runtime.machine_tasks",

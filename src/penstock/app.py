@@ -48,6 +48,7 @@ from penstock.runtime.machines import (
 )
 from penstock.runtime.memories import OpenMemories, open_memories
 from penstock.runtime.people import ForPeople
+from penstock.runtime.pipelines import DeclaresStreams
 from penstock.runtime.replaying import History, Stretch, replayed
 from penstock.runtime.routers import OpenRouter
 from penstock.runtime.services import unobserved
@@ -59,7 +60,7 @@ E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Handler)
 
 
-class App(DeclaresKnowledge, DeclaresServices, DeclaresReach):
+class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
     """What a user writes: `app = App("support")`, and then its agents.
 
     `prompts` is the folder of the prompt files; `events` names event types that no agent of the app takes or emits;
@@ -87,6 +88,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach):
         DeclaresKnowledge.__init__(self)
         DeclaresServices.__init__(self)
         DeclaresReach.__init__(self)
+        DeclaresStreams.__init__(self)
         self._models: dict[str, str | ChatModel] = {}
 
     @overload
@@ -191,7 +193,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach):
         """All that was declared so far, for whoever opens the app's parts."""
         return Declared(
             self.name,
-            self.agents,
+            self.agents | self.stream_agents(self.agents),
             self._events,
             self.collections,
             self._models,

@@ -37,6 +37,7 @@ from penstock.cli.schedules import schedules_app, timers_app
 from penstock.cli.schema import schema_app
 from penstock.cli.state_machines import asl_app
 from penstock.cli.storing import storage_app
+from penstock.cli.streams import list_streams
 
 app = typer.Typer(
     cls=Reporting,
@@ -60,6 +61,7 @@ app.add_typer(questions_app, name="questions")
 app.add_typer(approvals_app, name="approvals")
 runs_app.command("query")(query_run)
 app.command()(queues)
+app.command("streams")(list_streams)
 app.command("export")(export_store)
 app.command("import")(import_store)
 app.add_typer(schedules_app, name="schedules")

@@ -25,6 +25,7 @@ from penstock.core.knowledge.refining import refined
 from penstock.errors import Refused, Unavailable
 from penstock.ports.embedder import Embedder
 from penstock.ports.state import StoredRun
+from penstock.runtime.embedding import EmbedsTogether
 from penstock.runtime.expiring import unexpired
 from penstock.runtime.found import Found, Search
 from penstock.runtime.generations import Built, Generations
@@ -97,6 +98,11 @@ class Collection:
         self.recent: deque[tuple[str, str]] = deque(maxlen=RECENT_MAX)  # tenant and text of the last searches
         self._tasks = tasks
         self._asked: list[tuple[str, Search, asyncio.Future[list[Found]]]] = []
+        self._together = EmbedsTogether(tasks)
+
+    async def embedded(self, text: str) -> tuple[float, ...]:
+        """Return the vector of a text, as the indexer would make it; what is asked for at the same time is made together."""
+        return await self._together.embedded(self.embedder, text)
 
     @property
     def embedder(self) -> Embedder:

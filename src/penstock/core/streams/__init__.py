@@ -1,0 +1,1 @@
+"""Streams: windows over event time, and pipelines as data."""
