@@ -3,13 +3,15 @@
 - Each content has a nonce of its own, and opens in its own event only (AES-GCM, with tenant, subject and event id beside it).
 - A key that is new comes into the store by the very commit that has something sealed with it. Several workers may each make one:
   a subject has as many as it needs, and they all go together.
+- Keys are kept in memory only where who forgets somebody tells this process (`hears`): it owns a partition. One that owns none
+  asks the store for each commit, or it would go on with a key that was destroyed.
 - A key that is `retired` opens, and seals no more: so nothing that is said meanwhile is lost when it goes.
 """
 
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -95,6 +97,8 @@ class Sealing:
         self.secret = secret
         self._names: OrderedDict[Who, str] = OrderedDict()  # tenant and subject -> pseudonym
         self._known: OrderedDict[Who, _Keys] = OrderedDict()
+        self._forgotten = 0  # how often something was let go: what was being read then may be of before
+        self.hears: Callable[[], bool] = _always
 
     def name(self, tenant: str, subject: str) -> str:
         """Return the pseudonym of a subject."""
@@ -107,14 +111,18 @@ class Sealing:
     def forget(self, tenant: str, name: str) -> None:
         """Have nothing of a subject in memory: its keys are about to go, or went."""
         self._known.pop((tenant, name), None)
+        self._forgotten += 1
         self._names = OrderedDict((who, each) for who, each in self._names.items() if each != name)
 
     def lost(self) -> None:
-        """A commit was not made: keys that it brought are in no store."""
+        """A commit was not made, so that keys that it brought are in no store; or this process was not told who was forgotten."""
         self._known.clear()
+        self._forgotten += 1
 
     async def seal(self, writes: Writes) -> None:  # noqa: C901 - a loop for each kind of row
         """Seal what a commit has of somebody, and have it bring the keys that are new."""
+        if not self.hears():
+            self.lost()
         for place, each in enumerate(writes.events):
             if each.event.subject:
                 writes.events[place] = Recorded(each.position, await self._sealed(each.event, writes))
@@ -135,6 +143,8 @@ class Sealing:
         """Return events with what is sealed in them; one whose key is gone says that it was forgotten."""
         if not any(each.event.subject for each in found):
             return found
+        if not self.hears():
+            self.lost()
         asked: set[Who] = set()
         return [
             Recorded(each.position, await self._opened(each.event, asked)) if each.event.subject else each
@@ -185,7 +195,11 @@ class Sealing:
         known = self._known.get(who)
         if known is None:
             tenant, name = who
-            values = await self._store.values(tenant, OWNER, name)
+            before = -1
+            values: Mapping[str, bytes] = {}
+            while before != self._forgotten:
+                before = self._forgotten
+                values = await self._store.values(tenant, OWNER, name)
             known = _Keys()
             known.ciphers = {key_id: self._cipher(body) for key_id, body in keys_in(values).items()}
             usable = sorted(known.ciphers.keys() - set(retired_in(values)))
@@ -193,6 +207,11 @@ class Sealing:
             known = self._known.setdefault(who, known)
             _shrink(self._known)
         return known
+
+
+def _always() -> bool:
+    """Stand in for a process that is alone with its store."""
+    return True
 
 
 def unreadable(event: Envelope) -> Envelope:

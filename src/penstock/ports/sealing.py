@@ -1,5 +1,6 @@
 """What is known of those whom data is about. Who seals: `layers/sealing.py`."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -10,6 +11,10 @@ class Subjects(Protocol):
     not the store's secret. After `forget` a key that went from the store opens nothing, and one that is retired seals nothing.
     """
 
+    hears: Callable[
+        [], bool
+    ]  # whether this process is told when somebody is forgotten; else nothing is trusted to memory
+
     @property
     def secret(self) -> bytes: ...
 
@@ -19,4 +24,8 @@ class Subjects(Protocol):
 
     def forget(self, tenant: str, name: str) -> None:
         """Have nothing of a subject in memory."""
+        ...
+
+    def lost(self) -> None:
+        """Have nothing of anybody in memory."""
         ...

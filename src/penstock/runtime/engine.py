@@ -28,7 +28,7 @@ from penstock.runtime.committer import Committer
 from penstock.runtime.delivering import Delivering
 from penstock.runtime.elsewhere import Elsewhere
 from penstock.runtime.following import Follower, run_to_follow
-from penstock.runtime.forgetting import forgetter_of
+from penstock.runtime.forgetting import Unheard, forgetter_of
 from penstock.runtime.front import Front
 from penstock.runtime.generations import Embedding, Generations, divided_at, opened_generations
 from penstock.runtime.handling import Handlings
@@ -217,7 +217,10 @@ async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receive
     """Work beside others, from now on, until the returned function is called."""
     store, elsewhere = engine.parts.store, Elsewhere()
 
+    unheard = Unheard(engine.parts.subjects, engine.services.collections, lambda: bool(engine.appender.owned))
+
     async def own(partitions: Iterable[int]) -> None:
+        unheard.let_go(tasks)
         await engine.delivering.own(partitions)
         receiver.woken.set()  # what waits for them can be received now
 

@@ -6,7 +6,7 @@
 - Last the files are made anew, and looked through for what was said.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -28,6 +28,7 @@ from penstock.ports.sealing import Subjects
 from penstock.ports.store import Store
 from penstock.ports.witness import Witness
 from penstock.runtime.appending import Appender
+from penstock.runtime.collection import Collection as Knowing
 from penstock.runtime.forgetting_search import NEEDLE_BYTES_MIN, NEEDLES_MAX, Found, Looking
 from penstock.runtime.forgotten_passages import (
     counted_passages,
@@ -35,6 +36,7 @@ from penstock.runtime.forgotten_passages import (
     purged,
 )
 from penstock.runtime.services import Services
+from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 
 PAGE = 500
@@ -312,6 +314,29 @@ class Forgetter:
 
     def _value(self, tenant: str, name: str, key: str, body: bytes | None) -> ValueWrite:
         return ValueWrite(tenant, OWNER, name, key, body)
+
+
+class Unheard:
+    """What a worker may not have heard: who is forgotten is said to the owners of partitions, which come and go.
+
+    One that owns none trusts nothing to memory, and one that takes partitions over begins with nothing in it.
+    """
+
+    def __init__(
+        self, subjects: Subjects | None, collections: Mapping[str, Knowing], hears: Callable[[], bool]
+    ) -> None:
+        self._subjects = subjects
+        self._pasts = [each.past for each in collections.values() if each.past is not None]
+        if subjects is not None:
+            subjects.hears = hears
+        for past in self._pasts:
+            past.hears = hears
+
+    def let_go(self, tasks: Tasks) -> None:
+        if self._subjects is not None:
+            self._subjects.lost()
+        for past in self._pasts:
+            tasks.start(past.forget())
 
 
 class Running(Front, Protocol):

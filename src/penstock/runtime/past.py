@@ -67,6 +67,7 @@ class Past:
         self._values = values
         self._points: list[_Point] = []  # the one that was used last is the last
         self._turn = asyncio.Lock()
+        self.hears: Callable[[], bool] = _always  # whether this process is told when somebody is forgotten
 
     def empty(self, asked: Built) -> Collection:
         """Return the collection as it was before its first event, to bring on by hand."""
@@ -177,6 +178,8 @@ class Past:
 
     async def _reached(self, cut: Cut, asked: Built) -> _Point:
         """Return an index that has the log up to there and no further."""
+        if not self.hears():
+            self._points.clear()
         usable = [each for each in self._points if each.into.number == asked.number and self._leads_to(each.at, cut)]
         point = max(usable, key=lambda each: sum(each.at.values()), default=None) or self._new(asked)
         if (events := sum(cut.values()) - sum(point.at.values())) > EVENTS_MAX:
@@ -225,3 +228,8 @@ class Past:
             if len(events) > 1:  # one of them could not be indexed then, either
                 for each in events:
                     await self._apply(point, [each], space)
+
+
+def _always() -> bool:
+    """Stand in for a process that is alone with its store."""
+    return True
