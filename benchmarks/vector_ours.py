@@ -41,6 +41,7 @@ async def build(path: Path, data: Data, folder: Path) -> None:
             for start in range(0, data.size, BATCH):
                 texts = [json.loads(line) for line in islice(lines, min(BATCH, data.size - start))]
                 await index.apply([_upsert(data, start + at, text) for at, text in enumerate(texts)])
+            await index.settled()
             took_s = time.monotonic() - began
     used = resource.getrusage(resource.RUSAGE_SELF)
     figures = {

@@ -76,7 +76,8 @@ INCLUDES = """\
   disk. It runs as `penstock run` sets the interpreter. A write is one passage: embedding, analysis, both indexes and the sync.
 - **The others** take vectors and two fields of metadata; libraries (usearch, faiss) vectors only, kept in memory and saved as a whole. What they acknowledge is as
   durable as each makes it by default. Effort (ef, nprobe) is the least of 32, 64, 128, 256, 512 with which recall@10 of all vectors is 0.95, else 512.
-- **Builds** may use all cores, and hold all that an engine wants done before it is searched (training, optimising). Penstock has no such step.
+- **Builds** may use all cores, and hold all that an engine wants done before it is searched (training, optimising). Penstock
+  needs no such step; that it ends merging its parts is waited for.
 - **Open** is in a new process, up to the answer of the first search. **Memory** is what is resident in that process after some thousand searches, the
   interpreter and mapped files included; of a build, what is no mapped file, at most. Files are in the page cache for all.
 - **Tenant**: one of 1,000, by equality. **1 % of time**: a range of numbers. **Both**: mostly no hit or one. Times are p50 / p99.

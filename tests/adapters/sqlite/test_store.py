@@ -240,7 +240,7 @@ async def test_what_is_too_big_for_sqlite_is_refused(store):
 
 async def test_a_write_while_another_program_holds_the_file_is_unavailable(path, store):
     claim = await store.claim("w")
-    store.patience_s = 0.02  # five seconds are long for a lock that the test holds
+    store.transactions.patience_s = 0.02  # five seconds are long for a lock that the test holds
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match="locked"):

@@ -12,7 +12,6 @@ import asyncio
 import sqlite3
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +40,7 @@ from penstock.adapters.sqlite.passage_rows import (
 )
 from penstock.adapters.sqlite.schema import connect, translated
 from penstock.adapters.sqlite.sealing import OpenSpace, Sealer, Transact
+from penstock.adapters.sqlite.transactions import open_transactions
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.layers import SIZES, Layers, Sizes
 from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Row, Space
@@ -83,6 +83,10 @@ class SqlitePassages:
     async def close(self) -> None:
         """Wait for what is being put into parts."""
         await self._sealer.close(list(self._spaces.values()))
+
+    async def settled(self) -> None:
+        """Wait until all that is large enough is in parts, and nothing is left to merge."""
+        await self._sealer.settled()
 
     def tidy(self) -> None:
         """Remove parts that an earlier process left unfinished. Only who is alone with the file may do so."""
@@ -311,22 +315,22 @@ class SqlitePassages:
 @asynccontextmanager
 async def open_sqlite_passages(path: Path, *, sizes: Sizes = SIZES) -> AsyncGenerator[SqlitePassages]:
     """Open passages alone in a file, which is made where it is missing."""
-    with ThreadPoolExecutor(1, thread_name_prefix="penstock-passages") as thread:
-        writer = connect(path)
+    writer = connect(path)
+    try:
+        create_tables(writer)
+        reader = connect(path)
         try:
-            create_tables(writer)
-            reader = connect(path)
-            try:
-                passages = SqlitePassages(reader, _transact_with(writer, thread), sizes=sizes)
+            with open_transactions(path, writer) as transactions:
+                passages = SqlitePassages(reader, transactions.transact, sizes=sizes)
                 passages.tidy()
                 try:
                     yield passages
                 finally:
                     await passages.close()
-            finally:
-                reader.close()
         finally:
-            writer.close()
+            reader.close()
+    finally:
+        writer.close()
 
 
 def _parts_of(connection: sqlite3.Connection) -> Path:
@@ -341,24 +345,6 @@ class _Load:
     missed: list[tuple[Changes, int]] = field(default_factory=list[tuple[Changes, int]])
     stale: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-def _transact_with(connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> Transact:
-    turn = asyncio.Lock()
-
-    async def transact(work: Callable[[sqlite3.Connection], R], /) -> R:
-        def within() -> R:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                with connection:  # commits, or rolls back what raised
-                    return work(connection)
-            except sqlite3.Error as error:
-                raise translated(error, "writing passages") from error
-
-        async with turn:
-            return await asyncio.get_running_loop().run_in_executor(thread, within)
-
-    return transact
 
 
 def _parts(queries: Query, passages: int) -> Iterator[Query]:

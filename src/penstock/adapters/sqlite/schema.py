@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from penstock.adapters.sqlite import blobs, erasing, permits, stream_rows, timers, workers
+from penstock.adapters.sqlite.checkpoints import BACKSTOP_FRAMES
 from penstock.errors import Finding, Invalid, Refused, Unavailable
 
 FORMAT = 2
@@ -87,7 +88,7 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before the first table
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {BACKSTOP_FRAMES}")
         connection.execute("PRAGMA cache_size = -32768")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA busy_timeout = 5000")

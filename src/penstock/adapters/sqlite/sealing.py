@@ -140,13 +140,17 @@ class Sealer:
         What is being merged is given up, and begun again next time.
         """
         self._closing = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self.settled()
         for space in spaces:
             if space.layers.should_seal and not space.stale:
                 await self.seal(space)
         self._sealing.shutdown()
         self._merging.shutdown()
+
+    async def settled(self) -> None:
+        """Wait for what is being sealed and merged, and for what is begun after that."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def opened(self, connection: sqlite3.Connection, number: int) -> tuple[list[str], list[Sealed]]:
         """Map the parts of a space. Raises `NotWhole` when one cannot be used."""

@@ -10,7 +10,6 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -19,10 +18,11 @@ import msgspec
 
 from penstock.adapters.sqlite import blobs, permits, pruning, reading, stream_rows, timers, workers
 from penstock.adapters.sqlite import rows as all_rows
-from penstock.adapters.sqlite.beginning import WITHIN_S, begin
+from penstock.adapters.sqlite.checkpoints import LENGTHS, LogLengths
 from penstock.adapters.sqlite.erasing import Erases
 from penstock.adapters.sqlite.lock import locked
 from penstock.adapters.sqlite.schema import UNSTORABLE, connect, is_taken, place_of, translated
+from penstock.adapters.sqlite.transactions import Transactions, open_transactions
 from penstock.adapters.sqlite.usage import usage_beside
 from penstock.adapters.sqlite.waking import Wakes
 from penstock.adapters.sqlite.writing import Topics, write
@@ -56,19 +56,21 @@ class PassageTables(Protocol):
 
 
 @asynccontextmanager
-async def open_sqlite_store(path: Path, *, shared: bool = False) -> AsyncGenerator["SqliteStore"]:
+async def open_sqlite_store(
+    path: Path, *, shared: bool = False, lengths: LogLengths = LENGTHS
+) -> AsyncGenerator["SqliteStore"]:
     """Open the store in a file, which is made where it is missing. The folder is made too.
 
     `Refused`, with the name of the holder, when another process has it open; `shared` is for its workers, and does not ask.
+    `lengths` bounds the write-ahead log.
     """
     with nullcontext() if shared else locked(path):
         writer = connect(path)
-        writer.execute("PRAGMA busy_timeout = 0")  # `begin` waits instead
         try:
             reader = connect(path)
             try:
-                with ThreadPoolExecutor(1, thread_name_prefix="penstock-sqlite") as thread:
-                    store = SqliteStore(writer, reader, thread)
+                with open_transactions(path, writer, lengths) as transactions:
+                    store = SqliteStore(transactions, reader)
                     try:
                         yield store
                     finally:
@@ -86,16 +88,14 @@ async def open_sqlite_store(path: Path, *, shared: bool = False) -> AsyncGenerat
 class SqliteStore(Erases):
     """An `EventLog`, `StateStore`, `RunCatalog` and `BlobStore` in one file."""
 
-    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
-        self._writer = writer
+    def __init__(self, transactions: Transactions, reader: sqlite3.Connection) -> None:
+        self.transactions = transactions
         self._reader = reader
-        self._thread = thread
-        self._turn = asyncio.Lock()  # one connection is one transaction: writers take turns
         self._topics = Topics()
+        transactions.undone = self._topics.forget
         self._watchers: list[Callable[[], None]] = []
         self.wakes = Wakes(self._wake)
         self._passages: PassageTables | None = None
-        self.patience_s = WITHIN_S  # how long a write waits for those of other processes
 
     def attach(self, passages: PassageTables) -> None:
         """Let commits carry writes to the passages in the same file."""
@@ -337,44 +337,12 @@ class SqliteStore(Erases):
     async def transact(
         self, work: Callable[[sqlite3.Connection], T], operation: str = "transaction", *, synced: bool = True
     ) -> T:
-        """Run `work` within one transaction, in the writer's thread, and return once it is durable.
-
-        Without `synced` others see it, and it need not survive a loss of power: that all workers are alive, for one.
-        """
-
-        def within() -> T:
-            try:
-                if not synced:
-                    self._writer.execute("PRAGMA synchronous = NORMAL")
-                begin(self._writer, self.patience_s)
-                try:
-                    result = work(self._writer)
-                    self._writer.execute("COMMIT")
-                except BaseException:
-                    self._topics.forget()
-                    with suppress(sqlite3.Error):
-                        self._writer.execute("ROLLBACK")
-                    raise
-            except (sqlite3.Error, *UNSTORABLE) as error:
-                raise translated(error, operation) from error
-            else:
-                return result
-            finally:
-                if not synced:
-                    self._writer.execute("PRAGMA synchronous = FULL")
-
-        async with self._turn:
-            # A commit that has begun is seen to its end, also when its caller is cancelled: the thread cannot be stopped.
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, within))
+        """Run `work` within one transaction, as `Transactions` does."""
+        return await self.transactions.transact(work, operation, synced=synced)
 
     async def apart(self, work: Callable[[sqlite3.Connection], T], operation: str) -> T:
         """Run `work` in the writer's thread, between two transactions."""
-
-        def within() -> T:
-            return self._ask(lambda: work(self._writer), operation)
-
-        async with self._turn:
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, within))
+        return await self.transactions.apart(work, operation)
 
     def _ask(self, query: Callable[[], T], operation: str) -> T:
         try:

@@ -72,7 +72,7 @@ class Sealed:
 
     def likely(self, query: NDArray[np.float32], *, limit: int, rows: Rows | None, share: float) -> Likely:
         """Rows among which are the nearest to a unit query, and their cosines, roughly."""
-        if self._vectors is None or not self.vectors:
+        if self._vectors is None or not self.vectors or (rows is not None and not len(rows)):
             return _NONE_LIKELY
         return self._vectors.likely(query, limit=limit, rows=rows, dead=self.dead, share=share)
 

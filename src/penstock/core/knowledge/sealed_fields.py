@@ -7,6 +7,7 @@ others up for those rows only. What this gives equals `filters.matches` on each 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from penstock.core.knowledge.sealed_form import Arrays, hash_of, number_key, tex
 Rows = NDArray[np.int32]
 Span = tuple[int, int]
 
+_Keys = tuple[bool, np.uint64, np.uint64, np.uint64]
+_ZERO = np.uint64(0)
+_ASKED_MAX = 4_096
 # Rows of several branches are sorted to tell them apart; with more of them a bit for each row is quicker.
 _SORTED_MAX = 20_000
 
@@ -167,25 +171,28 @@ class SealedFields:
         return [(place, place + 1) for place in found if place is not None]
 
     def _place(self, known: _Field, value: str) -> int | None:
-        read = number(value)
-        if read is None:
-            first, second = text_key(value)
+        is_text, first, second, hashed = _keys(value)
+        if is_text:
             begin, end = self._equal(self._first, first, known.texts, known.end)
             begin, end = self._equal(self._second, second, begin, end)
         else:
-            begin, end = self._equal(self._first, number_key(read), known.begin, known.texts)
-        begin, end = self._equal(self._hashes, np.uint64(hash_of(value)), begin, end)
+            begin, end = self._equal(self._first, first, known.begin, known.texts)
+        begin, end = self._equal(self._hashes, hashed, begin, end)
         return begin if begin < end else None
 
     def _equal(self, keys: NDArray[np.uint64], key: np.uint64, begin: int, end: int) -> Span:
         part = keys[begin:end]
-        return begin + int(np.searchsorted(part, key)), begin + int(np.searchsorted(part, key, "right"))
+        first = int(part.searchsorted(key))
+        if first == len(part) or part[first] != key:
+            return begin + first, begin + first
+        return begin + first, begin + int(part.searchsorted(key, "right"))
 
     def _between(self, known: _Field, bounds: Range) -> list[Span]:
         lower = [(each, is_open) for each, is_open in ((bounds.gte, False), (bounds.gt, True)) if each is not None]
         upper = [(each, is_open) for each, is_open in ((bounds.lte, False), (bounds.lt, True)) if each is not None]
-        numbers = [number(each) for each, _ in (*lower, *upper)]
-        if None in numbers:  # the field's numbers compare with it as texts, in which order they do not lie
+        if any(
+            _keys(each)[0] for each, _ in (*lower, *upper)
+        ):  # the field's numbers compare with it as texts, in which order they do not lie
             spans = self._one_by_one(range(known.begin, known.texts), bounds)
         else:
             keys = self._first[known.begin : known.texts]
@@ -197,9 +204,11 @@ class SealedFields:
     def _texts_between(self, known: _Field, lower: Sequence[str], upper: Sequence[str], bounds: Range) -> list[Span]:
         """Those surely within; and those whose first bytes are a bound's, if they are within."""
         low, high = known.texts, known.end
+        if low == high:
+            return [(low, high)]
         edges: set[int] = set()
         for bound in (*lower, *upper):
-            first, second = text_key(bound)
+            _, first, second, _ = _text_keys(bound)
             begin, end = self._equal(self._first, first, known.texts, known.end)
             begin, end = self._equal(self._second, second, begin, end)
             edges |= set(range(begin, end))
@@ -216,8 +225,20 @@ class SealedFields:
 _NO_ROWS = np.zeros(0, np.int32)
 
 
+@lru_cache(_ASKED_MAX)
+def _keys(value: str) -> _Keys:
+    """Whether a value is no number; where it lies among its kind; its hash. Each part is asked for the same few values."""
+    read = number(value)
+    return _text_keys(value) if read is None else (False, number_key(read), _ZERO, np.uint64(hash_of(value)))
+
+
+@lru_cache(_ASKED_MAX)
+def _text_keys(value: str) -> _Keys:
+    return (True, *text_key(value), np.uint64(hash_of(value)))
+
+
 def _bisected(keys: NDArray[np.uint64], bound: str, *, after: bool) -> int:
-    return int(np.searchsorted(keys, number_key(float(bound)), "right" if after else "left"))
+    return int(keys.searchsorted(_keys(bound)[1], "right" if after else "left"))
 
 
 def _merged(spans: Iterable[Span]) -> Iterator[Span]:
