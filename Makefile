@@ -6,7 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench bench-vectors quality chaos takeover docs format lock soak clean
+.PHONY: help setup demo test check bench bench-vectors quality chaos conformance takeover docs format lock soak clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ quality: $(STAMP) ## how well knowledge is found, on all judged collections that
 
 chaos: $(STAMP) ## kill processes at every write point, on SQLite and Postgres (ARGS=--help): docs/chaos.md
 	@$(BIN)/python scripts/chaos.py $(ARGS)
+
+conformance: $(STAMP) ## the guarantees on every tier, with real servers and real crashes (ARGS=--help): docs/conformance.md
+	@$(BIN)/python scripts/conformance.py $(ARGS)
 
 takeover: $(STAMP) ## kill one of two workers that share a Postgres, and print the seconds until the other does its work
 	@$(BIN)/python scripts/takeover.py $(ARGS)

@@ -243,7 +243,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
         """
         declared = self.declared
         async with (
-            opened(declared, replace(chosen or settings(), store="memory:"), clock=clock) as parts,
+            opened(declared, replace(chosen or settings(), store="memory:", log=""), clock=clock) as parts,
             running(replace(parts, topology=Topology({}), schedules=None), owner="replay") as scratch,
         ):
             async for verdict in replayed(history, parts.topology, scratch.services, stretch):

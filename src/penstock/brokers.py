@@ -70,6 +70,22 @@ async def _opened(url: str, stack: AsyncExitStack) -> Broker:
             raise Invalid("the settings", (Finding("log", f"{shown_url(url)!r} is not known", hint),))
 
 
+async def remove_topics(url: str) -> int:
+    """Remove the topics of an address, which has a prefix of its own, with all that is in them; return how many there were."""
+    if not parse_qs(urlsplit(url).query).get("prefix", [""])[-1]:
+        raise Invalid(
+            "the settings", (Finding("log", "has no prefix", "add ?prefix=NAME: others may have topics there"),)
+        )
+    match urlsplit(url).scheme:
+        case "kafka":
+            from penstock.adapters.kafka.removing import remove_topics as remove
+        case "nats":
+            from penstock.adapters.nats.removing import remove_topics as remove
+        case _:
+            from penstock.adapters.redis.removing import remove_topics as remove
+    return await remove(url)
+
+
 async def _divide(store: Store, partitions: int) -> None:
     """Divide a store that is new; all who start at the same time come to the same."""
     for _ in range(ATTEMPTS_MAX):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from shutil import rmtree
 
 from penstock.core.agents.usage import Usage
 from penstock.errors import Finding, Invalid, Missing
@@ -55,6 +56,23 @@ async def opened_alone(url: str) -> AsyncGenerator[Store]:
 
     async with open_sqlite_store(_file(scheme, rest, url)) as sqlite:
         yield sqlite
+
+
+async def remove_store(url: str) -> None:
+    """Remove a store with all that is in it: a file, a schema, or the keys of a prefix."""
+    scheme, _, rest = url.partition(":")
+    if scheme in POSTGRES:
+        from penstock.adapters.postgres.removing import remove_schema
+
+        await remove_schema(url)
+    elif scheme == "sqlite":
+        path = path_of(rest)
+        for each in path.parent.glob(f"{path.name}*"):
+            rmtree(each) if each.is_dir() else each.unlink()
+    else:
+        from penstock.brokers import remove_topics
+
+        await remove_topics(url)  # what begins with the prefix of an address, whatever it is
 
 
 async def usage_of(url: str) -> Usage:

@@ -9,6 +9,7 @@ from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.core.agents.comparing import tally
 from penstock.errors import Invalid, Missing
 from penstock.runtime.replaying import Stretch
+from penstock.settings import Settings
 from penstock.testing.scripted_model import ScriptedModel
 
 
@@ -119,6 +120,12 @@ async def test_c8_a_part_of_a_topic_says_what_is_not_there(history):
     verdicts = await replayed(shop(Counter()), history, first=2, last=3)
     assert outcomes(verdicts) == {"o2": "differs", "o3": "same"}
     assert verdicts["o2:pay"].note == "what its session and values held before the stretch is not there"
+
+
+async def test_a_replay_does_not_go_over_the_broker_of_the_settings(history):
+    chosen = Settings(log="kafka://127.0.0.1:1")  # nobody is there
+    verdicts = [each async for each in shop(Counter()).replay(history, Stretch("order", agent="pay"), chosen)]
+    assert {each.outcome for each in verdicts} == {"same"}
 
 
 async def test_what_cannot_be_replayed_is_skipped_or_refused(history):

@@ -23,6 +23,7 @@ from penstock.cli.arguments import (
     Store,
     Tenant,
 )
+from penstock.cli.conforming import conformance
 from penstock.cli.dead import dead_app
 from penstock.cli.event_patterns import match_pattern, transform_event, try_patterns
 from penstock.cli.exports import export_store, import_store
@@ -62,6 +63,7 @@ app.add_typer(approvals_app, name="approvals")
 runs_app.command("query")(query_run)
 app.command()(queues)
 app.command("streams")(list_streams)
+app.command()(conformance)
 app.command("export")(export_store)
 app.command("import")(import_store)
 app.add_typer(schedules_app, name="schedules")

@@ -4,6 +4,7 @@ import secrets
 
 import pytest
 from app_over_broker import carries_an_app
+from real_brokers import expect_errors_as_they_are
 
 from penstock.adapters.nats.broker import open_nats
 
@@ -12,3 +13,7 @@ pytestmark = pytest.mark.timeout(300)  # the first time, a server is installed
 
 async def test_an_app_is_carried(nats, tmp_path):
     await carries_an_app(f"{nats.address}?prefix={secrets.token_hex(6)}-", tmp_path / "shop.db", open_nats)
+
+
+async def test_what_an_app_raises_comes_as_it_is(nats):
+    await expect_errors_as_they_are(nats.address, open_nats)

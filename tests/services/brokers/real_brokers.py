@@ -4,6 +4,7 @@ import secrets
 
 import pytest
 
+from penstock.errors import Fenced
 from penstock.testing.broker_contract import BrokerContract
 
 
@@ -19,3 +20,10 @@ class RealBrokerContract(BrokerContract):
     @pytest.fixture
     def topic(self):
         return f"t-{secrets.token_hex(6)}"
+
+
+async def expect_errors_as_they_are(address, broker_at):
+    """A worker that is fenced joins again by the class of its error: a group around it would end the process."""
+    with pytest.raises(Fenced):
+        async with broker_at(address):
+            raise Fenced("a", 1)

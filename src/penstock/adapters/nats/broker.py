@@ -67,6 +67,10 @@ async def open_nats(url: str) -> AsyncGenerator["NatsBroker"]:
                 yield broker
             finally:
                 broker.stop()
+    except BaseExceptionGroup as several:
+        if len(several.exceptions) > 1:
+            raise
+        raise several.exceptions[0] from None  # what the app raised, as it is: who is fenced joins again by it
     finally:
         await connection.close()
 
