@@ -27,6 +27,7 @@ from penstock.cli.conforming import conformance
 from penstock.cli.dead import dead_app
 from penstock.cli.event_patterns import match_pattern, transform_event, try_patterns
 from penstock.cli.exports import export_store, import_store
+from penstock.cli.flink import flink_app
 from penstock.cli.knowledge import knowledge_app
 from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
@@ -73,6 +74,7 @@ app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(route_app, name="route")
 app.add_typer(schema_app, name="schema")
 app.add_typer(storage_app, name="storage")
+app.add_typer(flink_app, name="flink")
 app.add_typer(bench_app, name="bench")
 
 

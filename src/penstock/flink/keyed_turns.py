@@ -53,6 +53,7 @@ class Turn(NamedTuple):
     is_remembered: bool  # whether `remembered` changed; otherwise what was kept stays
     sendings: list[Sending]
     look_at_ms: int | None
+    is_done: bool  # whether nothing is under way any more
 
     def over(self, kept: Kept) -> Kept:
         """Return what is kept after this turn, where `kept` was before."""
@@ -189,7 +190,7 @@ class KeyedTurns:
         else:
             self._keys.leave(live)
         remembered = encoded(live.remembered) if is_remembered else None
-        return Turn(encoded(head), remembered, is_remembered, sendings, min(times, default=None))
+        return Turn(encoded(head), remembered, is_remembered, sendings, min(times, default=None), not head.under_way)
 
 
 class _KeptTimers(Timers):

@@ -1,0 +1,99 @@
+"""Making, running and writing jobs of Flink."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from penstock.brokers import partitions_of
+from penstock.cli.loading import load, loaded_app
+from penstock.errors import Finding, Invalid
+from penstock.flink.carrying import require_carried
+from penstock.flink.keyed_turns import UNDER_WAY_MAX
+from penstock.flink.plan import JobOptions, JobPlan, plan_of
+from penstock.settings import settings
+
+JOB_FILE = '''"""The agents of the app {app!r} as a job of Flink, written by `penstock flink build`.
+
+Submit it, where penstock and apache-flink are installed, with PENSTOCK_LOG=kafka://HOST:PORT set:
+
+    flink run -py {name} -pyfs {file} -j {connector}
+
+Each worker needs penstock and what the app imports: -pyexec PYTHON, or -pyarch VENV.zip -pyexec VENV.zip/bin/python.
+"""
+
+from penstock.cli.flink_jobs import submit
+
+submit(
+    {file!r},
+    {settings},
+    {options},
+)
+'''
+CONNECTOR = "flink-sql-connector-kafka-5.0.0-2.2.jar"
+
+
+def planned(file: Path, flags: Mapping[str, str | None], options: JobOptions) -> JobPlan:
+    """Return the plan of the job of the app in a file; `Invalid` with all findings."""
+    return plan_of(loaded_app(file).declared, file, settings(flags), options)
+
+
+def run_file(file: Path, flags: Mapping[str, str | None], options: JobOptions) -> None:
+    """Run the app in a file as a job, until it is stopped."""
+    chosen, plan = settings(flags), planned(file, flags, options)
+    from penstock.flink.running import make_topics, run_job
+
+    asyncio.run(make_topics(chosen.log, plan, partitions_of(chosen.log)))
+    run_job(plan, load, lambda text: print(f"penstock: {text}", file=sys.stderr, flush=True))
+
+
+def submit(file: str, flags: Mapping[str, str | None], options: Mapping[str, Any]) -> None:
+    """Submit the app in a file to the cluster that this process was given: what job files call."""
+    from penstock.flink.job import built
+    from penstock.flink.operators import found_file
+    from penstock.flink.running import make_topics
+
+    path, chosen = found_file(file), settings(flags)
+    plan = planned(path, flags, msgspec.convert(dict(options), JobOptions))
+    asyncio.run(make_topics(chosen.log, plan, partitions_of(chosen.log)))
+    built(plan, load).execute(plan.app)
+
+
+def write_job(plan: JobPlan, flags: Mapping[str, str | None], out: Path) -> None:
+    """Write a job file. The address of Kafka, which may hold a password, is not in it."""
+    told = {name: value for name, value in flags.items() if value is not None and name != "log"}
+    text = JOB_FILE.format(
+        app=plan.app,
+        name=out.name,
+        file=Path(plan.file).name,
+        connector=CONNECTOR,
+        settings=told,
+        options=asdict(plan.options),
+    )
+    try:
+        out.write_text(text)
+    except OSError as error:
+        hint = "give the path of a file in a folder that there is"
+        raise Invalid("the command", (Finding("--out", str(error), hint),)) from error
+    print(f"penstock: {out} is written; it says how it is submitted", file=sys.stderr)
+
+
+def checked(file: Path, *, as_json: bool) -> int:
+    """Say what of an app a job cannot carry, and return the exit code: 1 when there is anything."""
+    findings: tuple[Finding, ...] = ()
+    app = loaded_app(file)
+    try:
+        require_carried(app.declared)
+    except Invalid as error:
+        findings = error.findings
+    if as_json:
+        print(json.dumps([asdict(each) for each in findings]))
+    else:
+        at_once = f"{UNDER_WAY_MAX} events at once in each subtask"
+        print("\n".join(map(str, findings)) or f"a job on Flink carries all of {app.name!r}, {at_once}")
+    return 1 if findings else 0

@@ -1,0 +1,78 @@
+"""The app's agents as a real job, between topics of a real Kafka: killed, restored, and equal to the local host. `make flink`."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from flink_installed import Flink, installed_flink
+from flink_runs import Job, Topics, by_key, orders
+from kafka_server import Kafka, required_kafka
+from own_process import NoServerError, require
+from shop_on_flink import Ordered, app
+
+from penstock import testing
+
+COUNT, KEYS = 5_000, 50
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        os.environ.get("PENSTOCK_FLINK") != "1", reason="NOT TESTED ON FLINK: it takes a minute, run `make flink`"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def flink() -> Flink:
+    try:
+        return installed_flink()
+    except NoServerError as error:
+        require("flink", error)
+        raise
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[Kafka]:
+    with required_kafka() as server:
+        yield server
+
+
+@pytest.mark.parametrize("mode", ["process"])
+async def test_a_job_that_is_killed_loses_and_doubles_nothing_and_equals_the_local_host(flink, kafka, tmp_path, mode):
+    topics, job = Topics(kafka.hosts), Job(flink, kafka.hosts, tmp_path, "--mode", mode)
+    figures: dict[str, float] = {"submitted_s": job.start()}
+    try:
+        topics.publish(orders(COUNT // 2, KEYS))
+        before = topics.committed("counted", 500, 60)
+        assert len(before) >= 500
+        topics.publish(orders(COUNT // 2, KEYS, first=COUNT // 2))
+        job.kill()
+        began_s = time.monotonic()
+        figures["submitted_again_s"] = job.start()
+        dead, handled = COUNT // 100, COUNT - COUNT // 100
+        found = topics.committed("counted", handled, 90)
+        figures["all_after_restart_s"] = time.monotonic() - began_s
+        letters = topics.committed("shop-dead-letters", dead, 30)
+        more = len(topics.committed("counted", handled + 1, 3)) - handled
+        figures["resident_mb"] = job.resident_mb
+        assert (len(found), len(letters), more) == (handled, dead, 0)
+        assert by_key(found) == await _on_the_local_host()
+        assert job.stop() == 0
+        assert "goes on from" in job.said
+        sys.stdout.write(json.dumps({"mode": mode, "seen_before_the_kill": len(before), **figures}))
+    finally:
+        job.kill()
+        topics.delete()
+
+
+async def _on_the_local_host() -> dict[str, list[tuple[str, dict[str, object]]]]:
+    found: dict[str, list[tuple[str, dict[str, object]]]] = {}
+    async with testing.app(app) as live:
+        for event in orders(COUNT, KEYS):
+            await live.engine.send(Ordered.decoded(event.data), id=event.id)
+        await live.settled()
+        for each in await live.engine.parts.store.read("counted", 0, after=0, limit=2 * COUNT):
+            found.setdefault(each.event.key, []).append((each.event.id, json.loads(each.event.data)))
+    return found
