@@ -269,12 +269,16 @@ def turned(rows: sqlite3.Connection, passage: str) -> bytes:
 def poison(stage: Stage) -> str:
     """An event that cannot be indexed is put aside with the reason; those around it are not held up."""
     client = stage.client
-    bad = document_event("poison/bad", "It expires at no time that there is.")
-    bad["metadata"]["expires_at"] = "tomorrow"
-    events = [document_event("poison/first", "Before it."), bad, document_event("poison/last", "After it.")]
-    client.events(events)
+    first, bad, last = (document_event(f"poison/{each}", f"It is {each}.") for each in ("first", "bad", "last"))
+    refusal = ""
+    try:
+        client.events([first, {**bad, "metadata": {"expires_at": "tomorrow"}}])
+    except Failed as error:
+        refusal = str(error)
+    assert "422" in refusal, refusal or "what can be seen to be impossible is accepted"
+    client.events([first, {**bad, "action": "UPDATE", "metadata": {}}, last])
     client.refresh()
-    assert [bool(client.passages_of(each["metadata"]["document_id"])) for each in events] == [True, False, True]
+    assert [bool(client.passages_of(f"poison/{each}")) for each in ("first", "bad", "last")] == [True, False, True]
     letters = client.get("/v1/dead-letters")["dead_letters"]
     assert len(letters) == 1, letters
     dropped = client.post("/v1/dead-letters/drop", {"runs": [letters[0]["run_id"]]})

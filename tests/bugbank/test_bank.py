@@ -35,6 +35,7 @@ ROWS = {  # born from -> what must hold
     "CVE-2026-28277": "hostile bytes in the journal import and call nothing",
     "openai-agents #3353": "what counts attempts survives a crash and counts each once",
     "langgraph #8920": "a setting that is mistyped or misplaced is an error",
+    "mem0 #3928, #6277": "delete(user=A) touches nothing of B, at the store level; metadata cannot change the tenant",
     "langgraph #4183": "the dev server knows after a restart what it knew before",
 }
 ENGINE = "src/penstock/testing/engine_contract.py"  # inherited, and run on every store, like all contracts
@@ -135,6 +136,11 @@ HELD = {
     ],
     "langgraph #8531, deer-flow #4148": [
         "tests/runtime/test_growth.py: test_a_long_session_takes_space_in_proportion_and_can_be_pruned_and_goes_on"
+    ],
+    "mem0 #3928, #6277": [
+        "tests/bugbank/test_deleting.py: test_deleting_one_users_memory_touches_nothing_of_another",
+        "tests/bugbank/test_deleting.py: test_metadata_cannot_change_the_tenant",
+        "tests/runtime/test_deleting_within_bounds.py: test_a_delete_reaches_what_it_names_of_its_tenant_and_nothing_else",
     ],
     "langgraph #4183": [
         "tests/bugbank/test_restarts.py: test_the_dev_server_knows_after_a_kill_what_it_knew_before",

@@ -93,3 +93,20 @@ def test_what_is_wrong_is_said(penstock):
     assert "no generation that served before" in penstock("rollback", "--app", "shop.py", code=2).stderr
     assert "generation 7" in penstock("drop", "7", "--app", "shop.py", code=2).stderr
     assert "there are none" in penstock("compare", "1", "--app", "shop.py", code=2).stderr
+
+
+def test_a_finer_model_follows_is_shown_and_ends_when_it_is_dropped(penstock):
+    built = of_shop(penstock, "refine", "two")
+    assert (built["number"], built["status"], built["model"], built["done"]) == (2, "ready", "hashed-16-2", 1.0)
+    assert "refines what is found" in penstock("generations", "--app", "shop.py").stdout
+    assert "refines searches already" in penstock("refine", "two", "--app", "shop.py", code=2).stderr
+    assert "'odd' is not known" in penstock("refine", "odd", "--app", "shop.py", code=2).stderr
+    refined, plain = (
+        json.loads(penstock("search", "thing number 3", "--app", "shop.py", "--limit", "6", "--json", *more).stdout)[
+            "results"
+        ]
+        for more in ((), ("--no-refine",))
+    )
+    assert {each["id"] for each in refined} == {each["id"] for each in plain}
+    assert [each["score"] for each in refined] != [each["score"] for each in plain]
+    assert of_shop(penstock, "drop", "2") == {"dropped": 2}

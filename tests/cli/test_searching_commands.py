@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from penstock.cli import app
+from penstock.cli.knowing import on_collection
+from penstock.cli.knowledge_options import place_of
 from penstock.cli.searching import conditions
 from penstock.errors import Invalid
 
@@ -86,3 +88,27 @@ def test_conditions_are_read_as_people_write_them():
     assert conditions(["a=b=c"]) == {"a": "b=c"}
     with pytest.raises(Invalid):
         conditions([""])
+
+
+def test_use_lifts_and_a_reranker_judges_anew(library):
+    async def use(books):
+        for _ in range(5):
+            await books.used("cats purr", ["sea.md"])
+        await books._engine.caught_up("knowledge-uses")
+
+    assert ids(results(library, "--limit", "3"))[-1] == "sea"
+    with chdir(library):
+        on_collection(place_of(None, None, None, None), use)
+    plainly, lifted = (
+        {each["id"]: each["score"] for each in results(library, "--boost", boost)["results"]} for boost in ("0", "1")
+    )
+    assert lifted["sea.md"] > plainly["sea.md"]
+    assert lifted["cat.md"] == plainly["cat.md"]
+    judged = results(library, "--reranker", "words", "--rerank", "3")["results"]
+    plain = results(library, "--reranker", "words", "--rerank", "0")["results"]
+    assert judged[-1]["id"] == "sea.md"
+    assert [each["score"] for each in judged] != [each["score"] for each in plain]
+    with chdir(library):
+        for flag, value in (("--boost", "2"), ("--rerank", "201"), ("--rerank", "-1")):
+            assert flag in invoked("search", "cats", flag, value, code=2).stderr
+        assert "reranker" in invoked("search", "cats", "--reranker", "odd", code=2).stderr

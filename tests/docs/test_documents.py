@@ -1,5 +1,6 @@
 """The documents tell the truth: links lead somewhere, the README's code is what runs."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penstock import App, Context, Event
+from penstock import App, Context, Document, Event
 from penstock.testing import WritePoint
 
 ROOT = Path(__file__).parents[2]
@@ -88,3 +89,26 @@ async def test_the_example_of_the_page_on_memory_runs_as_it_stands():
         await live.knowledge("turns").indexed()
         found = await live.memory("turns").recall("what may Mia eat", user="anna", session="s", limit=10)
         assert {"user: Mia must not eat nuts", "likes short answers"} <= {each.text for each in found}
+
+
+async def test_the_examples_of_the_page_on_knowledge_run_as_they_stand():
+    app = App("library")
+    app.knowledge("books")
+    blocks = code_in(ROOT / "docs" / "knowledge.md")
+    assert len(blocks) >= 3
+    async with app.running(store="memory:") as live:
+        page: dict[str, Any] = {"live": live, "Document": Document, "Event": Event, "text": "# Restart\n\nPress it."}
+        shelf = [
+            Document(f"d{number}", "Guide", f"How to restart the pump {number}", {"lang": "en"}) for number in range(8)
+        ]
+        about = Document("anna", "", "Anna restarts it at noon", {"subject": "anna@example.org"})
+        await live.knowledge("books").put([*shelf, about], consistency="strong")
+        for block in blocks:
+            ran = eval(compile(block, "knowledge.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), page)
+            if ran is not None:  # it awaits something
+                await ran
+        assert [each.id for each in page["page2"]]
+        assert not {each.id for each in page["page2"]} & {each.id for each in page["found"]}
+        assert [len(each) for each in page["several"]] == [3, 3]
+        assert page["receipt"].erased["passages"] == 1
+        assert "guide.md" not in await live.knowledge("books").digests()

@@ -67,3 +67,18 @@ async def test_a_search_may_ask_for_what_there_was(live):
         assert (await client.post("/search", json={**asked, "as_of": "20"})).json()["results"][0]["id"] == "p1"
         assert (await client.post("/search", json=asked)).json()["results"][0]["id"] != "p1"
         assert (await client.post("/search", json={**asked, "as_of": "soon"})).status_code == 422
+
+
+async def test_a_finer_model_is_asked_for_and_dropped(live):
+    async with client_of(live) as client:
+        assert (await client.post(f"{AT}/refine", json={"embedder": "two"})).json() == {"generation": 2}
+        assert await live.knowledge("books").generations.refined()
+        shown = (await client.get(f"{AT}/generations")).json()["generations"]
+        assert [(each["refines"], each["done"]) for each in shown] == [(False, 1.0), (True, 1.0)]
+        assert (await client.post(f"{AT}/refine", json={"embedder": "two"})).status_code == 409
+        assert (await client.post(f"{AT}/refine", json={"embedder": "none"})).status_code == 422
+        assert (await client.post(f"{AT}/refine", json={"embedder": "two", "speed": 1})).status_code == 422
+        found = await client.post("/search", json={"query": "text number 7", "refine": False})
+        assert found.json()["results"][0]["id"] == "p7"
+        assert (await client.delete(f"{AT}/generations/2")).json() == {"generation": 2}
+        assert (await client.post(f"{AT}/refine", json={"embedder": "two"})).json() == {"generation": 3}

@@ -81,7 +81,8 @@ def test_too_little_is_refused():
 async def test_a_table_that_is_written_is_an_embedder_with_a_name_of_its_own(tmp_path):
     path, vectors = tmp_path / "mine.npz", read_vectors(TABLE)
     vectors[1000:2000] *= 2
-    version = write_table(path, vectors, TABLE)
+    written, version = write_table(path, vectors, TABLE)
+    assert written == path
     mine, usual = open_static_embedder(path), open_static_embedder()
     assert (mine.name, mine.dims) == (f"static-{version}", usual.dims)
     assert mine.name != usual.name

@@ -29,6 +29,7 @@ from penstock.cli.event_patterns import match_pattern, transform_event, try_patt
 from penstock.cli.exports import export_store, import_store
 from penstock.cli.flink import flink_app
 from penstock.cli.knowledge import knowledge_app
+from penstock.cli.memory import memory_app
 from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
@@ -71,6 +72,7 @@ app.add_typer(schedules_app, name="schedules")
 app.add_typer(timers_app, name="timers")
 app.add_typer(asl_app, name="asl")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(memory_app, name="memory")
 app.add_typer(route_app, name="route")
 app.add_typer(schema_app, name="schema")
 app.add_typer(storage_app, name="storage")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.arguments import Json, Store
+from penstock.cli.knowledge_options import AppOption, Collection, Whose, place_of
 
 if TYPE_CHECKING:
     from penstock.core.knowledge.judging import Judged
@@ -17,9 +18,7 @@ FOLDER = Path(".penstock") / "adapted"
 
 
 def adapt(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
-    collection: Annotated[
-        str | None, typer.Option(help="The collection (default: the app's only one; without an app: documents).")
-    ] = None,
+    collection: Collection = None,
     documents: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Passages of a file instead, as `export` writes them.")
     ] = None,
@@ -27,10 +26,13 @@ def adapt(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
         Path | None,
         typer.Option(metavar="DIR", help="A judged collection: its documents, and its queries to try it on."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.npz", help="Where to (default: .penstock/adapted).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Where to (default: .penstock/adapted/NAME-VERSION.npz)."),
+    ] = None,
     whatever: Annotated[bool, typer.Option("--whatever", help="Write the table also when it did not help.")] = False,
-    app: Annotated[Path | None, typer.Option("--app", metavar="APP.PY", help="The app whose knowledge it is.")] = None,
-    tenant: Annotated[str, typer.Option("--tenant", help="Whose passages it learns from.")] = "default",
+    app: AppOption = None,
+    tenant: Whose = "default",
     store: Store = None,
     as_json: Json = False,
 ) -> None:
@@ -40,10 +42,8 @@ def adapt(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     sentences cut out of them. Only a table that helped is written. Nothing is switched: the new table is an embedder, and
     `penstock knowledge build --embedder static:FILE` makes a generation of it, which can be compared, switched to and taken back.
     """
-    from penstock.cli.knowing import Place
-
     began_s = time.monotonic()
-    corpus, name = _corpus(Place(app, collection, tenant, {"store": store}), documents, judged)
+    corpus, name = _corpus(place_of(app, collection, store, None, tenant), documents, judged)
     said = _adapted(corpus, name, out, whatever=whatever, is_shown=not as_json)
     said["seconds"] = round(time.monotonic() - began_s, 1)
     if as_json:
@@ -107,9 +107,9 @@ def _adapted(corpus: "Judged", name: str, out: Path | None, *, whatever: bool, i
         table, found = adapted(corpus, read_vectors(TABLE), embedder.rows_of, advance)
     said: dict[str, Any] = {**msgspec.to_builtins(found), "helped": found.helped, "table": None, "embedder": None}
     if found.helped or whatever:
-        path = (out or FOLDER / f"{name}.npz").resolve()
-        said["embedder"] = f"static-{write_table(path, table, TABLE)}"
-        said["table"] = str(path)
+        # By its content: one that an earlier adapting wrote may be what a generation that serves is made with.
+        path, version = write_table((out or FOLDER / name).resolve(), table, TABLE)
+        said |= {"embedder": f"static-{version}", "table": str(path)}
     return said
 
 

@@ -8,13 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from penstock.cli.arguments import Json, Store, Url
-
-App = Annotated[
-    Path | None,
-    typer.Option("--app", metavar="APP.PY", help="The app whose data it is (default: none is needed for knowledge)."),
-]
-Collection = Annotated[str | None, typer.Option(help="The app's collection; all of them are looked through.")]
-Whose = Annotated[str, typer.Option("--tenant", help="Whose data it is: that of others is not touched.")]
+from penstock.cli.knowledge_options import AppOption, Collection, Whose, place_of
 
 
 def add_forgetting(knowledge_app: typer.Typer) -> None:
@@ -32,7 +26,7 @@ def forget(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: what is forgotten does not come back.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where the receipt is written to.")] = None,
     collection: Collection = None,
-    app: App = None,
+    app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
     url: Url = None,
@@ -43,9 +37,8 @@ def forget(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     What an app's other events are about is only known with --app, or by the app that runs (--url).
     """
     from penstock.cli import forgetting_work as work
-    from penstock.cli.knowing import Place
 
-    place = Place(app, collection, tenant, {"store": store}, url)
+    place = place_of(app, collection, store, url, tenant)
     if check:
         raise typer.Exit(work.check(place, subject, text or [], as_json=as_json))
     if not yes:
@@ -60,17 +53,16 @@ def check_receipt(  # noqa: PLR0913, PLR0917 - the options of a command are its 
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The receipt, as `forget` wrote it.")],
     subject: Annotated[str, typer.Option(help="Also whether it is about this subject.")] = "",
     collection: Collection = None,
-    app: App = None,
+    app: AppOption = None,
     store: Store = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Say whether a receipt was signed by this store, as it is; ends with 1 if not."""
     from penstock.cli import forgetting_work as work
-    from penstock.cli.knowing import Place
 
     plain = _read(file)
-    valid = work.is_receipt(Place(app, collection, "default", {"store": store}, url), plain, subject)
+    valid = work.is_receipt(place_of(app, collection, store, url), plain, subject)
     if as_json:
         typer.echo(json.dumps({"valid": valid}))
     else:

@@ -29,13 +29,6 @@ VERIFIED_WITHIN_S = 3600.0
 T = TypeVar("T")
 
 
-def place(
-    app: Path | None, collection: str | None, store: str | None, url: str | None, tenant: str = "default"
-) -> Place:
-    """Return where the collection lies."""
-    return Place(app, collection, tenant, {"store": store}, url)
-
-
 def show(where: Place, *, as_json: bool) -> None:
     found = _listed(where)
     if as_json:

@@ -6,14 +6,8 @@ from typing import Annotated
 import typer
 
 from penstock.cli.arguments import Json, Store, Url
+from penstock.cli.knowledge_options import AppOption, Collection, Whose, place_of
 
-App = Annotated[
-    Path | None,
-    typer.Option("--app", metavar="APP.PY", help="The app whose knowledge it is (default: none is needed)."),
-]
-Collection = Annotated[
-    str | None, typer.Option(help="The collection (default: the app's only one; without an app: documents).")
-]
 Number = Annotated[
     int, typer.Argument(metavar="GENERATION", min=1, help="As `penstock knowledge generations` says it.")
 ]
@@ -40,12 +34,12 @@ def add_generations(knowledge_app: typer.Typer) -> None:
 
 
 def list_generations(
-    collection: Collection = None, app: App = None, store: Store = None, url: Url = None, as_json: Json = False
+    collection: Collection = None, app: AppOption = None, store: Store = None, url: Url = None, as_json: Json = False
 ) -> None:
     """List the generations of a collection, and how far each is."""
     from penstock.cli import generation_work as work
 
-    work.show(work.place(app, collection, store, url), as_json=as_json)
+    work.show(place_of(app, collection, store, url), as_json=as_json)
 
 
 def build(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
@@ -57,7 +51,7 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     ] = False,
     wait: Annotated[bool, typer.Option(help="With --url: wait until it is ready.")] = True,
     collection: Collection = None,
-    app: App = None,
+    app: AppOption = None,
     store: Store = None,
     url: Url = None,
     as_json: Json = False,
@@ -69,7 +63,7 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     from penstock.cli import generation_work as work
 
     asked = {"embedder": embedder, "per_s": per_s, "switch": switch, "partial": partial}
-    work.build(work.place(app, collection, store, url), asked, wait=wait, as_json=as_json)
+    work.build(place_of(app, collection, store, url), asked, wait=wait, as_json=as_json)
 
 
 def refine(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
@@ -77,7 +71,7 @@ def refine(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     per_s: PerS = 0.0,
     wait: Annotated[bool, typer.Option(help="With --url: wait until it has everything.")] = True,
     collection: Collection = None,
-    app: App = None,
+    app: AppOption = None,
     store: Store = None,
     url: Url = None,
     as_json: Json = False,
@@ -90,7 +84,7 @@ def refine(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     from penstock.cli import generation_work as work
 
     asked = {"embedder": embedder, "per_s": per_s}
-    work.build(work.place(app, collection, store, url), asked, wait=wait, as_json=as_json, refines=True)
+    work.build(place_of(app, collection, store, url), asked, wait=wait, as_json=as_json, refines=True)
 
 
 def compare(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
@@ -102,9 +96,9 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command are its parame
         Path | None, typer.Option(metavar="DIR", help="A judged collection, as `evaluate` takes it: nDCG@10 of both.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many passages of each answer count.")] = 10,
-    tenant: Annotated[str, typer.Option(help="Whose knowledge is searched.")] = "default",
+    tenant: Whose = "default",
     collection: Collection = None,
-    app: App = None,
+    app: AppOption = None,
     store: Store = None,
     url: Url = None,
     as_json: Json = False,
@@ -112,7 +106,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command are its parame
     """Ask the generation that serves and another one the same, and say how far they agree."""
     from penstock.cli import generation_work as work
 
-    place = work.place(app, collection, store, url, tenant)
+    place = place_of(app, collection, store, url, tenant)
     work.compare(place, generation, work.questions(queries, judged), limit, as_json=as_json)
 
 
@@ -122,7 +116,7 @@ def switch(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
         float | None, typer.Option(min=0, help="How long the one before is kept (default: 7 days).")
     ] = None,
     collection: Collection = None,
-    app: App = None,
+    app: AppOption = None,
     store: Store = None,
     url: Url = None,
     as_json: Json = False,
@@ -130,22 +124,22 @@ def switch(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     """Have a generation serve; the one before follows on, and can be taken back."""
     from penstock.cli import generation_work as work
 
-    work.switch(work.place(app, collection, store, url), generation, grace_s, as_json=as_json)
+    work.switch(place_of(app, collection, store, url), generation, grace_s, as_json=as_json)
 
 
 def roll_back(
-    collection: Collection = None, app: App = None, store: Store = None, url: Url = None, as_json: Json = False
+    collection: Collection = None, app: AppOption = None, store: Store = None, url: Url = None, as_json: Json = False
 ) -> None:
     """Have the generation that served before serve again."""
     from penstock.cli import generation_work as work
 
-    work.roll_back(work.place(app, collection, store, url), as_json=as_json)
+    work.roll_back(place_of(app, collection, store, url), as_json=as_json)
 
 
 def drop(
     generation: Number,
     collection: Collection = None,
-    app: App = None,
+    app: AppOption = None,
     store: Store = None,
     url: Url = None,
     as_json: Json = False,
@@ -153,16 +147,16 @@ def drop(
     """Let a generation go, or end its build. The one that serves is refused."""
     from penstock.cli import generation_work as work
 
-    work.drop(work.place(app, collection, store, url), generation, as_json=as_json)
+    work.drop(place_of(app, collection, store, url), generation, as_json=as_json)
 
 
 def rebuild(
-    collection: Collection = None, app: App = None, store: Store = None, url: Url = None, as_json: Json = False
+    collection: Collection = None, app: AppOption = None, store: Store = None, url: Url = None, as_json: Json = False
 ) -> None:
     """Build the index anew from the log, have it serve, and drop the old one. Searches go on meanwhile."""
     from penstock.cli import generation_work as work
 
-    work.build(work.place(app, collection, store, url), {"replaces": True}, wait=True, as_json=as_json)
+    work.build(place_of(app, collection, store, url), {"replaces": True}, wait=True, as_json=as_json)
 
 
 def verify(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
@@ -171,7 +165,7 @@ def verify(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
         int, typer.Option(min=0, help="Of how many passages text, vector and words are looked at.")
     ] = 10_000,
     collection: Collection = None,
-    app: App = None,
+    app: AppOption = None,
     store: Store = None,
     url: Url = None,
     as_json: Json = False,
@@ -179,4 +173,4 @@ def verify(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     """Compare the index with the log. It ends with 1 when something differs, and was not mended."""
     from penstock.cli import generation_work as work
 
-    raise typer.Exit(work.verify(work.place(app, collection, store, url), deep, repair=repair, as_json=as_json))
+    raise typer.Exit(work.verify(place_of(app, collection, store, url), deep, repair=repair, as_json=as_json))

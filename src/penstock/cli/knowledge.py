@@ -10,6 +10,7 @@ from penstock.cli.arguments import Embedder, Json, Store, Url
 from penstock.cli.evaluating import evaluate
 from penstock.cli.forgetting import add_forgetting
 from penstock.cli.generations import add_generations
+from penstock.cli.knowledge_options import AppOption, Collection, Whose
 from penstock.cli.knowledge_status import show_status
 from penstock.cli.searching import search_knowledge
 
@@ -20,14 +21,6 @@ knowledge_app.command("search")(search_knowledge)
 add_forgetting(knowledge_app)
 knowledge_app.command("status")(show_status)
 add_generations(knowledge_app)
-AppOption = Annotated[
-    Path | None,
-    typer.Option("--app", metavar="APP.PY", help="The app whose knowledge it is (default: none is needed)."),
-]
-Collection = Annotated[
-    str | None, typer.Option(help="The collection (default: the app's only one; without an app: documents).")
-]
-Whose = Annotated[str, typer.Option("--tenant", help="Whose knowledge it is.")]
 
 
 @knowledge_app.command("create")

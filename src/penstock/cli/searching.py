@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from penstock.cli.arguments import Embedder, Json, Store, Url
+from penstock.cli.knowledge_options import AppOption, Whose
 
 if TYPE_CHECKING:
     from penstock.cli.knowing import Place
@@ -57,11 +57,8 @@ def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are i
         str | None, typer.Option(help="As it was: an offset of the log, a time (2026-11-26T09:30Z), or a run's id.")
     ] = None,
     generation: Annotated[int | None, typer.Option(min=1, help="Another generation than the one that serves.")] = None,
-    app: Annotated[
-        Path | None,
-        typer.Option("--app", metavar="APP.PY", help="The app whose knowledge it is (default: none is needed)."),
-    ] = None,
-    tenant: Annotated[str, typer.Option("--tenant", help="Whose knowledge it is.")] = "default",
+    app: AppOption = None,
+    tenant: Whose = "default",
     store: Store = None,
     embedder: Embedder = None,
     url: Url = None,

@@ -16,10 +16,12 @@ from penstock.core.schemas.wire import MAGIC, decode_avro, unframed
 from penstock.errors import Finding, Invalid, LimitReached
 from penstock.gateway.callers import IdempotencyKey, RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
+from penstock.runtime.evaluating import figures_of, measured_by_use
 from penstock.runtime.knowing import EVENTS_MAX, Consistency
 
 routes = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
 Asked = Annotated[Consistency, Query(description="strong: found; eventual: durable; bulk: accepted.")]
+EVALUATED_MAX = 1_000  # queries of one request
 _PROBLEMS = documented(404, 409, 413, 422, 429, 503)
 
 
@@ -117,7 +119,7 @@ async def put_documents(
         for each in given.documents
     ]
     knowledge = running.knowledge(collection, tenant=tenant)
-    return _shown(
+    return shown(
         await knowledge.put(
             what,
             agent=given.agent_id,
@@ -136,7 +138,7 @@ async def delete_document(
 ) -> WrittenShown:
     """Remove a document with all its passages: that of this tenant with exactly this id."""
     knowledge = running.knowledge(collection, tenant=tenant)
-    return _shown(await knowledge.delete(documents=[document], consistency=consistency))
+    return shown(await knowledge.delete(documents=[document], consistency=consistency))
 
 
 @routes.post("/{collection}/events", status_code=202, summary="Send knowledge events", responses=_PROBLEMS)
@@ -152,7 +154,7 @@ async def send_events(
     if len(many) > EVENTS_MAX:
         raise LimitReached("the number of events in a batch", len(many), EVENTS_MAX)
     knowledge = running.knowledge(collection, tenant=tenant)
-    return _shown(await knowledge.apply(_events(many), consistency=consistency))
+    return shown(await knowledge.apply(_events(many), consistency=consistency))
 
 
 class UsedRequest(BaseModel):
@@ -169,15 +171,42 @@ class UsedRequest(BaseModel):
 
 @routes.post("/{collection}/used", status_code=202, summary="Say what was used", responses=_PROBLEMS)
 async def say_used(
-    collection: str, given: UsedRequest, running: RunningApp, tenant: Tenant, key: IdempotencyKey = None
+    collection: str, given: UsedRequest, running: RunningApp, tenant: Tenant, idempotency_key: IdempotencyKey = None
 ) -> dict[str, str]:
     """Say that an answer used passages: searches with a `boost` lift them, and evaluation from use judges by them."""
-    named = None if key is None else event_id(tenant, key, "used")
+    named = None if idempotency_key is None else event_id(tenant, idempotency_key, "used")
     knowledge = running.knowledge(collection, tenant=tenant)
     event = await knowledge.used(
         given.query, given.used, verdict=given.verdict, shown=given.shown, agent=given.agent_id, id=named
     )
     return {"event": event}
+
+
+class FiguresShown(BaseModel):
+    """How well and how fast one way of searching finds what was used."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    ndcg: float = Field(alias="ndcg@10")
+    recall: float = Field(alias="recall@100")
+    mrr: float
+    p50_ms: float
+    p99_ms: float
+    queries: int
+    ndcg_of: dict[str, float] = Field(alias="ndcg@10_of", description="nDCG@10 of each query.")
+
+
+@routes.post("/{collection}/evaluation", summary="Measure search by real use", responses=_PROBLEMS)
+async def evaluate_by_use(
+    collection: str,
+    running: RunningApp,
+    tenant: Tenant,
+    queries_max: Annotated[int, Query(ge=1, le=EVALUATED_MAX)] = 200,
+) -> dict[str, FiguresShown]:
+    """Ask the last queries again in each mode, and judge by what their answers used (`used`). It takes some ms a query."""
+    knowledge, clock = running.knowledge(collection, tenant=tenant), running.engine.services.clock
+    found = await measured_by_use(knowledge, clock, queries_max=queries_max, began=lambda _: _unheard)
+    return {name: FiguresShown(**each) for name, each in figures_of(found, per_query=True).items()}
 
 
 @routes.post("/{collection}/refresh", status_code=204, summary="Wait for bulk writes", responses=_PROBLEMS)
@@ -222,5 +251,10 @@ def _events(many: list[Any]) -> list[KnowledgeEvent]:
     return events
 
 
-def _shown(written: Written) -> WrittenShown:
+def _unheard(_: int) -> None:
+    """Nobody waits for a bar to move."""
+
+
+def shown(written: Written) -> WrittenShown:
+    """Return what a write came to, as the outside sees it."""
     return WrittenShown(events=list(written.events), token=written.token)

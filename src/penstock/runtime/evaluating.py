@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from statistics import quantiles
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from penstock.core.knowledge.judging import DEPTH, Figures, Judged, judged_ranking, mean
 from penstock.core.knowledge.passages import Passage
-from penstock.errors import Unavailable
+from penstock.errors import Refused, Unavailable
 from penstock.ports.clock import Clock
 from penstock.runtime.collection import Found
-from penstock.runtime.knowledge import QUERY_CHARS_MAX
+from penstock.runtime.knowledge import QUERY_CHARS_MAX, OpenKnowledge
 from penstock.runtime.search_options import Mode
 
 
@@ -73,6 +73,38 @@ async def measured(
 ) -> dict[str, Measured]:
     """Ask all judged queries in each way, and some of them again, one by one, for the time a search takes."""
     return {name: await _measured(found_in, judged, way, clock, advance) for name, way in ways.items()}
+
+
+async def measured_by_use(
+    knowledge: OpenKnowledge, clock: Clock, *, queries_max: int, began: Callable[[int], Callable[[int], None]]
+) -> dict[str, Measured]:
+    """Ask again what was asked in real use, in each way, and judge by what the answers used; `Refused` where nobody said so.
+
+    `began` is told how many searches there will be, and returns what hears of each step.
+    """
+    judged = await knowledge.judged_by_use(queries_max=queries_max)
+    if not judged.asked:
+        hint = "say it with `used(query, passages)` in a handler, or POST /v1/knowledge/NAME/used"
+        raise Refused("nobody said which passages an answer used", hint)
+    refines = any(each.generation.refines for each in await knowledge.generations.list())
+    ways = {**WAYS, **REFINED} if refines else WAYS
+    return await measured(knowledge, judged, clock, advance=began(len(judged.asked) * len(ways)), ways=ways)
+
+
+def figures_of(found: Mapping[str, Measured], *, per_query: bool = False) -> dict[str, dict[str, Any]]:
+    """Return what was measured as it is shown everywhere, by way of searching."""
+    return {
+        name: {
+            "ndcg@10": each.figures.ndcg,
+            "recall@100": each.figures.recall,
+            "mrr": each.figures.mrr,
+            "p50_ms": each.p50_ms,
+            "p99_ms": each.p99_ms,
+            "queries": each.queries,
+            **({"ndcg@10_of": each.ndcg_of} if per_query else {}),
+        }
+        for name, each in found.items()
+    }
 
 
 async def _measured(

@@ -5,13 +5,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
+from msgspec import structs
+
 from penstock.core.knowledge.as_of import as_of as as_of_
 from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.documents import titled
 from penstock.core.knowledge.events import KnowledgeEvent, collection_of, require_right
 from penstock.core.knowledge.filters import parse_filter
+from penstock.core.knowledge.judging import Judged
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
+from penstock.core.knowledge.use_judgements import judged_by_use
 from penstock.core.knowledge.uses import Verdict
 from penstock.errors import Finding, Invalid, LimitReached
 from penstock.runtime.collection import LIMIT_MAX, Found, Search
@@ -141,6 +145,16 @@ class OpenKnowledge:
         said = {"verdict": verdict, "shown": list(shown), "agent_id": agent}
         event = used_event(self._collection.name, query, used, said)
         return await self._engine.send(event, id=id, tenant=self._tenant)
+
+    async def judged_by_use(self, *, queries_max: int = QUERIES_MAX) -> Judged:
+        """Return the last queries of which somebody said what was used, and judgements of the passages that are still there."""
+        uses = self._collection.rearranging.uses
+        judged = judged_by_use([] if uses is None else await uses.events(self._tenant), queries_max=queries_max)
+        known = await self.passages(list({each for grades in judged.relevant.values() for each in grades}))
+        left = {
+            query: {each: grade for each, grade in of.items() if each in known} for query, of in judged.relevant.items()
+        }
+        return structs.replace(judged, relevant=left)
 
     async def refresh(self) -> None:
         """Wait until all that was accepted so far, of "bulk" writes too, can be found."""

@@ -4,7 +4,7 @@ What is recorded of a recall are the candidates, as of any search of a collectio
 their own, and the same candidates are scored anew by the code that replays. Time is that of the event: it stays what it was.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from penstock.core.knowledge.events import EXPIRES_MS_MAX, KnowledgeEvent
@@ -12,6 +12,7 @@ from penstock.core.knowledge.filters import Filter, parse_filter
 from penstock.core.knowledge.memories import (
     NAMED,
     RECALLED_MAX,
+    SCOPES,
     Recalled,
     RecallWeights,
     Scope,
@@ -24,6 +25,7 @@ from penstock.core.knowledge.memories import (
     wrong_scope,
     wrong_weights,
 )
+from penstock.core.knowledge.memory_lists import Memory, newest
 from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
 from penstock.errors import Finding, Invalid, LimitReached, Missing
@@ -34,6 +36,10 @@ from penstock.runtime.knowing import Consistency, reached
 from penstock.runtime.knowledge import OpenKnowledge, expiry, put_event, search_of
 from penstock.runtime.search_options import Moment
 from penstock.runtime.summarising import Summary, SummaryOptions, summarised
+
+LISTED_MAX = 1_000
+LISTED_FROM_MAX = 100_000
+PAGE = 512
 
 
 class MemoryOptions(TypedDict, total=False):
@@ -139,6 +145,28 @@ class OpenMemories:
         services = self._engine.services
         found = await services.collection(self._memories.name).search(wanted, self._tenant)
         return ranked(found, weights, services.clock.now_ms(), options.get("limit", 5))
+
+    async def forget(self, *ids: str, consistency: Consistency = "strong") -> Written:
+        """Have memories removed, by their ids; those that are not there are done with."""
+        return await self._knowledge.delete(ids, consistency=consistency)
+
+    async def list(
+        self, *, limit: int = 50, scope: Scope | None = None, session: str = "", user: str = "", agent: str = ""
+    ) -> Sequence[Memory]:
+        """Return the newest memories, for who looks after them: of those named, or of all. What has expired is left out."""
+        whose = Whose(session, user, agent)
+        if scope is not None and scope not in SCOPES:
+            raise Invalid("the list", (Finding("scope", f"is {scope!r}", f"one of {', '.join(SCOPES)}"),))
+        if not 1 <= limit <= LISTED_MAX:
+            raise LimitReached("the number of memories asked for", limit, LISTED_MAX)
+        ids = sorted(await self._knowledge.digests())
+        if len(ids) > LISTED_FROM_MAX:
+            hint = "recall them, or export the collection"
+            raise LimitReached("the number of memories that a list is made from", len(ids), LISTED_FROM_MAX, hint)
+        found: dict[str, Passage] = {}
+        for start in range(0, len(ids), PAGE):
+            found |= await self._knowledge.passages(ids[start : start + PAGE])
+        return newest(found.values(), whose, scope, self._engine.services.clock.now_ms(), limit)
 
 
 def open_memories(declared: Mapping[str, Memories], name: str, engine: Engine, tenant: str) -> OpenMemories:

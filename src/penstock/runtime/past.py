@@ -18,6 +18,7 @@ from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.subjects import is_gone
 from penstock.core.knowledge.as_of import NOT_SAID, AsOf
+from penstock.core.knowledge.changes import has_expired
 from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.generations import begin
 from penstock.core.knowledge.ordering import Cut, Point, cut_of, point_of
@@ -86,6 +87,7 @@ class Past:
         assert search.as_of is not None
         async with self._turn:
             point = await self._reached(await self.cut(search.as_of), self._now.generations.asked(search.generation))
+            point.collection.now_ms = await self._clock_of(search.as_of)
             found = await point.collection.search(structs.replace(search, as_of=None, generation=None), tenant)
         as_of = self._said(point)
         return [structs.replace(each, generation=point.into.number, as_of=as_of) for each in found]
@@ -101,8 +103,14 @@ class Past:
         async with self._turn:
             point = await self._reached(await self.cut(as_of), self._now.generations.searching)
             ids = sorted(await point.collection.digests(tenant))
-            found = await point.collection.passages(ids, tenant)
-            return self._said(point), [found[each] for each in ids if each in found]
+            found, now_ms = await point.collection.passages(ids, tenant), (await self._clock_of(as_of))()
+            there = [found[each] for each in ids if each in found]
+            return self._said(point), [each for each in there if not has_expired(each.metadata, now_ms)]
+
+    async def _clock_of(self, as_of: AsOf) -> Callable[[], int]:
+        """Return what says the time of a point: what had expired by then was not found, though its removal came later."""
+        moment_ms = await self.moment_ms(as_of)
+        return lambda: moment_ms
 
     async def moment_ms(self, as_of: AsOf) -> int:
         """Return the time of a point: what is said of it elsewhere counts up to then (at least 1: 0 is before all)."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import structs
 
-from penstock.core.knowledge.uses import lifted
+from penstock.core.knowledge.uses import KnowledgeUsed, lifted
 from penstock.errors import PenstockError
 from penstock.ports.reranker import Candidate, Reranker
 from penstock.runtime.found import Found, Search
@@ -23,6 +23,7 @@ class UsesOf(Protocol):
     """What passages were used for."""
 
     async def weights(self, tenant: str, now_ms: int, *, by_ms: int = 0) -> dict[str, float]: ...
+    async def events(self, tenant: str, *, by_ms: int = 0) -> list[tuple[KnowledgeUsed, int]]: ...
 
 
 class Rearranging:

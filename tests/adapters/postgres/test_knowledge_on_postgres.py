@@ -1,9 +1,19 @@
 """An app with knowledge runs whole on one Postgres: log, state, passages and words, in one commit."""
 
+from contextlib import asynccontextmanager
+from pathlib import Path
+
 import pytest
 
 from penstock import App, Document, Passage
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.exports.jsonl import JsonlReader, open_jsonl_writer
+from penstock.adapters.postgres.store import open_postgres_store
+from penstock.adapters.sqlite.store import open_sqlite_store
+from penstock.core.exports.selection import Selection
 from penstock.core.knowledge.passages import Delete, Space
+from penstock.runtime.exporting import Origin, export
+from penstock.runtime.importing import Import
 from penstock.testing.hashed_embedder import HashedEmbedder
 
 pytestmark = pytest.mark.timeout(60, func_only=True)  # the server's installation has limits of its own
@@ -64,3 +74,42 @@ async def test_what_differs_from_the_log_is_told_and_mended(url):
         await kept.vectors.apply([Delete(Space("books"), "a")])
         assert (await books.generations.verify(repair=True)).repaired == 1
         assert (await books.generations.verify()).is_equal
+
+
+@pytest.mark.parametrize("way", ["to a file", "to Postgres"])
+async def test_an_export_is_imported_with_all_that_was_indexed(url, other_url, tmp_path, way):
+    first, second = (
+        (url, f"sqlite:{tmp_path}/copy.db") if way == "to a file" else (f"sqlite:{tmp_path}/first.db", other_url)
+    )
+    async with running(first) as live:
+        books = live.knowledge("books")
+        await books.put([Passage(name, text) for name, text in TEXTS.items()], consistency="strong")
+        await books.put(Document("long", "", "\n\n".join(f"# Part {n}\n\n{'words ' * 200}" for n in range(3))))
+        await books.put(Passage("brief", "for a while"), ttl_s=3600)
+        await books.delete(["p3"], consistency="strong")
+        await live.knowledge("books", tenant="other").put(Passage("p1", "of others"), consistency="strong")
+        before, expected = await books.digests(), await books.search("number 7")
+    file = tmp_path / "all.jsonl"
+    async with opened_store(first) as store:
+        with open_jsonl_writer(file) as writer:
+            await export(store, writer, Origin("library", "1", 0), Selection())
+    async with opened_store(second) as store:
+        copy = Import(JsonlReader(file), store, SystemClock())
+        await copy.write(await copy.check())
+    async with running(second) as live:
+        books = live.knowledge("books")
+        await books.indexed()
+        assert await books.digests() == before
+        assert await books.search("number 7") == expected
+        assert set(await live.knowledge("books", tenant="other").digests()) == {"p1"}
+        assert (await books.generations.verify()).missing == 0
+
+
+@asynccontextmanager
+async def opened_store(url):
+    if url.startswith("sqlite:"):
+        async with open_sqlite_store(Path(url.removeprefix("sqlite:"))) as store:
+            yield store
+    else:
+        async with open_postgres_store(url) as store:
+            yield store
