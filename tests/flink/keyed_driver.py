@@ -9,6 +9,7 @@ import msgspec
 from penstock import App, Event
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.messages import Message, Place, to_event
+from penstock.flink.carrying import source_topics
 from penstock.flink.keyed_state import name_of
 from penstock.flink.keyed_turns import Kept, KeyedTurns, Turn, open_turns
 from penstock.testing.virtual_time import VirtualClock
@@ -29,6 +30,7 @@ class Driver:
         self.kept: dict[str, Kept] = {}
         self.sent: list[tuple[str, Message]] = []
         self.look_at_ms: dict[str, int] = {}
+        self.carried = 0  # how much of what was sent was brought back
         self._stack = AsyncExitStack()
         self.turns: KeyedTurns
 
@@ -47,10 +49,22 @@ class Driver:
         await self.__aenter__()
 
     async def bring(self, event: Event, id: str, *, within_s: float | None = None, tenant: str = "default") -> None:
-        carried = envelope(event, id, tenant=tenant)
+        carried = envelope(event, id, tenant=tenant, time_ms=self.clock.now_ms())
         name = name_of(carried)
         kept = self.kept.get(name, Kept())
         self._take(name, kept, await self.turns.handled(event.topic_, carried, kept, within_s=within_s))
+
+    async def bring_back(self) -> None:
+        """Bring what was sent to topics that the app reads, until there is nothing more: as Kafka does."""
+        sources = source_topics(self._app.declared)
+        while self.carried < len(self.sent):
+            topic, message = self.sent[self.carried]
+            self.carried += 1
+            if topic in sources:
+                event = to_event(message, Place(topic, 0, self.carried))
+                name = name_of(event)
+                kept = self.kept.get(name, Kept())
+                self._take(name, kept, await self.turns.handled(topic, event, kept))
 
     async def look(self, name: str | None = None, *, within_s: float | None = 0.0) -> None:
         """Look at a key again, or at all that are to be looked at by now."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from penstock.brokers import OWN, carried_topics
+from penstock.brokers import carried_topics
 from penstock.core.agents.declaration import Agent
 from penstock.errors import Finding, Invalid
 from penstock.runtime.forgetting_control import declares_subjects
@@ -24,20 +24,30 @@ def require_carried(declared: Declared) -> None:
     if declares_subjects(topology):
         problem = "says whom events are about, and what Flink keeps cannot be sealed and forgotten"
         findings.append(Finding("events", problem, ELSEWHERE))
-    if not source_topics(topology):
+    if not source_topics(declared):
         findings.append(Finding("agents", "there are none that take an event", "declare one: @app.agent"))
     if findings:
         raise Invalid(f"the app {declared.name!r} for Flink", tuple(findings))
 
 
-def source_topics(topology: Topology) -> list[str]:
+def carried_by_job(declared: Declared) -> dict[str, str]:
+    """Return the topics that go over Kafka, each with the type of its events where it has one only.
+
+    Those of the app's events, and those between the stages of its streams; penstock's other own topics stay in the process.
+    """
+    topology = topology_of(declared)
+    taken = {event.topic_ for agent in declared.agents.values() for event in agent.accepts}
+    return dict.fromkeys(sorted(taken), "") | carried_topics(topology)
+
+
+def source_topics(declared: Declared) -> list[str]:
     """Return the topics that a job reads: those of events that the app's agents take."""
-    return [topic for topic in sorted(topology.topics) if not topic.startswith(OWN)]
+    return sorted({event.topic_ for agent in declared.agents.values() for event in agent.accepts})
 
 
 def sink_topics(declared: Declared) -> list[str]:
     """Return the topics that a job may write to: those of all events that the app knows, and the one of dead letters."""
-    return [*carried_topics(topology_of(declared)), dead_letters_topic(declared.name)]
+    return [*carried_by_job(declared), dead_letters_topic(declared.name)]
 
 
 def dead_letters_topic(app: str) -> str:

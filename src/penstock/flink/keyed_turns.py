@@ -14,13 +14,12 @@ from typing import Any, NamedTuple, NoReturn
 
 from msgspec.structs import replace
 
-from penstock.brokers import carried_topics
 from penstock.core.agents.unit import Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.events.messages import UNREADABLE, to_message
 from penstock.core.timing.timers import Timer, TimerWrite
 from penstock.errors import Refused
-from penstock.flink.carrying import dead_letters_topic, require_carried
+from penstock.flink.carrying import carried_by_job, dead_letters_topic, require_carried
 from penstock.flink.keyed_rows import KeyedRows
 from penstock.flink.keyed_state import Head, Remembered, Underway, decoded, encoded, name_of
 from penstock.flink.live_keys import Live, LiveKeys, Sending, unreadable_message
@@ -73,7 +72,7 @@ async def open_turns(
     rows = KeyedRows(keys)
     inside = replaced(Settings() if chosen is None else chosen, log="", vectors="")
     async with opened(declared, inside, clock=clock, storage=(rows, None)) as parts:
-        carried = frozenset(carried_topics(parts.topology))
+        carried = frozenset(carried_by_job(declared))
         # What is kept is the key's, as it is: nothing of it may lie apart, and nothing is tidied.
         mine = replaced(parts, store=rows, household=None, subjects=None, witness=None, carried=carried)
         with suppress(_Left):

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from penstock.adapters.kafka.address import address_of
 from penstock.adapters.kafka.java_client import java_properties
-from penstock.brokers import carried_topics
 from penstock.errors import Finding, Invalid, Missing
-from penstock.flink.carrying import require_carried, sink_topics, source_topics
+from penstock.flink.carrying import carried_by_job, require_carried, sink_topics, source_topics
 from penstock.settings import Settings
-from penstock.wiring import Declared, topology_of
+from penstock.wiring import Declared
 
 MODES = ("process", "thread")
 PARALLELISM_MAX = 1024
@@ -85,12 +84,11 @@ def plan_of(declared: Declared, file: Path, chosen: Settings, options: JobOption
         raise Invalid("the job", tuple(findings))
     require_carried(declared)
     address = address_of(chosen.log)
-    topology = topology_of(declared)
-    types = carried_topics(topology)
+    types = carried_by_job(declared)
     return JobPlan(
         app=declared.name,
         file=str(file.resolve()),
-        sources={topic: types.get(topic, "") for topic in source_topics(topology)},
+        sources={topic: types[topic] for topic in source_topics(declared)},
         sinks=tuple(sink_topics(declared)),
         prefix=address.prefix,
         group=f"{address.group}-{declared.name}",
