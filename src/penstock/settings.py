@@ -14,14 +14,15 @@ FILE = "penstock.toml"
 PREFIX = "PENSTOCK_"
 ALIKE = 0.75  # from where on a variable counts as a setting that is mistyped
 POSTGRES = ("postgresql", "postgres")
+REDIS = ("redis", "rediss")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where an app's data lies, and which models it uses.
 
-    `store`: "sqlite:PATH", "postgresql://USER@HOST/DATABASE?schema=NAME" or "memory:"; empty: `.penstock/APP.db` in the
-    working folder.
+    `store`: "sqlite:PATH", "postgresql://USER@HOST/DATABASE?schema=NAME", "redis://HOST:PORT/0?prefix=NAME" or
+    "memory:"; empty: `.penstock/APP.db` in the working folder.
     `model`: "offline:extractive", "openai:NAME", "ollama:NAME", ..., or "http://host/v1#NAME".
     `embedder`: "static", "minilm", "openai:NAME" or "sentence-transformers:NAME".
     `refiner`: an embedder that is better and slower ("minilm"): it follows in the background, and refines what is found.

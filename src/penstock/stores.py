@@ -11,7 +11,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.exports import LineReader, LineWriter
 from penstock.ports.store import Store
 from penstock.runtime.exporting import ExportSource
-from penstock.settings import POSTGRES, path_of, shown_url
+from penstock.settings import POSTGRES, REDIS, path_of, shown_url
 
 FORMATS = ("jsonl", "parquet")
 
@@ -33,6 +33,12 @@ async def opened_source(url: str) -> AsyncGenerator[ExportSource]:
         async with open_postgres_moment(url) as moment:
             yield moment
         return
+    if scheme in REDIS:
+        from penstock.adapters.redis_store.reader import open_redis_moment
+
+        async with open_redis_moment(url) as copied:
+            yield copied
+        return
     from penstock.adapters.sqlite.reader import open_sqlite_reader
 
     with open_sqlite_reader(_file(scheme, rest, url)) as reader, reader.moment():
@@ -51,6 +57,12 @@ async def opened_alone(url: str) -> AsyncGenerator[Store]:
 
         async with open_postgres_store(url) as postgres:
             yield postgres
+        return
+    if scheme in REDIS:
+        from penstock.adapters.redis_store.store import open_redis_store
+
+        async with open_redis_store(url) as redis:
+            yield redis
         return
     from penstock.adapters.sqlite.store import open_sqlite_store
 
@@ -82,6 +94,10 @@ async def usage_of(url: str) -> Usage:
         from penstock.adapters.postgres.reader import open_postgres_reader
 
         return await open_postgres_reader(url).usage()
+    if scheme in REDIS:
+        from penstock.adapters.redis_store.reader import open_redis_reader
+
+        return await open_redis_reader(url).usage()
     from penstock.adapters.sqlite.reader import open_sqlite_reader
 
     with open_sqlite_reader(_file(scheme, rest, url)) as reader:
@@ -100,10 +116,10 @@ def held(url: str) -> Generator[None]:
 
         with locked(path_of(rest)):
             yield
-    elif scheme in POSTGRES:
+    elif scheme in (*POSTGRES, *REDIS):
         yield
     else:
-        hint = "use sqlite:PATH or postgresql://..."
+        hint = "use sqlite:PATH, postgresql://... or redis://..."
         raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be shared by workers", hint),))
 
 
@@ -111,6 +127,12 @@ def held(url: str) -> Generator[None]:
 async def opened_beside(url: str) -> AsyncGenerator[Store]:
     """Open a store that is there, beside the app that may be running on it, with no layer around it; it is not claimed."""
     scheme, _, rest = url.partition(":")
+    if scheme in REDIS:
+        from penstock.adapters.redis_store.store import open_redis_store
+
+        async with open_redis_store(url, making=False) as redis:
+            yield redis
+        return
     async with opened_source(url):  # says what is wrong with the address, or the file
         pass
     if scheme in POSTGRES:
@@ -163,6 +185,6 @@ def opened_reader(place: Path) -> LineReader:
 
 def _file(scheme: str, rest: str, url: str) -> Path:
     if scheme != "sqlite" or not rest:
-        hint = "give sqlite:PATH or postgresql://..."
+        hint = "give sqlite:PATH, postgresql://... or redis://..."
         raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be opened from outside", hint),))
     return path_of(rest)

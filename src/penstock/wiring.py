@@ -47,7 +47,7 @@ from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
 from penstock.runtime.topology import Topology
-from penstock.settings import POSTGRES, Settings, path_of, shown_url, store_url
+from penstock.settings import POSTGRES, REDIS, Settings, path_of, shown_url, store_url
 from penstock.vector_stores import opened_vectors, require_room
 
 
@@ -223,6 +223,12 @@ def opened_catalog(url: str) -> Generator[Catalog]:
         reader = open_postgres_reader(url)
         yield OffloadedCatalog(reader, opening_of(reader))
         return
+    if scheme in REDIS:
+        from penstock.adapters.redis_store.reader import open_redis_reader
+
+        kept = open_redis_reader(url)
+        yield OffloadedCatalog(kept, opening_of(kept))
+        return
     if scheme != "sqlite" or not rest:
         hint = "ask the running app over HTTP instead: GET /v1/runs"
         raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be read from outside", hint),))
@@ -251,6 +257,12 @@ async def opened_desk(url: str) -> AsyncGenerator[Desk]:
         async with open_postgres_store(url) as postgres:
             yield OffloadingStore(postgres, SystemClock(), sealing=opening_of(postgres))
         return
+    if scheme in REDIS:
+        from penstock.adapters.redis_store.store import open_redis_store
+
+        async with open_redis_store(url) as redis:
+            yield OffloadingStore(redis, SystemClock(), sealing=opening_of(redis))
+        return
     with opened_catalog(url):  # says what is wrong with the address, or the file
         pass
     from penstock.adapters.sqlite.store import open_sqlite_store
@@ -263,6 +275,8 @@ async def _store(
     url: str, collections: Iterable[str], stack: AsyncExitStack, *, shared: bool = False
 ) -> tuple[Store, Index | None]:
     scheme, _, rest = url.partition(":")
+    if scheme in REDIS:
+        return await _redis_store(url, collections, stack), None
     if scheme == "memory":
         from penstock.adapters.memory.store import MemoryStore
 
@@ -271,20 +285,7 @@ async def _store(
             return memory, None
         return memory, _scratch()
     if scheme == "sqlite" and rest:
-        from penstock.adapters.sqlite.store import open_sqlite_store
-
-        sqlite = await stack.enter_async_context(open_sqlite_store(path_of(rest), shared=shared))
-        if not collections:
-            return sqlite, None
-        from penstock.adapters.sqlite.passages import SqlitePassages, create_tables
-
-        await sqlite.transact(create_tables)
-        rows = SqlitePassages(sqlite.reader, sqlite.transact)
-        if not shared:
-            rows.tidy()
-        stack.push_async_callback(rows.close)
-        sqlite.attach(rows)
-        return sqlite, Index(rows, rows, rows, in_store=True, spaces=rows, checks=rows, purging=rows)
+        return await _sqlite_store(path_of(rest), collections, stack, shared=shared)
     if scheme in POSTGRES:
         from penstock.adapters.postgres.store import open_postgres_store
 
@@ -293,8 +294,37 @@ async def _store(
             return postgres, None
         kept = await postgres.keep_passages()
         return postgres, Index(kept, kept, kept, in_store=True, spaces=kept, checks=kept)
-    hint = "use sqlite:PATH, postgresql://... or memory: (Kafka and the rest come with later versions)"
+    hint = "use sqlite:PATH, postgresql://..., redis://... or memory:"
     raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} is not known", hint),))
+
+
+async def _sqlite_store(
+    path: Path, collections: Iterable[str], stack: AsyncExitStack, *, shared: bool
+) -> tuple[Store, Index | None]:
+    from penstock.adapters.sqlite.store import open_sqlite_store
+
+    sqlite = await stack.enter_async_context(open_sqlite_store(path, shared=shared))
+    if not collections:
+        return sqlite, None
+    from penstock.adapters.sqlite.passages import SqlitePassages, create_tables
+
+    await sqlite.transact(create_tables)
+    rows = SqlitePassages(sqlite.reader, sqlite.transact)
+    if not shared:
+        rows.tidy()
+    stack.push_async_callback(rows.close)
+    sqlite.attach(rows)
+    return sqlite, Index(rows, rows, rows, in_store=True, spaces=rows, checks=rows, purging=rows)
+
+
+async def _redis_store(url: str, collections: Iterable[str], stack: AsyncExitStack) -> Store:
+    """Open a store that keeps no passages: `Invalid` for an app that has collections."""
+    from penstock.adapters.redis_store.store import open_redis_store
+
+    if named := ", ".join(collections):
+        hint = "use store=postgresql://... or store=sqlite:PATH for this app; log=redis://... can stay"
+        raise Invalid("the settings", (Finding("store", f"Redis keeps no knowledge, and the app has {named}", hint),))
+    return await stack.enter_async_context(open_redis_store(url))
 
 
 def _model_opener(models: Mapping[str, "str | ChatModel"], default: str) -> Any:

@@ -361,7 +361,8 @@ def bench_turns(
     warmup: Annotated[float, typer.Option(help="How long to run before that.")] = 2.0,
     as_json: Json = False,
     store: Annotated[
-        str | None, typer.Option(help="sqlite:PATH or postgresql://... (default: a new file in the working folder).")
+        str | None,
+        typer.Option(help="sqlite:PATH, postgresql://... or redis://... (default: a new file in the working folder)."),
     ] = None,
     profile: Annotated[Path | None, typer.Option(help="Write what cProfile saw to this file.")] = None,
 ) -> None:

@@ -15,7 +15,7 @@ AppFileBeside = Annotated[
 Host = Annotated[str, typer.Option(help="The address to listen at.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")]
 Store = Annotated[
-    str | None, typer.Option(help="sqlite:PATH, postgresql://... or memory: (default: .penstock/NAME.db).")
+    str | None, typer.Option(help="sqlite:PATH, postgresql://..., redis://... or memory: (default: .penstock/NAME.db).")
 ]
 Model = Annotated[
     str | None, typer.Option(help="offline:extractive, openai:NAME, ollama:NAME, http://HOST/v1#NAME, ...")

@@ -7,7 +7,8 @@ import typer
 from penstock.cli.arguments import Json, Tenant
 
 Given = Annotated[
-    str | None, typer.Argument(metavar="[APP.PY | STORE]", help="The app, or sqlite:PATH or postgresql://...")
+    str | None,
+    typer.Argument(metavar="[APP.PY | STORE]", help="The app, or sqlite:PATH, postgresql://... or redis://..."),
 ]
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from own_process import NoServerError, OwnProcess, answers, free_port, installed_by_apt, require
 
+DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")
+
 
 class Redis:
-    """A Redis that is there. `address` is what `log` names; `process` is None where it is not ours."""
+    """A Redis that is there. `address` is what `log` and `store` name; `process` is None where it is not ours."""
 
     def __init__(self, hosts: str, process: OwnProcess | None = None) -> None:
         self.address = f"redis://{hosts}"
@@ -25,24 +27,20 @@ def required_redis() -> Generator[Redis]:
     if given:
         yield Redis(given)
         return
+    with own_redis(*DURABLE) as redis:
+        yield redis
+
+
+@contextmanager
+def own_redis(*options: str) -> Generator[Redis]:
+    """Yield a Redis of our own that is set up like this, which may be killed and started again."""
     folder = Path(tempfile.mkdtemp(prefix="penstock-redis-"))
     try:
         try:
             program = installed_by_apt("redis-server", "redis-server")
             port = free_port()
-            durable = ["--appendonly", "yes", "--save", "", "--appendfsync", "everysec"]
-            command = [
-                program,
-                "--port",
-                str(port),
-                "--bind",
-                "127.0.0.1",
-                "--dir",
-                folder,
-                *durable,
-                "--daemonize",
-                "no",
-            ]
+            where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+            command = [program, *where, "--save", "", "--daemonize", "no", *options]
             process = OwnProcess(command, folder, lambda: answers(port))
             process.start()
         except NoServerError as error:
