@@ -68,7 +68,7 @@ async def open_nats(url: str) -> AsyncGenerator["NatsBroker"]:
             finally:
                 broker.stop()
     except BaseExceptionGroup as several:
-        if len(several.exceptions) > 1:
+        if len(several.exceptions) != 1:
             raise
         raise several.exceptions[0] from None  # what the app raised, as it is: who is fenced joins again by it
     finally:

@@ -51,7 +51,7 @@ async def open_redis(url: str) -> AsyncGenerator["RedisBroker"]:
             finally:
                 reader.cancel()
     except BaseExceptionGroup as several:
-        if len(several.exceptions) > 1:
+        if len(several.exceptions) != 1:
             raise
         raise several.exceptions[0] from None  # what the app raised, as it is: who is fenced joins again by it
     finally:
