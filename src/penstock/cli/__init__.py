@@ -8,6 +8,7 @@ import typer
 
 from penstock.cli.approvals import approvals_app
 from penstock.cli.arguments import (
+    AgentHost,
     AppFile,
     AppFileBeside,
     Embedder,
@@ -16,6 +17,7 @@ from penstock.cli.arguments import (
     Json,
     JsonAtStart,
     Limit,
+    Log,
     MaybeAppFile,
     Model,
     Port,
@@ -136,6 +138,11 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     store: Store = None,
     model: Model = None,
     embedder: Embedder = None,
+    log: Log = None,
+    host: AgentHost = None,
+    parallelism: Annotated[int, typer.Option(help="With --host flink: how many subtasks share the keys.")] = 1,
+    checkpoints: Annotated[str, typer.Option(help="With --host flink: the folder of checkpoints.")] = "",
+    checkpoint_every_ms: Annotated[int, typer.Option(help="With --host flink: how often.")] = 1000,
     while_stdin_open: Annotated[bool, typer.Option("--while-stdin-open", hidden=True)] = False,
     beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
 ) -> None:
@@ -145,7 +152,12 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     """
     from penstock.cli.working import run_app, run_workers
 
-    flags = {"store": store, "model": model, "embedder": embedder}
+    flags = {"store": store, "model": model, "embedder": embedder, "log": log}
+    if host is not None:
+        from penstock.cli.flink_jobs import run_hosted
+
+        run_hosted(host, file, flags, (parallelism, checkpoints, checkpoint_every_ms))
+        return
     if workers is not None:
         raise typer.Exit(run_workers(file, flags, workers))
     run_app(file, flags, while_stdin_open=while_stdin_open, beside=beside)

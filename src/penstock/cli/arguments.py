@@ -21,6 +21,13 @@ Model = Annotated[
     str | None, typer.Option(help="offline:extractive, openai:NAME, ollama:NAME, http://HOST/v1#NAME, ...")
 ]
 Embedder = Annotated[str | None, typer.Option(help="static, minilm, openai:NAME or sentence-transformers:NAME.")]
+Log = Annotated[
+    str | None, typer.Option(help="The broker that events go over: kafka://HOST:PORT, nats://..., redis://...")
+]
+AgentHost = Annotated[
+    str | None,
+    typer.Option("--host", help="Where handlers are executed: flink (a job between topics of Kafka; default: here)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 JsonAtStart = Annotated[bool, typer.Option("--json", help="Say where it is as a line of JSON: app, url, pid, store.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many to show at most.")]

@@ -52,6 +52,20 @@ def run_file(file: Path, flags: Mapping[str, str | None], options: JobOptions) -
     run_job(plan, load, lambda text: print(f"penstock: {text}", file=sys.stderr, flush=True))
 
 
+def run_hosted(host: str, file: Path, flags: Mapping[str, str | None], chosen: tuple[int, str, int]) -> None:
+    """Run the app in a file where `host` says; `chosen`: parallelism, checkpoints, and how often they are made."""
+    findings = [] if host == "flink" else [Finding("--host", f"is {host!r}", "flink")]
+    if flags.get("store"):
+        findings.append(
+            Finding("--store", "is given with --host flink", "leave it out: Flink keeps what agents remember")
+        )
+    if findings:
+        raise Invalid("the command", tuple(findings))
+    parallelism, checkpoints, every_ms = chosen
+    options = JobOptions(parallelism=parallelism, checkpoints=checkpoints, checkpoint_every_ms=every_ms)
+    run_file(file, {name: value for name, value in flags.items() if name != "store"}, options)
+
+
 def submit(file: str, flags: Mapping[str, str | None], options: Mapping[str, Any]) -> None:
     """Submit the app in a file to the cluster that this process was given: what job files call."""
     from penstock.flink.job import built

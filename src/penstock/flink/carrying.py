@@ -37,7 +37,7 @@ def carried_by_job(declared: Declared) -> dict[str, str]:
     """
     topology = topology_of(declared)
     taken = {event.topic_ for agent in declared.agents.values() for event in agent.accepts}
-    return dict.fromkeys(sorted(taken), "") | carried_topics(topology)
+    return dict(sorted((dict.fromkeys(taken, "") | carried_topics(topology)).items()))
 
 
 def source_topics(declared: Declared) -> list[str]:
