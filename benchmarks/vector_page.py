@@ -55,6 +55,7 @@ GOALS = (
     ("text in, durable, until found by vector and by word, p99", "seen_p99_ms", 10.0, "ms"),
     ("open, with the first search", "open_s", 1.0, "s"),
     ("resident memory", "rss_mb", 600.0, "MB"),
+    ("embedded on one core, short passages (60 characters) a second", "short_a_second", -30_000.0, ""),
     ("embedded and indexed while the next two are measured, passages a second", "ingested_a_second", -2_970.0, ""),
     ("text in, durable, until found, amid that, p99", "strong_p99_ms", 20.0, "ms"),
 )
@@ -63,8 +64,8 @@ HEAD = """\
 # Vectors: the embedded index beside other engines
 
 Written by `make bench-vectors`; do not edit it by hand. Distinct real texts (docstrings, manuals and documentation on the machine; two pieces of one
-source each, {chars:.0f} characters), embedded by the default embedder at 256 dimensions, {a_second:.0f} texts a second. Questions are first sentences of
-docstrings that were taken out of the texts. Recall@10 is against exact answers.
+source each, {chars:.0f} characters), embedded by the default embedder at 256 dimensions. Questions are first sentences of docstrings that were taken out of
+the texts. Recall@10 is against exact answers.
 
 {processor}, {cores} cores, {memory_gib} GiB, {filesystem}, Python {python}, commit {commit}, load before {load_before}; {minutes} minutes.
 {busy}"""
@@ -97,7 +98,7 @@ def page(
     busy = machine["load_before"] > BUSY * machine["cores"]
     text = [HEAD.format(**machine, **embedded, minutes=minutes, busy=_busy() if busy else "")]
     sizes = sorted({each["size"] for each in results})
-    text += [_goals(_one(results, OURS, sizes[-1]))] if sizes else []
+    text += [_goals(_one(results, OURS, sizes[-1]) | embedded)] if sizes else []
     for size in sizes:
         here = [each for each in results if each["size"] == size]
         text += [f"## {size:,} vectors\n", _table(here), _compared(here), _alone(_one(results, OURS, size))]
@@ -126,6 +127,10 @@ def _goals(ours: Result) -> str:
         met = ours[key] <= bound if bound >= 0 else ours[key] >= -bound
         goal = f"{'at most' if bound >= 0 else 'at least'} {abs(bound):g} {unit}".rstrip()
         rows.append(f"| {what} | {goal} | {f'{ours[key]:g} {unit}'.rstrip()} | {'met' if met else '**missed**'} |")
+    if "long_a_second" in ours:
+        rows.append(
+            f"\nWhole texts of {ours['chars']:.0f} characters: {ours['long_a_second']:,.0f} embedded a second on one core."
+        )
     return "\n".join([*rows, ""])
 
 

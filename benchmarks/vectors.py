@@ -24,6 +24,7 @@ import sides
 from machine import machine
 from sides import HERE, REPOSITORY, NotMeasured
 from vector_data import answered, prepared
+from vector_embedding import embedding
 from vector_page import page
 
 # Penstock keeps the numerical libraries of its process to one thread, which must not hold for the others.
@@ -67,7 +68,7 @@ class Run:
 
     def save(self) -> None:
         minutes = round((monotonic() - self.began_s) / 60, 1)
-        state = {"machine": self.machine, "minutes": minutes, "results": self.results}
+        state = {"machine": self.machine, "minutes": minutes, "embedded": self.embedded, "results": self.results}
         self.file.write_text(json.dumps(state, indent=1))
         if self.document is not None:
             for path, text in page(self.results, self.machine, self.embedded, minutes, self.document).items():
@@ -82,10 +83,11 @@ def main() -> int:
     began_s = monotonic()
     on = machine()
     python = _peers(given)
+    embedded = asyncio.run(prepared(given.data, max(given.sizes))) | embedding(given.data)
     run = Run(
         _kept(given.data, on) if given.resume else [],
         on,
-        asyncio.run(prepared(given.data, max(given.sizes))),
+        embedded,
         began_s,
         began_s + given.minutes * 60,
         given.data / "results.json",

@@ -102,6 +102,18 @@ async def test_parts_change_no_answer_also_after_reopening(tmp_path, expected):
         assert await answers(index) == expected
 
 
+async def test_once_all_is_settled_nothing_is_being_made_or_left_over(tmp_path, expected):
+    path = tmp_path / "parts.db"
+    async with open_sqlite_passages(path, sizes=SMALL) as index:
+        await changed(index)
+        await index.settled()
+        settled = parts(path)
+        assert not [each for each in settled if each.endswith(".new")]
+        assert await answers(index) == expected
+        await index.settled()
+        assert parts(path) == settled
+
+
 async def test_parts_that_are_lost_or_damaged_are_made_again(tmp_path, expected):
     path = tmp_path / "parts.db"
     folder = tmp_path / "parts.db-parts"

@@ -48,7 +48,7 @@ class KeptPassages:
         for start in range(0, len(writes), _ANALYSED_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
-            ready += map(prepared, writes[start : start + _ANALYSED_AT_ONCE])
+            ready += prepared(writes[start : start + _ANALYSED_AT_ONCE])
         return ready
 
     @staticmethod

@@ -128,7 +128,7 @@ class SqlitePassages:
         ready: list[IndexWrite] = []
         for start in range(0, len(writes), _ANALYSED_AT_ONCE):
             await _turn(ready)
-            ready += map(prepared, writes[start : start + _ANALYSED_AT_ONCE])
+            ready += prepared(writes[start : start + _ANALYSED_AT_ONCE])
         return ready
 
     async def nearest(

@@ -103,14 +103,15 @@ def language_of(words: Sequence[str]) -> str:
     speaking = _speaking()
     found: Counter[str] = Counter()
     different: Counter[str] = Counter()
-    for word, count in Counter(words).items():
-        for language in speaking.get(word, ()):
-            found[language] += count
+    counts = Counter(words)
+    for word in counts.keys() & speaking.keys():
+        for language in speaking[word]:
+            found[language] += counts[word]
             different[language] += 1
-        if not word.isascii():
-            for letter in set(word) & _OWN_LETTERS.keys():
-                found[_OWN_LETTERS[letter]] += count
-                different[_OWN_LETTERS[letter]] += 1
+    for word in () if "".join(counts).isascii() else counts:
+        for letter in set(word) & _OWN_LETTERS.keys():
+            found[_OWN_LETTERS[letter]] += counts[word]
+            different[_OWN_LETTERS[letter]] += 1
     if not found:
         return ""
     best, count = found.most_common(1)[0]

@@ -29,11 +29,21 @@ def analysed(passage: Passage, vector: bytes | None) -> Row:
     return Row(passage.id, keys, counts, unit, passage.metadata)
 
 
-def prepared(write: IndexWrite) -> IndexWrite:
-    """Analyse a passage before it is written: a transaction that does so holds up all others. Raises as `analysed` does."""
-    if isinstance(write, Upsert) and write.row is None:
-        return structs.replace(write, row=analysed(write.passage, write.vector))
-    return write
+def prepared(writes: Sequence[IndexWrite]) -> list[IndexWrite]:
+    """Analyse passages before they are written: a transaction that does so holds up all others. Raises as `analysed` does."""
+    fresh = [write for write in writes if isinstance(write, Upsert) and write.row is None]
+    lengths = {len(write.vector) for write in fresh if write.vector is not None}
+    vectors = _all_units(fresh) if len(lengths) == 1 else [checked(write.passage, write.vector) for write in fresh]
+    analysed_of = {
+        id(write): Row(
+            write.passage.id, *packed_terms(write.passage.text, write.passage.metadata), unit, write.passage.metadata
+        )
+        for write, unit in zip(fresh, vectors, strict=True)
+    }
+    return [
+        structs.replace(write, row=row) if (row := analysed_of.get(id(write))) is not None else write
+        for write in writes
+    ]
 
 
 def checked(passage: Passage, vector: bytes | None) -> bytes | None:
@@ -108,6 +118,25 @@ def _require_vector(id: str, vector: bytes) -> None:
     if not vector or len(vector) % VECTOR_TYPE.itemsize:
         problem = f"has a vector of {len(vector)} bytes"
         raise Invalid("the vector", (Finding(id, problem, "give little-endian float32, at least one"),))
+
+
+def _all_units(fresh: Sequence[Upsert]) -> list[bytes | None]:
+    """As `checked` for each: the vectors are of one length, and their units computed at once."""
+    for write in fresh:
+        _require_text(write.passage)
+        if write.vector is not None:
+            _require_vector(write.passage.id, write.vector)
+    given = [write.vector for write in fresh if write.vector is not None]
+    unit = units(np.frombuffer(b"".join(given), VECTOR_TYPE).reshape(len(given), -1)).astype(VECTOR_TYPE)
+    found: list[bytes | None] = []
+    at = 0
+    for write in fresh:
+        if write.vector is None:
+            found.append(None)
+            continue
+        found.append(unit[at].tobytes() if unit[at].any() else None)
+        at += 1
+    return found
 
 
 def _unit_bytes(id: str, vector: bytes) -> bytes | None:

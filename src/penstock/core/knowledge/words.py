@@ -14,6 +14,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from penstock.core.knowledge.languages import COMMON, COMPOUNDING, ENGLISH, GRAM, grams, is_english, language_of, stem
@@ -217,6 +218,8 @@ def _asking_terms() -> frozenset[str]:
 
 def _terms(words: Sequence[str], language: str) -> list[str]:
     cached = _cached_of(language)
+    if max(map(len, words), default=0) <= _CACHED_LENGTH_MAX:
+        return list(chain.from_iterable(map(cached, words)))
     found: list[str] = []
     for word in words:
         found += cached(word) if len(word) <= _CACHED_LENGTH_MAX else _of_word(word, language)
