@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from penstock.core.streams.values import Embedded as Embedded
     from penstock.core.streams.values import Joined as Joined
     from penstock.core.streams.values import Pane as Pane
+    from penstock.core.streams.values import Stamped as Stamped
     from penstock.core.streams.windows import Sessions as Sessions
     from penstock.core.streams.windows import Sliding as Sliding
     from penstock.core.streams.windows import Tumbling as Tumbling
@@ -109,6 +110,7 @@ __all__ = [
     "Signature",
     "Skip",
     "Sliding",
+    "Stamped",
     "Stream",
     "StreamOptions",
     "Stretch",
@@ -167,6 +169,7 @@ _HOME = {
     "Embedded": "penstock.core.streams.values",
     "Joined": "penstock.core.streams.values",
     "Pane": "penstock.core.streams.values",
+    "Stamped": "penstock.core.streams.values",
     "Sessions": "penstock.core.streams.windows",
     "Sliding": "penstock.core.streams.windows",
     "Tumbling": "penstock.core.streams.windows",

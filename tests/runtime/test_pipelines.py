@@ -4,7 +4,20 @@ from contextlib import suppress
 
 import pytest
 
-from penstock import App, Context, Embedded, Event, Joined, Pane, Retry, Sessions, Sliding, StreamOptions, Tumbling
+from penstock import (
+    App,
+    Context,
+    Embedded,
+    Event,
+    Joined,
+    Pane,
+    Retry,
+    Sessions,
+    Sliding,
+    Stamped,
+    StreamOptions,
+    Tumbling,
+)
 from penstock.errors import Invalid
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.replaying import Stretch
@@ -270,6 +283,24 @@ async def test_values_of_another_class_and_from_the_far_future_go_to_the_dead_le
         reasons = sorted(each.reason for each in await live.dead_letters())
         assert "float cannot go to 'counted'" in reasons[0]
         assert "ahead of the clock" in reasons[1]
+
+
+async def test_a_value_may_be_given_its_time_which_is_that_of_its_record_unless_it_says_another():
+    app = App("stamped")
+
+    def told(stamped: Stamped[Reading]) -> TooLate:
+        return TooLate(device=stamped.key, at_ms=stamped.at_ms)
+
+    readings = app.stream(Reading).event_time(lambda each: each.at_ms or None)
+    readings.key_by("room").stamped().map(told).to(TooLate)
+    async with apps.app(app) as live:
+        began = live.clock.now_ms()
+        await live.send(Reading(device="d", at_ms=77))
+        await live.send(Reading(device="d", at_ms=0))
+        await live.settled()
+        first, second = await live.events(TooLate)
+        assert (first.device, first.at_ms) == ("hall", 77)
+        assert began <= second.at_ms <= live.clock.now_ms()
 
 
 async def test_one_stream_may_be_gone_on_from_twice_and_folded_into_what_users_like():

@@ -29,10 +29,11 @@ from penstock.core.streams.plan import (
     Node,
     Sink,
     Source,
+    Stamp,
     StreamOptions,
     Timed,
 )
-from penstock.core.streams.values import Embedded, Joined, Pane, generic, getter, items_of, returned_by
+from penstock.core.streams.values import Embedded, Joined, Pane, Stamped, generic, getter, items_of, returned_by
 from penstock.core.streams.windows import Window, window_findings
 from penstock.errors import Finding, Invalid, LimitReached
 from penstock.runtime.found import Found
@@ -44,7 +45,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 A = TypeVar("A")
 E = TypeVar("E", bound=Event)
-Moment = int | datetime
+Moment = int | datetime | None
 
 
 class Stream(Generic[T]):
@@ -68,7 +69,9 @@ class Stream(Generic[T]):
         ahead_s_max: float | None = 86_400.0,
         forget_s: float = 86_400.0,
     ) -> "Stream[T]":
-        """Say when a value happened: a field, or a function, that gives milliseconds since 1970 or a datetime with its zone.
+        """Say when a value happened, by a field or a function: milliseconds since 1970, a datetime with its zone, or None.
+
+        None is when it was recorded.
 
         `out_of_order_s`: how much earlier than the newest one of its key a value may be before its window closes. `idle_s`: when
         nothing came for a key for so long, its time goes on with the clock on the wall, so that its windows close; None: it
@@ -79,6 +82,10 @@ class Stream(Generic[T]):
         self._require("event_time", _seconds(numbers))
         timed = Timed(getter(cast("Any", at)), out_of_order_s, idle_s, ahead_s_max, forget_s)
         return self._then(timed, self.node.holds)
+
+    def stamped(self) -> "Stream[Stamped[T]]":
+        """Add when each value happened, and under which key it is handled."""
+        return self._then(Stamp(), generic(Stamped, self.node.holds))
 
     @overload
     def map(self, call: Callable[[T], Awaitable[R]]) -> "Stream[R]": ...

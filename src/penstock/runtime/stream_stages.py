@@ -25,12 +25,14 @@ from penstock.core.streams.plan import (
     Operation,
     Sink,
     Stage,
+    Stamp,
     Timed,
     stages_of,
 )
 from penstock.core.streams.values import (
     Embedded,
     Joined,
+    Stamped,
     StreamItem,
     StreamTick,
     event_class,
@@ -174,6 +176,8 @@ class _Building:
 def _worked(does: Operation, stage: str, push: Push) -> Push:
     """Return what does an operation with each value, and hands on what it makes."""
     match does:
+        case Stamp():
+            made = _stamped(push)
         case Map():
             made = _mapped(does.call, push)
         case Filter():
@@ -203,8 +207,8 @@ def _as_recorded(_: Any) -> None:
 
 def _timed(does: Timed, push: Push) -> Push:
     async def timed(value: Any, moment: Moment) -> None:
-        at_ms = milliseconds(await _result(does.at(value)))
-        recorded_ms = moment.ctx.event.time_ms
+        at, recorded_ms = await _result(does.at(value)), moment.ctx.event.time_ms
+        at_ms = moment.at_ms if at is None else milliseconds(at)
         if does.ahead_s_max is not None and at_ms > recorded_ms + does.ahead_s_max * 1000:
             problem = f"an event is {(at_ms - recorded_ms) / 1000:,.0f} s ahead of the clock that recorded it"
             raise Refused(problem, "its key's windows would all close: mend its clock, or raise ahead_s_max")
@@ -224,6 +228,13 @@ def milliseconds(at: object) -> int:
     if isinstance(at, datetime) and at.tzinfo is not None:
         return round(at.timestamp() * 1000)
     raise Refused(f"the time of an event is {at!r}", "give milliseconds since 1970, or a datetime with its zone")
+
+
+def _stamped(push: Push) -> Push:
+    async def stamped(value: Any, moment: Moment) -> None:
+        await push(Stamped(value, moment.at_ms, moment.ctx.key), moment)
+
+    return stamped
 
 
 def _mapped(call: Callable[[Any], Any], push: Push) -> Push:

@@ -15,6 +15,7 @@ from penstock.core.streams.plan import (
     Sink,
     Source,
     Stage,
+    Stamp,
     Timed,
     stages_of,
 )
@@ -51,6 +52,8 @@ def said(node: Node) -> str:  # noqa: C901 - one line each
             text = f"{event.__name__} from {event.topic_} ({name})"
         case Timed(_, out_of_order_s, idle_s):
             text = f"event time, {out_of_order_s:g} s out of order" + ("" if idle_s is None else f", idle {idle_s:g} s")
+        case Stamp():
+            text = "with its time"
         case KeyBy(_, field):
             text = f"key by {field or 'a function'}"
         case Cut(window, lateness_s):

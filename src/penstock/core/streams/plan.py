@@ -49,6 +49,11 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """When each value happened, beside it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Map:
     """One value for each value."""
 
@@ -139,7 +144,20 @@ class Sink:
 
 
 Operation: TypeAlias = (
-    Source | Timed | Map | Filter | FlatMap | KeyBy | Cut | Fold | Late | Embed | IndexInto | JoinKnowledge | Sink
+    Source
+    | Timed
+    | Stamp
+    | Map
+    | Filter
+    | FlatMap
+    | KeyBy
+    | Cut
+    | Fold
+    | Late
+    | Embed
+    | IndexInto
+    | JoinKnowledge
+    | Sink
 )
 EFFECTS = (Sink, IndexInto)  # what a pipeline is there for
 

@@ -30,6 +30,14 @@ class Pane(Struct, Generic[T], frozen=True):
     number: int = 0
 
 
+class Stamped(Struct, Generic[T], frozen=True):
+    """A value, when it happened, and under which key it is handled."""
+
+    value: T
+    at_ms: int
+    key: str
+
+
 class Embedded(Struct, Generic[T], frozen=True):
     """A value, and the vector of its text."""
 
@@ -133,7 +141,7 @@ def _field(value: Any, name: str) -> Any:
             return found[name]
     elif hasattr(value, name):
         return getattr(value, name)
-    elif isinstance(value, Pane | Embedded | Joined):
+    elif isinstance(value, Pane | Stamped | Embedded | Joined):
         return _field(cast("Any", value).value, name)
     raise Refused(
         f"a {type(cast('object', value)).__name__} has no field {name!r}", "name one of its fields, or give a function"

@@ -1,0 +1,126 @@
+"""One life of the app: it takes in all messages, day by day, and tells what came of them. It may be killed at any moment.
+
+It is run by `run_enrichment.py` as a process of its own, which is told by JSON on its standard input, and tells by lines of JSON.
+"""
+
+import asyncio
+import json
+import sys
+from time import perf_counter
+
+from enrichment_app import (
+    AgentResponse,
+    EnrichedRequest,
+    HashEntry,
+    LateRequest,
+    RawRequest,
+    SessionActivity,
+    answers,
+    app,
+)
+from enrichment_hashes import broken_links
+from enrichment_input import Said, said, sessions_closed
+from enrichment_text import masked
+
+from penstock import KnowledgeEvent
+from penstock.runtime.indexer import NAME as INDEXER
+
+AT_ONCE = 64
+DAY_S_MAX = 120
+READ_MAX = 1_000
+
+
+def tell(**what: object) -> None:
+    print(json.dumps(what), flush=True)
+
+
+async def events(live, kind) -> list[tuple]:
+    """Return all events of a class, with their envelopes, partition by partition."""
+    store, found = live.engine.parts.store, []
+    for topic, partition in sorted(await store.ends()):
+        after = 0
+        while topic == kind.topic_ and (page := await store.read(topic, partition, after=after, limit=READ_MAX)):
+            found += [(each.event, kind.decoded(each.event.data)) for each in page if each.event.type == kind.type_]
+            after = page[-1].position.offset
+    return found
+
+
+async def take_in(live, day: list[Said]) -> None:
+    """Send a day's messages under their ids, so that what was taken already is not taken again, and wait for all answers."""
+    expected = {each.id for each in day}
+    for start in range(0, len(day), AT_ONCE):
+        batch = [
+            (RawRequest(session_id=each.session, message=each.text, at_ms=each.at_ms), each.id)
+            for each in day[start : start + AT_ONCE]
+        ]
+        await live.engine.accept(batch, tenant="default")
+        tell(answered=len(await events(live, AgentResponse)))
+
+    async def waiting() -> int:
+        told = {event.correlation_id for event, _ in await events(live, AgentResponse)}
+        tell(answered=len(told))
+        return len(expected - told) - len(await live.dead_letters())
+
+    async with asyncio.timeout(DAY_S_MAX):
+        await live.engine.until(waiting, lambda left: left <= 0)
+        await live.engine.settled(DAY_S_MAX)
+        await live.engine.caught_up(INDEXER)
+
+
+async def outcome(live, days: list[list[Said]], took_s: float) -> dict:
+    """Return what came of all messages, to be compared and checked."""
+    sent = [each for day in days for each in day]
+    raw = {event.id for event, _ in await events(live, RawRequest)}
+    told, requests = await events(live, AgentResponse), await events(live, EnrichedRequest)
+    contexts = [event for event, _ in await events(live, KnowledgeEvent)]
+    order: dict[str, list[str]] = {}
+    for _, each in told:
+        order.setdefault(each.session_id, []).append(each.request_id)
+    asked: dict[str, list[str]] = {}
+    for _, each in requests:
+        asked.setdefault(each.session_id, []).append(each.request_id)
+    collection = live.engine.services.collection("session_context")
+    return {
+        "sent": len(sent),
+        "received": len(raw),
+        "answers": {each.request_id: [each.text, each.sources, each.similar] for _, each in told},
+        "answered": len(told),
+        "in_order": order == asked,
+        "origins": len({event.correlation_id for event, _ in told}),
+        "untraced": sum(event.correlation_id not in raw for event, _ in (*told, *requests))
+        + sum(
+            not (event.correlation_id in raw or event.key == "ingest")
+            for event in contexts
+            if "preprocess" in event.key
+        ),
+        "personal": sum(masked(each.text) != each.text for _, each in requests),
+        "with_similar": sum(bool(each.similar) for _, each in told),
+        "from_cache": sum(each.cached for _, each in told),
+        "embedded": getattr(collection.embedder, "misses", 0),
+        "embeddings_kept": getattr(collection.embedder, "hits", 0),
+        "cache_hits": answers.hits,
+        "sessions": len([1 for _, each in await events(live, SessionActivity) if each.edition == 0]),
+        "sessions_by_hand": sessions_closed(days),
+        "late": len(await events(live, LateRequest)),
+        "broken_links": broken_links(
+            sorted((each for _, each in await events(live, HashEntry)), key=lambda each: (each.session_id, each.number))
+        ),
+        "hashes": len(await events(live, HashEntry)),
+        "contexts": len(await live.knowledge("session_context").digests()),
+        "dead": [each.reason for each in await live.dead_letters()],
+        "took_s": took_s,
+    }
+
+
+async def live_on(given: dict) -> None:
+    _, days = said(given["messages"])
+    began = perf_counter()
+    async with app.running(**given["settings"]) as live:
+        tell(ready=True, total=sum(len(day) for day in days))
+        for day in days:
+            await take_in(live, day)
+        tell(outcome=await outcome(live, days, perf_counter() - began))
+
+
+if __name__ == "__main__":
+    asyncio.run(live_on(json.loads(sys.stdin.readline())))
