@@ -6,11 +6,13 @@ Nothing here says where topics, state and vectors lie, or which model answers: s
 and over Kafka, Redis and Milvus.
 """
 
+import asyncio
 import json
 import os
 from collections import OrderedDict
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from enrichment_text import cleaned, digest, language, masked, tokens
 from pydantic import BaseModel, Field
@@ -166,18 +168,19 @@ async def execute(request: EnrichedRequest, ctx: Context) -> list[AgentResponse 
     history = await ctx.session.history(last=6)
     context = [each.text for each in (*passages, *found)] + [each.content for each in history]
     key = digest(json.dumps([version, context, request.text]))
-    text = await ctx.read("cached answer", answers.get, key)
-    cached = text is not None
-    if text is None:
-        reply = await ctx.model(version).ask(
-            prompt="answer",
-            question=request.text,
-            passages=[{"id": each.id, "source": each.source, "text": each.text} for each in passages],
-            history=history,
-            contexts=[each.text for each in found],
-        )
-        text = reply.text
-        await ctx.read("keep answer", answers.put, key, text)  # the same text under the same key: it may happen twice
+    async with alone(key):  # whoever asks the same at the same time waits for the first one's answer
+        text = await ctx.read("cached answer", answers.get, key)
+        cached = text is not None
+        if text is None:
+            reply = await ctx.model(version).ask(
+                prompt="answer",
+                question=request.text,
+                passages=[{"id": each.id, "source": each.source, "text": each.text} for each in passages],
+                history=history,
+                contexts=[each.text for each in found],
+            )
+            text = reply.text
+            await ctx.read("keep answer", answers.put, key, text)  # the same under the same key: it may happen twice
     await ctx.session.add("user", request.text)
     await ctx.session.add("assistant", text)
     response = AgentResponse(
@@ -210,6 +213,14 @@ async def logged(request: EnrichedRequest, response: AgentResponse, ctx: Context
 
 def newest_version() -> str:
     return os.environ.get("ENRICHMENT_MODEL", "answerer-v1")
+
+
+_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+def alone(key: str) -> asyncio.Lock:
+    """The lock of a question in its context; it goes when nobody holds it."""
+    return _locks.setdefault(key, asyncio.Lock())
 
 
 class LocalAnswers:

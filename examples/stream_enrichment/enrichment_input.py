@@ -50,7 +50,7 @@ def said(messages_max: int, seed: int = 7) -> tuple[str, list[list[Said]]]:
     for number, (who, texts) in enumerate(told):
         day = number % DAYS
         at_ms = FIRST_DAY_MS + day * DAY_MS + chance.randrange(36_000_000)
-        opening = [ASKED_BY_MANY[number // DAYS % len(ASKED_BY_MANY)]] if number % 2 else []
+        opening = [ASKED_BY_MANY[number % len(ASKED_BY_MANY)]] if number % 2 else []
         for place, text in enumerate([*opening, *texts]):
             comes_back = place > 0 and place % 3 == 0
             at_ms += PAUSE_MS if comes_back else chance.randrange(20_000, 600_000)

@@ -73,6 +73,7 @@ async def outcome(live, days: list[list[Said]], took_s: float) -> dict:
     raw = {event.id for event, _ in await events(live, RawRequest)}
     told, requests = await events(live, AgentResponse), await events(live, EnrichedRequest)
     contexts = [event for event, _ in await events(live, KnowledgeEvent)]
+    texts = {each.request_id: each.text for _, each in requests}  # several may have the same: they are as near
     order: dict[str, list[str]] = {}
     for _, each in told:
         order.setdefault(each.session_id, []).append(each.request_id)
@@ -83,7 +84,9 @@ async def outcome(live, days: list[list[Said]], took_s: float) -> dict:
     return {
         "sent": len(sent),
         "received": len(raw),
-        "answers": {each.request_id: [each.text, each.sources, each.similar] for _, each in told},
+        "answers": {
+            each.request_id: [each.text, each.sources, [texts[one] for one in each.similar]] for _, each in told
+        },
         "answered": len(told),
         "in_order": order == asked,
         "origins": len({event.correlation_id for event, _ in told}),

@@ -1,7 +1,11 @@
 """Stream enrichment: what it does with requests, and each trap of the usual tutorial, in memory and virtual time."""
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import enrichment_app
 import pytest
@@ -170,6 +174,18 @@ async def test_the_same_question_in_the_same_context_is_answered_once():
         assert len(counting["answerer-v1"].prompts) == 2, "its conversation is another context"
 
 
+def test_who_asks_the_same_at_the_same_time_waits_for_the_answer_of_the_first():
+    async def main():
+        place = []
+        counting = models(clock=lambda: place[0].clock, slow="Where")
+        async with apps.app(app, models=counting) as live:
+            place.append(live)
+            await ask(live, *((f"s{number}", "Where is my order?") for number in range(8)))
+            assert len(counting["answerer-v1"].prompts) == 1
+
+    run_virtually(main())
+
+
 async def test_a_session_goes_on_with_the_version_that_it_began_with(monkeypatch):
     disk = apps.Disk()
     async with apps.app(app, disk=disk, models=models()) as live:
@@ -226,3 +242,15 @@ async def test_what_is_sent_without_a_time_is_of_today():
         await live.settled()
         (request,) = await live.events(EnrichedRequest)
         assert request.day > "2020"
+
+
+@pytest.mark.parametrize("stack", ["embedded", "kafka-flink-ray"])
+def test_the_command_shows_that_all_of_it_holds_over_a_kill(stack):
+    if stack != "embedded" and os.environ.get("PENSTOCK_STACKS") != "1":
+        pytest.skip("NOT TESTED: it takes a minute; set PENSTOCK_STACKS=1")
+    command = [sys.executable, str(Path(__file__).with_name("run_enrichment.py")), "--json", "--stack", stack]
+    environment = {**os.environ, "PENSTOCK_CORPUS": "/nowhere"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == (9 if stack == "embedded" else 10)

@@ -7,7 +7,7 @@ import typer
 from penstock.cli.arguments import AppFile, Json, Limit
 
 Mermaid = Annotated[bool, typer.Option("--mermaid", help="Draw them as a Mermaid flowchart.")]
-COLUMNS = (("agent", "does", "what"), ("agent", "what"))
+COLUMNS = (("agent", "does"), ("agent",))
 
 
 def list_streams(file: AppFile, mermaid: Mermaid = False, limit: Limit = 500, as_json: Json = False) -> None:

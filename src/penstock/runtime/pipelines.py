@@ -32,6 +32,7 @@ from penstock.core.streams.plan import (
     Stamp,
     StreamOptions,
     Timed,
+    stages_of,
 )
 from penstock.core.streams.values import Embedded, Joined, Pane, Stamped, generic, getter, items_of, returned_by
 from penstock.core.streams.windows import Window, window_findings
@@ -299,6 +300,11 @@ class DeclaresStreams:
             raise Invalid(f"the stream {name or source!r}", tuple(findings))
         self.streams[name] = Node(Source(event, name, options), event)
         return Stream(self.streams[name], self.streams[name])
+
+    @property
+    def stage_names(self) -> frozenset[str]:
+        """The names of the agents that streams are made of."""
+        return frozenset(stage.name for node in self.streams.values() for stage in stages_of(node))
 
     def stream_agents(self, known: Mapping[str, Agent]) -> dict[str, Agent]:
         """Return the agents of all streams; `Invalid` with all findings."""
