@@ -98,7 +98,7 @@ def page(
     busy = machine["load_before"] > BUSY * machine["cores"]
     text = [HEAD.format(**machine, **embedded, minutes=minutes, busy=_busy() if busy else "")]
     sizes = sorted({each["size"] for each in results})
-    text += [_goals(_one(results, OURS, sizes[-1]) | embedded)] if sizes else []
+    text += [_goals(embedded | _one(results, OURS, sizes[-1]))] if sizes else []
     for size in sizes:
         here = [each for each in results if each["size"] == size]
         text += [f"## {size:,} vectors\n", _table(here), _compared(here), _alone(_one(results, OURS, size))]
