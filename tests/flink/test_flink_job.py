@@ -39,9 +39,8 @@ def kafka() -> Iterator[Kafka]:
         yield server
 
 
-@pytest.mark.parametrize("mode", ["process"])
-async def test_a_job_that_is_killed_loses_and_doubles_nothing_and_equals_the_local_host(flink, kafka, tmp_path, mode):
-    topics, job = Topics(kafka.hosts), Job(flink, kafka.hosts, tmp_path, "--mode", mode)
+async def test_a_job_that_is_killed_loses_and_doubles_nothing_and_equals_the_local_host(flink, kafka, tmp_path):
+    topics, job = Topics(kafka.hosts), Job(flink, kafka.hosts, tmp_path)
     figures: dict[str, float] = {"submitted_s": job.start()}
     try:
         topics.publish(orders(COUNT // 2, KEYS))
@@ -61,7 +60,7 @@ async def test_a_job_that_is_killed_loses_and_doubles_nothing_and_equals_the_loc
         assert by_key(found) == await _on_the_local_host()
         assert job.stop() == 0
         assert "goes on from" in job.said
-        sys.stdout.write(json.dumps({"mode": mode, "seen_before_the_kill": len(before), **figures}))
+        sys.stdout.write(json.dumps({"seen_before_the_kill": len(before), **figures}))
     finally:
         job.kill()
         topics.delete()

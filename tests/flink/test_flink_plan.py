@@ -35,13 +35,12 @@ def test_what_goes_between_the_stages_of_streams_is_read_and_written():
 
 
 def test_all_that_is_wrong_with_a_job_is_said_at_once():
-    options = JobOptions(parallelism=0, checkpoint_every_ms=1, mode="fork", out_of_order_s=-1, late_after_s=-1)
+    options = JobOptions(parallelism=0, checkpoint_every_ms=1, out_of_order_s=-1, late_after_s=-1)
     with pytest.raises(Invalid) as caught:
         plan_of(app.declared, Path("shop.py"), Settings(log="nats://x:1"), options)
     assert [each.path for each in caught.value.findings] == [
         "--parallelism",
         "--checkpoint-every-ms",
-        "--mode",
         "--out-of-order-s",
         "--late-after-s",
         "log",

@@ -16,7 +16,6 @@ Checkpoints = Annotated[
     str, typer.Option(help="The folder of checkpoints, or a URL of Flink's; a run goes on from the newest one there.")
 ]
 EveryMs = Annotated[int, typer.Option("--checkpoint-every-ms", help="How often; what is emitted is seen after one.")]
-Mode = Annotated[str, typer.Option(help="How Flink runs Python: process, or thread (in the JVM).")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever checkpoints there are.")]
 OutOfOrder = Annotated[float, typer.Option(help="How many seconds events may be out of order in their time.")]
 LateAfter = Annotated[
@@ -34,7 +33,6 @@ def run_on_flink(  # noqa: PLR0913, PLR0917 - the options of a command are its p
     parallelism: Parallelism = 1,
     checkpoints: Checkpoints = "",
     checkpoint_every_ms: EveryMs = 1000,
-    mode: Mode = "process",
     fresh: Fresh = False,
     out_of_order_s: OutOfOrder = 5.0,
     late_after_s: LateAfter = None,
@@ -48,7 +46,7 @@ def run_on_flink(  # noqa: PLR0913, PLR0917 - the options of a command are its p
     from penstock.cli.flink_jobs import run_file
     from penstock.flink.plan import JobOptions
 
-    options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, mode, fresh, out_of_order_s, late_after_s, jars)
+    options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, fresh, out_of_order_s, late_after_s, jars)
     run_file(file, {"log": log, "model": model}, options)
 
 
@@ -60,7 +58,6 @@ def build_job(  # noqa: PLR0913, PLR0917 - the options of a command are its para
     parallelism: Parallelism = 1,
     checkpoints: Checkpoints = "",
     checkpoint_every_ms: EveryMs = 1000,
-    mode: Mode = "process",
     out_of_order_s: OutOfOrder = 5.0,
     late_after_s: LateAfter = None,
     jars: Jars = "",
@@ -70,7 +67,7 @@ def build_job(  # noqa: PLR0913, PLR0917 - the options of a command are its para
     from penstock.cli.flink_jobs import planned, write_job
     from penstock.flink.plan import JobOptions
 
-    options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, mode, True, out_of_order_s, late_after_s, jars)
+    options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, True, out_of_order_s, late_after_s, jars)
     flags = {"log": log, "model": model}
     write_job(planned(file, flags, options), flags, out)
 

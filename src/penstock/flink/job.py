@@ -64,7 +64,7 @@ def _configuration(plan: JobPlan) -> Any:
         "execution.checkpointing.interval": f"{options.checkpoint_every_ms} ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-        "python.execution-mode": options.mode,
+        "python.execution-mode": "process",  # in threads of the JVM nothing came to its end
         "python.fn-execution.bundle.time": str(BUNDLE_MS),
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,

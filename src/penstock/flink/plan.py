@@ -13,7 +13,6 @@ from penstock.flink.carrying import carried_by_job, require_carried, sink_topics
 from penstock.settings import Settings
 from penstock.wiring import Declared
 
-MODES = ("process", "thread")
 PARALLELISM_MAX = 1024
 EVERY_MS_MIN, EVERY_MS_MAX = 50, 3_600_000
 CONNECTOR = "flink-sql-connector-kafka"
@@ -32,7 +31,6 @@ class JobOptions:
     parallelism: int = 1
     checkpoints: str = ""
     checkpoint_every_ms: int = 1000
-    mode: str = "process"
     fresh: bool = False
     out_of_order_s: float = 5.0
     late_after_s: float | None = None
@@ -48,7 +46,6 @@ class JobOptions:
                 EVERY_MS_MIN <= self.checkpoint_every_ms <= EVERY_MS_MAX,
                 f"{EVERY_MS_MIN} to {EVERY_MS_MAX}",
             ),
-            ("--mode", self.mode, self.mode in MODES, " or ".join(MODES)),
             ("--out-of-order-s", self.out_of_order_s, 0 <= self.out_of_order_s < 86_400, "0 or more, less than a day"),  # noqa: PLR2004
             ("--late-after-s", self.late_after_s, self.late_after_s is None or self.late_after_s >= 0, "0 or more"),
         )

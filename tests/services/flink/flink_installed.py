@@ -33,7 +33,6 @@ class Flink:
         self.python = home / "venv" / "bin" / "python"
         (self.connector,) = (home / "jars").glob("flink-sql-connector-kafka-*.jar")
         packages = sysconfig.get_path("purelib", vars={"base": str(home / "venv")})
-        # In thread mode the interpreter inside of the JVM does not see the virtual environment otherwise.
         self.environment = {
             "PYTHONPATH": f"{CHECKOUT / 'src'}{os.pathsep}{packages}",
             "PENSTOCK_FLINK_JARS": str(self.connector),
