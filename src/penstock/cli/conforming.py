@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli.arguments import Json, Store
-from penstock.cli.progress import bar
-from penstock.cli.tables import screen_width, table_lines
 from penstock.errors import Finding, Invalid
 from penstock.settings import Settings, settings
 
@@ -48,6 +46,8 @@ def conformance(  # noqa: PLR0913, PLR0917 - the options of a command are its pa
     chosen = _chosen({"log": log, "store": _one(store, state), "vectors": vectors}, host)
     plan = Plan(kills=kills)
     logging.getLogger("penstock").setLevel(logging.CRITICAL)  # poison and crashes are what is tried
+    from penstock.cli.progress import bar
+
     with bar("conformance", steps_of(plan), is_shown=not as_json) as advance:
 
         def step(what: str) -> None:
@@ -84,6 +84,8 @@ def _print(report: "Report") -> None:
         {"guarantee": f"{guarantee} {each.name}", "result": each.result, "counted": counted(each.counts)}
         for guarantee, each in report.rows.items()
     ]
+    from penstock.cli.tables import screen_width, table_lines
+
     for line in table_lines([("guarantee", "result")], rows, screen_width(), note="counted"):
         print(line)
     for each in report.rows.values():
