@@ -7,6 +7,7 @@ from pathlib import Path
 
 from penstock.errors import Finding, Invalid, Missing
 from penstock.layers.cached_embedder import CachedEmbedder
+from penstock.layers.metered_embedder import MeteredEmbedder
 from penstock.ports.embedder import Embedder
 
 
@@ -14,7 +15,7 @@ class Embedders:
     """The embedders of an app: each is opened once, and closed with `stack`."""
 
     def __init__(self, own: Mapping[str, Embedder], stack: AsyncExitStack) -> None:
-        self._opened = dict(own)
+        self._opened: dict[str, Embedder] = {name: MeteredEmbedder(each) for name, each in own.items()}
         self._stack = stack
 
     async def open(self, spec: str) -> Embedder:

@@ -5,6 +5,7 @@ import pytest
 
 from penstock.adapters.embedders.static import open_static_embedder
 from penstock.layers.cached_embedder import CachedEmbedder
+from penstock.layers.metered_embedder import MeteredEmbedder
 from penstock.testing.embedder_contract import EmbedderContract
 
 
@@ -16,6 +17,16 @@ class TestCachedEmbedder(EmbedderContract):
     @pytest.fixture
     def twin(self):
         return CachedEmbedder(open_static_embedder())
+
+
+class TestMeteredEmbedder(EmbedderContract):
+    @pytest.fixture
+    def embedder(self):
+        return MeteredEmbedder(open_static_embedder())
+
+    @pytest.fixture
+    def twin(self):
+        return MeteredEmbedder(open_static_embedder())
 
 
 class Counting:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from penstock.core.telemetry.meters import Histogram
+from penstock.layers.metered_embedder import MeteredEmbedder
 from penstock.ports.embedder import Embedder, Purpose
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class CachedEmbedder:
     """An `Embedder` around one."""
 
     def __init__(self, embedder: Embedder, *, bytes_max: int = BYTES_MAX) -> None:
-        self._embedder = embedder
+        self._embedder = MeteredEmbedder(embedder)
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()
         self._entries_max = max(1, bytes_max // (4 * embedder.dims + _ENTRY_BYTES))
         self.hits = 0
@@ -38,6 +40,14 @@ class CachedEmbedder:
     @property
     def dims(self) -> int:
         return self._embedder.dims
+
+    @property
+    def errors(self) -> int:
+        return self._embedder.errors
+
+    @property
+    def took(self) -> Histogram:
+        return self._embedder.took
 
     async def embed(self, texts: Sequence[str], *, purpose: Purpose = "passage") -> NDArray[np.float32]:
         import numpy as np

@@ -256,7 +256,7 @@ class Collection:
         degraded = ""
         if vectors is not None and how.mode == "vectors":
             candidates = depth if finer is None else max(CANDIDATES, how.limit)
-            hits = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=how.filter)
+            hits = await self._nearest(space, vectors, candidates, how)
             if finer is not None:
                 hits = await refined_nearest(self.index, finer, hits, space)
         elif vectors is not None:
@@ -267,6 +267,14 @@ class Collection:
         if hits is None:
             hits = await self.index.words.matching(space, texts, limit=depth, filter=how.filter)
         return [_wanted(each, how, limit) for each in hits], degraded
+
+    async def _nearest(
+        self, space: Space, vectors: NDArray[np.float32], limit: int, how: Search
+    ) -> Sequence[Sequence[Hit]]:
+        began_s = self.monotonic_s()
+        found = await self.index.vectors.nearest(space, vectors, limit=limit, filter=how.filter)
+        self.times.vectors.observe(self.monotonic_s() - began_s)
+        return found
 
     async def _diverse(
         self, embedder: Embedder, hits: Sequence[Hit], passages: Mapping[str, Passage], how: Search
@@ -281,7 +289,7 @@ class Collection:
         """Take the best of both indexes, and have each score what only the other found."""
         # Scores depend on the candidates: all pages of a search have the same.
         candidates = max(CANDIDATES, how.limit)
-        near = await self.index.vectors.nearest(space, vectors, limit=candidates, filter=how.filter)
+        near = await self._nearest(space, vectors, candidates, how)
         matching = await self.index.words.matching(space, texts, limit=candidates, filter=how.filter)
         finer_cosines: Sequence[Mapping[str, float]] = [{} for _ in texts]
         if finer is not None:

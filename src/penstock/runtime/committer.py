@@ -16,6 +16,7 @@ from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import JournalChunk, ProgressWrite, Sent, Writes
 from penstock.core.events.envelope import UNPLACED, Recorded
+from penstock.core.telemetry.meters import Meters
 from penstock.errors import PenstockError
 from penstock.ports.state import Claim, StateStore
 from penstock.runtime.write_points import Reached, WritePoint, unwatched
@@ -58,6 +59,8 @@ class Committer:
         self.number = 1  # of the commit that takes what is added now
         self.durable_number = 0
         self.failure: PenstockError | None = None
+        self.meters = Meters()
+        self.monotonic_s: Callable[[], float] = float  # no clock: no time passes
         self.on_room: Release = _nothing
         self.on_sent: Callable[[Recorded], None] | None = None  # set where other workers own partitions
         self.carried: Collection[str] = ()  # topics of a broker: what is sent there gets its place when it comes back
@@ -154,6 +157,7 @@ class Committer:
     async def flush(self) -> None:
         """Commit what was added."""
         self._landing, self._durable = self._durable, None
+        began_s, units = self.monotonic_s(), self._units
         writes, releases, number = self._taken()
         self._committing = True
         self._reached(WritePoint.BEFORE_COMMIT)
@@ -165,6 +169,8 @@ class Committer:
         finally:
             self._committing = False
         self.durable_number = number
+        self.meters.commits.observe(self.monotonic_s() - began_s)
+        self.meters.commit_units.observe(units)
         self._reached(WritePoint.AFTER_COMMIT)
         for release in releases:
             release()

@@ -261,6 +261,8 @@ def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
     services.executing = parts.executing
     services.reached, services.stand_in = parts.reached, parts.stand_in
     services.partitions = appender.partitions
+    committer.meters = parts.models.meters = services.meters
+    committer.monotonic_s = parts.models.monotonic_s = parts.clock.monotonic_s
     return services
 
 

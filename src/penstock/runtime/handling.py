@@ -323,6 +323,7 @@ class Handlings:
         writes = services.committer.add(lambda: services.releases.tell(cause.correlation_id or cause.id, piece))
         writes.runs.append(change)
         delivery.attempt += 1
+        services.meters.retries.add(delivery.agent.name)
         if services.streams.runs:
             services.streams.rewind(delivery.run_id, delivery.attempt)
         delivery.journal.rewind()
@@ -373,6 +374,7 @@ class Handlings:
                 DeadLetter(run_id, delivery.agent.name, delivery.original, reason, delivery.attempt, now_ms)
             )
         self._done(delivery)
+        services.meters.ended.add(delivery.agent.name, status)
         if recorded.event.reply_run:
             self.workflows.arrivals.handled(delivery, b"", reason)
 

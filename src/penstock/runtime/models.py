@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from penstock.core.agents.journal import plain_of
 from penstock.core.sessions.history import SessionMessage
+from penstock.core.telemetry.meters import Meters
 from penstock.errors import Missing
 from penstock.ports.chat_model import ChatEnd, ChatModel, ChatRequest, Message, TextDelta
 
@@ -80,6 +81,8 @@ class Models:
         self._open = opened
         self._models: dict[str, ChatModel] = {}
         self.prompts = prompts
+        self.meters = Meters()
+        self.monotonic_s: Callable[[], float] = float
 
     def opened(self, name: str) -> ChatModel:
         """Return a model by its name in the app; the default one for a name that the app does not declare."""
@@ -88,18 +91,19 @@ class Models:
         return self._models[name]
 
     def bound(self, name: str, asker: Asker) -> "BoundModel":
-        return BoundModel(self.opened(name), self.prompts, asker)
+        return BoundModel(self.opened(name), self.prompts, asker, self)
 
 
 class BoundModel:
     """A model in the hands of a handler."""
 
-    __slots__ = ("_asker", "_model", "_prompts")
+    __slots__ = ("_asker", "_model", "_of", "_prompts")
 
-    def __init__(self, model: ChatModel, prompts: Prompts, asker: Asker) -> None:
+    def __init__(self, model: ChatModel, prompts: Prompts, asker: Asker, of: Models) -> None:
         self._model = model
         self._prompts = prompts
         self._asker = asker
+        self._of = of
 
     @property
     def name(self) -> str:
@@ -107,7 +111,7 @@ class BoundModel:
 
     def quiet(self) -> "BoundModel":
         """Return the same model, whose answers are not shown on their way: they are not for who follows the run."""
-        return BoundModel(self._model, self._prompts, _Quiet(self._asker))
+        return BoundModel(self._model, self._prompts, _Quiet(self._asker), self._of)
 
     async def ask(self, text: str = "", *, prompt: str = "", system: str = "", **inputs: Any) -> Reply:
         """Ask, and return the whole answer; its pieces are streamed to whoever listens to the run.
@@ -122,6 +126,19 @@ class BoundModel:
         return await self._asker.read(f"ask:{prompt or 'text'}", self._answer, request, version)
 
     async def _answer(self, request: ChatRequest, version: str) -> Reply:
+        meters, began_s = self._of.meters, self._of.monotonic_s()
+        try:
+            reply = await self._whole(request, version)
+        except Exception:
+            meters.model_errors.add(self._model.name)
+            raise
+        finally:
+            meters.model_calls.observe(self._of.monotonic_s() - began_s, self._model.name)
+        meters.tokens.add(self._model.name, "in", by=reply.tokens_in)
+        meters.tokens.add(self._model.name, "out", by=reply.tokens_out)
+        return reply
+
+    async def _whole(self, request: ChatRequest, version: str) -> Reply:
         parts: list[str] = []
         end = ChatEnd(model=self._model.name)
         stream = self._model.stream(request)

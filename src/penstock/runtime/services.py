@@ -10,6 +10,7 @@ from penstock.core.agents.forgetting import Receipt
 from penstock.core.events.envelope import Envelope, Recorded
 from penstock.core.knowledge.generation_events import BuildGeneration, VerifyKnowledge
 from penstock.core.knowledge.generations import Generation
+from penstock.core.telemetry.meters import Meters
 from penstock.errors import Missing
 from penstock.ports.clock import Clock
 from penstock.runtime.activities import Activities
@@ -89,6 +90,7 @@ class Services:
     control: RunControl | None = None
     forgetting: ForgettingControl | None = None
     partitions: int = 1  # of the store
+    meters: Meters = field(default_factory=Meters)
     reached: Reached = unwatched
     stand_in: StandIn | None = None  # answers in place of the functions of steps
     outside: Outside = field(default_factory=Outside)  # what state machines call
