@@ -24,6 +24,7 @@ Rough = NDArray[np.float32]
 
 # Postings of so many words, the rarest, are added up at once.
 _TOGETHER_MAX = 16_384
+_TELLING_PER_HIT = 32
 # Looking up a row among postings takes about as long as adding so many of them.
 _LOOKING_UP_PAYS = 16
 # An average length so near to another one is taken for it. A rough sum is then less than this share off.
@@ -120,15 +121,18 @@ class SealedWords:
             sums = self._sums = np.zeros(len(self._lengths), np.float32)
         number = _rarest(terms)
         touched = [_add_together(terms[:number], norms, sums, allowed)]
-        near = touched[0]
         rest -= sum(term.most for term in terms[:number])
-        wanted = _last_wanted(sums, near, limit, floor)
+        telling = touched[0]
+        wanted = _last_wanted(sums, telling, limit, floor)
         while number < len(terms) and rest >= wanted:
             touched.append(_add(terms[number], norms, sums, allowed))
-            near = np.concatenate((near, touched[-1]))
             rest -= terms[number].most
             number += 1
-            wanted = _last_wanted(sums, near, limit, floor)
+            # Those with rare words tell enough of what the best have, and looking at all would take longer.
+            if len(telling) < _TELLING_PER_HIT * limit:
+                telling = np.concatenate((telling, touched[-1]))
+            wanted = max(wanted, _last_wanted(sums, telling, limit, floor))
+        near = touched[0] if len(touched) == 1 else np.concatenate(touched)
         # Nobody who was not found yet can be among the best: only those found are looked up in the common words.
         for term in terms[number:]:
             near = near[sums[near] >= wanted - rest]
