@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penstock.core.agents.pieces import Piece as Piece
     from penstock.core.agents.pieces import standing as standing
     from penstock.core.agents.policy import Retry as Retry
+    from penstock.core.agents.resources import Resources as Resources
     from penstock.core.agents.retention import Keep as Keep
     from penstock.core.agents.retention import Retention as Retention
     from penstock.core.agents.tools import NOT_DONE as NOT_DONE
@@ -101,6 +102,7 @@ __all__ = [
     "RecallWeights",
     "Recalled",
     "Reconcile",
+    "Resources",
     "Retention",
     "Retry",
     "Routed",
@@ -159,6 +161,7 @@ _HOME = {
     "Piece": "penstock.core.agents.pieces",
     "Rate": "penstock.core.agents.flow",
     "Reconcile": "penstock.core.agents.tools",
+    "Resources": "penstock.core.agents.resources",
     "Retention": "penstock.core.agents.retention",
     "Retry": "penstock.core.agents.policy",
     "Routed": "penstock.core.routing.router",

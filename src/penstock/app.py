@@ -17,6 +17,7 @@ from penstock.core.agents.declaration import Agent, Handler, WorkflowOptions, de
 from penstock.core.agents.flow import Flow
 from penstock.core.agents.pieces import Piece
 from penstock.core.agents.policy import DEFAULT_RETRY, Retry
+from penstock.core.agents.resources import Resources
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention, require_valid
 from penstock.core.agents.unit import DeadLetter
 from penstock.core.events.event import Event
@@ -29,7 +30,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.state import ALL_DEAD, DeadFilter
 from penstock.runtime.asking_again import UNSIGNED, AskingAgain, Fork, Signature
 from penstock.runtime.buses import ForBuses
-from penstock.runtime.declaring import DeclaresKnowledge
+from penstock.runtime.declaring import DeclaresKnowledge, require_app_name
 from penstock.runtime.declaring_machines import DeclaresServices
 from penstock.runtime.declaring_reach import DeclaresReach
 from penstock.runtime.engine import running
@@ -45,6 +46,8 @@ from penstock.runtime.machines import (
     declared_machine,
     folder_of,
     required_machine,
+    source_of,
+    without_definition,
 )
 from penstock.runtime.memories import OpenMemories, open_memories
 from penstock.runtime.people import ForPeople
@@ -63,8 +66,7 @@ H = TypeVar("H", bound=Handler)
 class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
     """What a user writes: `app = App("support")`, and then its agents.
 
-    `prompts` is the folder of the prompt files; `events` names event types that no agent of the app takes or emits;
-    `retention` says how long what has been dealt with is kept.
+    `prompts`: the folder of the prompt files; `events`: types that no agent takes or emits; `retention`: how long it is kept.
     """
 
     def __init__(
@@ -75,11 +77,10 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
         events: Sequence[type[Event]] = (),
         retention: Retention = DEFAULT_RETENTION,
     ) -> None:
-        if not name or not all(char.isalnum() or char in "-_" for char in name):
-            finding = Finding("name", f"is {name!r}", "use letters, digits, - and _: it names files and topics")
-            raise Invalid("the app", (finding,))
+        require_app_name(name)
         require_valid(retention, f"app {name!r}")
         self.name = name
+        self.source = source_of(inspect.currentframe())  # executed by hosts too
         self._retention = retention
         self.agents: dict[str, Agent] = {}
         self.schedules: dict[str, Plan] = {}
@@ -106,14 +107,15 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
         flow: Flow | None = None,
         retention: Retention | None = None,
         pattern: Mapping[str, object] | None = None,
+        resources: Resources | None = None,
     ) -> Callable[[H], H]: ...
     def agent(self, handler: H | None = None, /, *, name: str = "", **options: Any) -> H | Callable[[H], H]:
         """Declare an async function as an agent: its annotations say which events it takes and emits.
 
         `key`: the field whose value orders its events; `retry`: what follows a failure; `timeout_s`: of one attempt;
         `batch`: take up to so many events at once, as a list; `flow`: how many handlings go on at once, how fast they
-        begin, who is first, and what becomes of an event whose key is busy; `retention`: how long its runs and
-        their journals are kept; `pattern`: take only events whose fields match it. Raises `Invalid` with all findings.
+        begin, who is first, and what becomes of an event whose key is busy; `retention`: how long its runs and journals are
+        kept; `pattern`: take only events that match; `resources`: for a host (`host=ray://...`). Raises `Invalid`, all findings.
         """
 
         def added(function: H) -> H:
@@ -151,8 +153,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
             self._add(agent)
             return required_machine(agent)
         if isinstance(handler, str):
-            problem, hint = "is missing", 'app.workflow("qa", definition="qa.asl.json")'
-            raise Invalid(f"the workflow {handler!r}", (Finding("definition", problem, hint),))
+            raise without_definition(handler)
 
         def added(function: H) -> H:
             self._add(declared_workflow(function, name or getattr(function, "__name__", ""), given))
@@ -179,9 +180,8 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
         Raises `Invalid` with all findings.
         """
         if name in self.schedules:
-            raise Invalid(
-                f"app {self.name!r}", (Finding("name", f"{name!r} is taken by another schedule", "rename it"),)
-            )
+            finding = Finding("name", f"{name!r} is taken by another schedule", "rename it")
+            raise Invalid(f"app {self.name!r}", (finding,))
         self.schedules[name] = planned(name, expression, event, options)
 
     def model(self, name: str, model: "str | ChatModel") -> None:
@@ -207,6 +207,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
             self.reach,
             self.routers,
             self.rerankers,
+            self.source,
         )
 
     @asynccontextmanager
@@ -243,7 +244,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
         """
         declared = self.declared
         async with (
-            opened(declared, replace(chosen or settings(), store="memory:", log=""), clock=clock) as parts,
+            opened(declared, replace(chosen or settings(), store="memory:", log="", host=""), clock=clock) as parts,
             running(replace(parts, topology=Topology({}), schedules=None), owner="replay") as scratch,
         ):
             async for verdict in replayed(history, parts.topology, scratch.services, stretch):

@@ -36,6 +36,8 @@ class Settings:
     `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
     `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
     services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
+    `host`: where the handlers of agents are executed: empty for this process, "ray://HOST:PORT" (Ray Client), "ray:HOST:PORT"
+    (from a machine of the cluster), or "ray" (the cluster of this machine). See docs/hosts.md.
     """
 
     store: str = ""
@@ -48,6 +50,7 @@ class Settings:
     refiner: str = ""
     log: str = ""
     reranker: str = ""
+    host: str = ""
 
 
 def settings(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from penstock.adapters.exports.proofs import Proofs
+from penstock.agent_hosts import hosted_agents
 from penstock.brokers import over_broker
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.forgetting import FORGETTER
@@ -70,6 +71,7 @@ class Declared:
     reach: Reach = field(default_factory=Reach)  # what machines and rules reach
     routers: Mapping[str, RouterPlan] = field(default_factory=dict[str, RouterPlan])
     rerankers: Mapping[str, str | Reranker] = field(default_factory=dict[str, "str | Reranker"])  # by collection
+    source: str = ""  # the file that defines it
 
 
 Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do
@@ -100,8 +102,9 @@ async def opened(
         from penstock.adapters.clock.system import SystemClock
 
         clock = SystemClock()
-    topology, schedules, reaching = _declared_whole(declared)
     async with AsyncExitStack() as stack:
+        agents = await hosted_agents(chosen, declared, clock, stack)
+        topology, schedules, reaching = _declared_whole(replace(declared, agents=agents))
         store, index = storage or await _store(
             store_url(chosen, declared.name), declared.collections, stack, shared=shared
         )
@@ -111,7 +114,7 @@ async def opened(
         embedding = await _embedding(declared, chosen, embedders) if declared.collections else None
         if embedding is not None and index is not None:
             require_room(index, embedding.embedder)
-        models = Models(_model_opener(declared.models, chosen.model), Prompts(declared.prompts))
+        models = Models(model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         carried: frozenset[str] = frozenset()
         if chosen.log:
@@ -327,7 +330,7 @@ async def _redis_store(url: str, collections: Iterable[str], stack: AsyncExitSta
     return await stack.enter_async_context(open_redis_store(url))
 
 
-def _model_opener(models: Mapping[str, "str | ChatModel"], default: str) -> Any:
+def model_opener(models: Mapping[str, "str | ChatModel"], default: str) -> Any:
     def opened_model(name: str) -> ChatModel:
         spec = models.get(name, default)
         if not isinstance(spec, str):

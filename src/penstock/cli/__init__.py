@@ -153,11 +153,12 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     from penstock.cli.working import run_app, run_workers
 
     flags = {"store": store, "model": model, "embedder": embedder, "log": log}
-    if host is not None:
+    if host is not None and host.startswith("flink"):
         from penstock.cli.flink_jobs import run_hosted
 
         run_hosted(host, file, flags, (parallelism, checkpoints, checkpoint_every_ms))
         return
+    flags["host"] = host
     if workers is not None:
         raise typer.Exit(run_workers(file, flags, workers))
     run_app(file, flags, while_stdin_open=while_stdin_open, beside=beside)

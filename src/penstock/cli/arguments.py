@@ -26,7 +26,10 @@ Log = Annotated[
 ]
 AgentHost = Annotated[
     str | None,
-    typer.Option("--host", help="Where handlers are executed: flink (a job between topics of Kafka; default: here)."),
+    typer.Option(
+        "--host",
+        help="Where handlers are executed: ray://HOST:PORT (Ray Client), ray:HOST:PORT, or flink (a job; default: here).",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 JsonAtStart = Annotated[bool, typer.Option("--json", help="Say where it is as a line of JSON: app, url, pid, store.")]

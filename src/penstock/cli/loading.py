@@ -2,13 +2,13 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock.errors import Finding, Invalid, PenstockError
+from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from penstock.app import App
@@ -36,19 +36,9 @@ class BrokenFile(Exception):
 
 def executed(path: Path, hint: str) -> ModuleType:
     """Execute a user's Python file, and return its module. `Invalid` when it is no such file; what it raises leaves as it is."""
-    import importlib.util
+    from penstock.app_files import executed
 
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "does not exist"
-        raise Invalid(str(path), (Finding("file", problem, hint),))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise Invalid(str(path), (Finding("file", "is not a Python file", hint),))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # annotations are looked up there
-    sys.path.insert(0, str(path.resolve().parent))
-    spec.loader.exec_module(module)
-    return module
+    return executed(path, hint)
 
 
 def load(path: Path) -> "App":
@@ -56,14 +46,9 @@ def load(path: Path) -> "App":
 
     The file is executed: what it raises leaves as it is.
     """
-    from penstock.app import App
+    from penstock.app_files import load
 
-    module = executed(path, "give the path of a Python file with an App in it")
-    apps: Mapping[int, App] = {id(value): value for value in vars(module).values() if isinstance(value, App)}
-    if len(apps) != 1:
-        hint = "define exactly one: app = App('name')"
-        raise Invalid(str(path), (Finding("app", f"{len(apps)} apps were found", hint),))
-    return next(iter(apps.values()))
+    return load(path)
 
 
 def loaded_app(file: Path) -> "App":

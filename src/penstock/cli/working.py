@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from penstock.app import App
@@ -116,5 +117,5 @@ async def divide(app: App, chosen: Settings, partitions: int, *, within_s: float
 
     `Refused` when it does not come to rest in time; `Invalid` for an app that several workers cannot share.
     """
-    async with opened(app.declared, chosen, shared=True) as parts:
+    async with opened(app.declared, replace(chosen, host=""), shared=True) as parts:
         return await divided(parts, app.name, partitions, within_s=within_s)

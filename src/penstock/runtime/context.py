@@ -7,7 +7,7 @@ exception: what a step returned is written with the next commit, so that it is n
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
 
 from penstock.core.agents.approvals import Approval
 from penstock.core.agents.unit import Writes
@@ -43,6 +43,13 @@ _current: "ContextVar[Context | None]" = ContextVar("penstock_context", default=
 def current() -> "Context | None":
     """Return the context of the handler that is running here, if one is."""
     return _current.get()
+
+
+class Attempted(NamedTuple):
+    """What a host must know of an attempt beside its events."""
+
+    lane: str
+    model: str
 
 
 class Context:
@@ -224,6 +231,17 @@ class Context:
             self._services.memory.sessions.let_go(self._session.entry)
         if self._values is not None and self._values.entry is not None:
             self._services.memory.values.let_go(self._values.entry)
+
+    @property
+    def attempted(self) -> Attempted:
+        """What is to be known of the attempt where its handler runs elsewhere; for hosts."""
+        return Attempted(self._delivery.lane, self._delivery.model)
+
+    def begin_again(self) -> None:
+        """Have the handler called once more in this attempt: its process died, and nothing is written yet; for hosts."""
+        if self._services.streams.runs:
+            self._services.streams.rewind(self.run_id, self.attempt)
+        self._delivery.journal.rewind()
 
     @property
     def runs(self) -> RunControl:

@@ -99,3 +99,10 @@ class DeclaresKnowledge:
     @property
     def collections(self) -> tuple[str, ...]:
         return tuple(self._knowledge)
+
+
+def require_app_name(name: str) -> None:
+    """Refuse a name that cannot name files and topics."""
+    if not name or not all(char.isalnum() or char in "-_" for char in name):
+        finding = Finding("name", f"is {name!r}", "use letters, digits, - and _: it names files and topics")
+        raise Invalid("the app", (finding,))

@@ -146,9 +146,21 @@ def required_machine(agent: Agent) -> StateMachine:
 
 def folder_of(frame: FrameType | None) -> Path:
     """Return the folder of the file that called a function; the working folder where it is in none."""
+    source = source_of(frame)
+    return Path(source).parent if source else Path()
+
+
+def without_definition(name: str) -> Invalid:
+    """Return what is wrong with a workflow that is only a name."""
+    problem, hint = "is missing", 'app.workflow("qa", definition="qa.asl.json")'
+    return Invalid(f"the workflow {name!r}", (Finding("definition", problem, hint),))
+
+
+def source_of(frame: FrameType | None) -> str:
+    """Return the file that called a function; empty where it is in none."""
     caller = None if frame is None else frame.f_back
     file = None if caller is None else caller.f_globals.get("__file__")
-    return Path(file).parent if isinstance(file, str) else Path()
+    return file if isinstance(file, str) else ""
 
 
 def require_name(name: str) -> None:

@@ -54,11 +54,11 @@ def require_annotated(agent: Agent, result: Any) -> None:
 def reason_of(error: BaseException) -> str:
     """Return why a handler failed and where in the user's code, in at most `REASON_CHARS_MAX` characters."""
     said = told(error, REASON_CHARS_MAX)
-    place = _place_of(error)
+    place = place_of(error) or getattr(error, "place", "")  # of one that was raised elsewhere
     return f"{said} [{place}]" if place else said
 
 
-def _place_of(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """Return file and line of the innermost frame that is not ours or a library's."""
     place = ""
     trace = error.__traceback__

@@ -86,6 +86,10 @@ class Values:
             await self._hold()
         self.changed[name] = body
 
+    async def stored(self) -> dict[str, bytes]:
+        """Return all values in their stored form, for who reads them elsewhere."""
+        return (self.entry or await self._hold()).content
+
     async def _hold(self) -> Entry[dict[str, bytes]]:
         self.entry = await self._services.memory.values.hold(self.key)
         return self.entry

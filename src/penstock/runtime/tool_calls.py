@@ -189,7 +189,7 @@ class ToolCall:
         services, steps = self._services, self._steps
         if not self._known.asked_ms:
             reason = self._known.reason or "the process ended between the call and its record"
-            shown = _shown(self._tool.name, self._call)
+            shown = shown_call(self._tool.name, self._call)
             self._note(replace(self._known, asked_ms=services.clock.now_ms(), call=shown, reason=reason))
         decided = await services.questions.decision(steps.cause.tenant, steps.run_id, self._step)
         assert decided is not None, "it waits without end"
@@ -283,7 +283,7 @@ class Signs:
         self._notes.let_go()
 
 
-def _shown(tool: str, call: Call) -> str:
+def shown_call(tool: str, call: Call) -> str:
     """Return a call as people read it, in at most `SHOWN_CHARS_MAX` characters."""
     parts = [_told(each) for each in call.args] + [f"{name}={_told(each)}" for name, each in call.options.items()]
     return f"{tool}({', '.join(parts)})"[:SHOWN_CHARS_MAX]

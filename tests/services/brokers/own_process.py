@@ -66,6 +66,11 @@ class OwnProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """Stop at once, as SIGKILL does."""
         self._end(signal.SIGKILL)

@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 from penstock.core.agents.flow import Flow, flow_findings
 from penstock.core.agents.machine_events import TaskInput
 from penstock.core.agents.policy import DEFAULT_RETRY, NO_RETRY, Retry
+from penstock.core.agents.resources import Resources, resources_findings
 from penstock.core.agents.retention import Retention
 from penstock.core.agents.selection import Selection, selection_of
 from penstock.core.events.envelope import Envelope
@@ -21,7 +22,16 @@ from penstock.errors import Finding, Invalid
 
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 BATCH_MAX = 4096
-OPTIONS = ("key", "retry", "timeout_s", "batch", "flow", "retention", "pattern")  # those that `@app.agent` takes
+OPTIONS = (
+    "key",
+    "retry",
+    "timeout_s",
+    "batch",
+    "flow",
+    "retention",
+    "pattern",
+    "resources",
+)  # those that `@app.agent` takes
 
 
 class WorkflowOptions(TypedDict, total=False):
@@ -55,6 +65,7 @@ class Options:
     version: int = 1
     lifetime_s: float | None = None
     pattern: Selection | None = None
+    resources: Resources | None = None  # None: those of a host by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +216,7 @@ def _option_findings(options: Options) -> list[Finding]:
         findings.append(
             Finding("retention", f"is {options.retention!r}", "Retention(journals_days=..., runs_days=...)")
         )
-    return findings
+    return findings + resources_findings(options.resources)
 
 
 def _retry_findings(retry: object) -> list[Finding]:

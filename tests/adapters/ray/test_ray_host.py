@@ -1,0 +1,30 @@
+"""A real Ray: the contract of hosts, whole apps, and what is wrong with one. The tests themselves run within the cluster's network."""
+
+from collections.abc import Generator
+
+import pytest
+from ray_server import HERE, Ray, required_ray
+
+import penstock.adapters.ray.host
+from penstock.errors import Missing
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("ray")]
+
+
+@pytest.fixture(scope="module")
+def ray() -> Generator[Ray]:
+    with required_ray() as ray:
+        yield ray
+
+
+@pytest.mark.parametrize("cases", ["ray_contract_cases.py", "ray_app_cases.py", "ray_bad_cases.py"])
+def test_on_a_real_ray(ray: Ray, cases: str) -> None:
+    ended = ray.driver("-m", "pytest", "-q", "-c", HERE / "pytest.ini", HERE / cases)
+    assert ended.returncode == 0, f"{ended.stdout[-6000:]}\n{ended.stderr[-2000:]}"
+    assert " passed" in ended.stdout
+
+
+async def test_without_the_library_it_says_what_to_install():
+    with pytest.raises(Missing, match=r"penstock\[ray\]"):
+        async with penstock.adapters.ray.host.open_ray("ray"):
+            pass
