@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.resources import Resources
@@ -68,7 +68,7 @@ def code_of(app: HostedApp) -> dict[str, str]:
         try:
             file = inspect.getsourcefile(inspect.unwrap(of)) or ""
         except TypeError:  # a callable object: its class is in a file
-            file = inspect.getsourcefile(type(of)) or ""
+            file = inspect.getsourcefile(cast("type[object]", type(of))) or ""
         if file not in known:
             path = Path(file)
             known[file] = blake2b(path.read_bytes(), digest_size=16).hexdigest() if path.is_file() else ""

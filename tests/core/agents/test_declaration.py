@@ -162,7 +162,7 @@ def test_an_option_that_there_is_not_is_found_with_all_else():
         declared(plain, "a", {"retires": 3, "timeout_s": 0, "workflow": True})
     found = {finding.path: finding.hint for finding in refusal.value.findings}
     assert list(found) == ["retires", "workflow", "timeout_s"]
-    assert found["retires"] == "the options are name, key, retry, timeout_s, batch, flow, retention, pattern"
+    assert found["retires"] == "the options are name, key, retry, timeout_s, batch, flow, retention, pattern, resources"
     with pytest.raises(Invalid, match="retires: is not an option"):
         declared(plain, "a", {"retires": 3})
 

@@ -99,7 +99,7 @@ def own_ray(folder: Path) -> Ray:
         "--node-ip-address=127.0.0.1",
         f"--port={GCS}",
         f"--ray-client-server-port={CLIENT}",
-        "--num-cpus=16",
+        "--num-cpus=6",
         "--object-store-memory=80000000",
         "--include-dashboard=false",
         "--disable-usage-stats",
