@@ -10,6 +10,7 @@ import pytest
 from flink_installed import Flink, installed_flink
 from flink_runs import Job, Topics, by_key, orders
 from kafka_server import Kafka, required_kafka
+from msgspec import structs
 from own_process import NoServerError, require
 from shop_on_flink import Ordered, app
 
@@ -40,23 +41,25 @@ def kafka() -> Iterator[Kafka]:
 
 
 async def test_a_job_that_is_killed_loses_and_doubles_nothing_and_equals_the_local_host(flink, kafka, tmp_path):
-    topics, job = Topics(kafka.hosts), Job(flink, kafka.hosts, tmp_path)
+    topics, job = Topics(kafka.hosts), Job(flink, kafka.hosts, tmp_path, "--late-after-s", "60")
     figures: dict[str, float] = {"submitted_s": job.start()}
     try:
         topics.publish(orders(COUNT // 2, KEYS))
-        before = topics.committed("counted", 500, 60)
-        assert len(before) >= 500
+        dead, handled = COUNT // 100, COUNT - COUNT // 100
+        before = topics.committed("counted", handled // 2, 90)
+        topics.publish([structs.replace(orders(1, KEYS, first=COUNT)[0], time_ms=1)])
+        letters = topics.committed("shop-dead-letters", dead // 2 + 1, 30)
+        assert sum(b"it came too late" in dict(each.headers)["penstock-reason"] for each in letters) == 1
         topics.publish(orders(COUNT // 2, KEYS, first=COUNT // 2))
         job.kill()
         began_s = time.monotonic()
         figures["submitted_again_s"] = job.start()
-        dead, handled = COUNT // 100, COUNT - COUNT // 100
         found = topics.committed("counted", handled, 90)
         figures["all_after_restart_s"] = time.monotonic() - began_s
-        letters = topics.committed("shop-dead-letters", dead, 30)
+        letters = topics.committed("shop-dead-letters", dead + 1, 30)
         more = len(topics.committed("counted", handled + 1, 3)) - handled
         figures["resident_mb"] = job.resident_mb
-        assert (len(found), len(letters), more) == (handled, dead, 0)
+        assert (len(found), len(letters), more) == (handled, dead + 1, 0)
         assert by_key(found) == await _on_the_local_host()
         assert job.stop() == 0
         assert "goes on from" in job.said

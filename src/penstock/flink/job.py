@@ -18,6 +18,7 @@ BUNDLE_MS = 10  # how long events wait in Flink for others to go to Python with
 TRANSACTION_MS = (
     600_000  # within which a job that died has to be back, or what it had sent is lost; Kafka allows 15 minutes
 )
+IDLE_S = 10  # a partition that is silent for so long does not hold the time of the others back
 FAILURES_MAX, FAILURES_WITHIN = 6, "10 min"  # then the job ends
 SOURCE = """CREATE TEMPORARY TABLE penstock_source (
   `key` BYTES, `value` BYTES,
@@ -94,6 +95,7 @@ def _source(plan: JobPlan) -> dict[str, str]:
         "topic": ";".join(plan.prefix + topic for topic in plan.sources),
         "properties.group.id": plan.group,
         "properties.isolation.level": "read_committed",
+        "scan.watermark.idle-timeout": f"{IDLE_S} s",
         "scan.startup.mode": "earliest-offset",  # without a checkpoint: all that there is
         **{f"properties.{name}": value for name, value in plan.kafka.items()},
     }
