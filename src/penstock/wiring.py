@@ -263,7 +263,7 @@ async def opened_desk(url: str) -> AsyncGenerator[Desk]:
     if scheme in REDIS:
         from penstock.adapters.redis_store.store import open_redis_store
 
-        async with open_redis_store(url) as redis:
+        async with open_redis_store(url, making=False, quiet=True) as redis:
             yield OffloadingStore(redis, SystemClock(), sealing=opening_of(redis))
         return
     with opened_catalog(url):  # says what is wrong with the address, or the file

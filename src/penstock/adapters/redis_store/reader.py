@@ -8,7 +8,8 @@ from typing import TypeVar
 from penstock.adapters.redis_store import reading, stream_rows, timers, usage
 from penstock.adapters.redis_store import rows as all_rows
 from penstock.adapters.redis_store.address import Address, address_of
-from penstock.adapters.redis_store.names import Keys
+from penstock.adapters.redis_store.lookups import found_by_id
+from penstock.adapters.redis_store.names import Keys, named
 from penstock.adapters.redis_store.server import Server, open_server
 from penstock.core.agents.pieces import StreamChunk, StreamEnd
 from penstock.core.agents.unit import DeadLetter, RunChange, Writes
@@ -44,6 +45,10 @@ async def open_redis_moment(url: str, *, prefix: str | None = None) -> AsyncGene
         finally:
             await server.forget(copy.keys.all)
             await copy.close()
+
+
+async def _event(server: Server, event_id: str) -> Recorded | None:
+    return (await found_by_id(server, [named(event_id)])).get(named(event_id))
 
 
 class RedisMoment:
@@ -88,7 +93,7 @@ class RedisReader:
         return await self._ask(lambda each: reading.dead_letters(each, which))
 
     async def event(self, event_id: str) -> Recorded | None:
-        return await self._ask(lambda each: reading.event(each, event_id))
+        return await self._ask(lambda each: _event(each, event_id))
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return await self._ask(lambda each: reading.origin(each, correlation_id))

@@ -18,7 +18,7 @@ from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, RunChange
 from penstock.core.events.blobs import found_in, reference_in
-from penstock.core.events.envelope import UNPLACED, Position, Recorded, event_of
+from penstock.core.events.envelope import Envelope, Recorded, event_of
 from penstock.core.sessions.history import MESSAGES_MAX, History, decode_messages
 from penstock.ports.state import DeadFilter, RunFilter, StoredRun
 
@@ -53,22 +53,6 @@ async def ends(server: Server) -> dict[tuple[str, int], int]:
     lanes = sorted((await server.all("ends", [(b"SMEMBERS", server.keys.lanes)]))[0])
     lasts = await server.all("ends", [(b"ZRANGE", server.keys.log(each), -1, -1, b"WITHSCORES") for each in lanes])
     return {lane_in(lane): int(float(last[1])) for lane, last in zip(lanes, lasts, strict=True) if last}
-
-
-async def event(server: Server, event_id: str) -> Recorded | None:
-    """Return an event with its place, or as one that waits for it."""
-    keys, name = server.keys, named(event_id)
-    row, number = await server.all(
-        "event", [(b"HGET", keys.events, name), (b"HGET", keys.inbox_ids, name)], moment=True
-    )
-    if row is None and number is not None:
-        row, waiting = await server.all(
-            "event", [(b"HGET", keys.events, name), (b"HGET", keys.inbox, number)], moment=True
-        )
-        if row is None and waiting is not None:
-            sent = sent_of_row(body_of_waiting(waiting))
-            return Recorded(Position(sent.topic, sent.partition, UNPLACED), sent.event)
-    return None if row is None else event_of_row(row)
 
 
 def body_of_waiting(row: bytes) -> bytes:
@@ -114,10 +98,12 @@ async def run(server: Server, run_id: str) -> StoredRun | None:
     elif placed is None and number is None:
         return None
     else:
-        recorded = await event(server, event_id) if placed is None else event_of_row(placed)
-        if recorded is None:
+        if placed is not None:
+            cause = event_of_row(placed).event
+        else:
+            cause = await _waiting_cause(server, event_id, number)
+        if cause is None:
             return None
-        cause = recorded.event
         change = RunChange(run_id, agent, cause.tenant, cause.key, "queued", 0, cause.time_ms)
     journal = dict_of(chunks)
     following = int(journal.pop(b"n", 0))
@@ -125,6 +111,15 @@ async def run(server: Server, run_id: str) -> StoredRun | None:
     bodies += [change.records] if change.records else []
     records = [record for body in bodies for record in decode_chunk(body)]
     return StoredRun(change, records, following, bool(streamed))
+
+
+async def _waiting_cause(server: Server, event_id: str, number: bytes) -> Envelope | None:
+    """Return an event that waited a moment ago."""
+    keys = server.keys
+    waiting, placed = await server.all("run", [(b"HGET", keys.inbox, number), (b"HGET", keys.events, named(event_id))])
+    if placed is not None:
+        return event_of_row(placed).event
+    return None if waiting is None else sent_of_row(body_of_waiting(waiting)).event
 
 
 def dict_of(found: Any) -> dict[bytes, bytes]:

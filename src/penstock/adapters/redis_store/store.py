@@ -15,6 +15,7 @@ from penstock.adapters.redis_store import erasing, pruning, reading, stream_rows
 from penstock.adapters.redis_store import rows as all_rows
 from penstock.adapters.redis_store.address import address_of
 from penstock.adapters.redis_store.listening import Watchers, open_watchers
+from penstock.adapters.redis_store.lookups import Lookups
 from penstock.adapters.redis_store.names import Keys, named
 from penstock.adapters.redis_store.packing import script_packed
 from penstock.adapters.redis_store.server import Server, open_server
@@ -43,14 +44,18 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def open_redis_store(url: str, *, prefix: str | None = None, making: bool = True) -> AsyncGenerator["RedisStore"]:
+async def open_redis_store(
+    url: str, *, prefix: str | None = None, making: bool = True, quiet: bool = False
+) -> AsyncGenerator["RedisStore"]:
     """Open the store at `redis://HOST:PORT[/DATABASE][?prefix=NAME]`; it is begun where there is none, unless not `making`.
+
+    What may be lost is said in the log, unless `quiet`.
 
     Raises `Missing` without the extra, `Unavailable` when no server answers, `Invalid` for an address that is none, a password
     that is wrong, or a Redis in which no store would be safe.
     """
     address = address_of(url, prefix)
-    async with open_server(address, Keys(address.prefix)) as server:
+    async with open_server(address, Keys(address.prefix), quiet=quiet) as server:
         if not making:
             await server.require_made()
         await server.make()
@@ -66,6 +71,7 @@ class RedisStore:
         self._watchers = watchers
         self._told: dict[int, int] = {}  # epoch -> the number of the last commit that was acknowledged
         self._appending = asyncio.Lock()
+        self._lookups = Lookups(server)
 
     # the log
 
@@ -189,7 +195,7 @@ class RedisStore:
         return await reading.dead_letters(self._server, which)
 
     async def event(self, event_id: str) -> Recorded | None:
-        return await reading.event(self._server, event_id)
+        return await self._lookups.event(event_id)
 
     async def origin(self, correlation_id: str) -> Sequence[Recorded]:
         return await reading.origin(self._server, correlation_id)

@@ -63,15 +63,15 @@ async def hold(server: Server, claim: Claim, wishes: Sequence[Wish]) -> list[Hol
 async def submitted(server: Server, partitions: Collection[int], limit: int, without: Collection[str]) -> list[Waiting]:
     """Return the first events that wait, of several partitions in the order in which they came."""
     found = list[Waiting]()
-    after = dict.fromkeys(partitions, 0)
+    after, width = dict.fromkeys(partitions, 0), min(limit, PAGE)
     while after and len(found) < limit:
         asked = [
-            (b"ZRANGEBYSCORE", server.keys.waiting(each), b"(%d" % last, b"+inf", b"LIMIT", 0, PAGE)
+            (b"ZRANGEBYSCORE", server.keys.waiting(each), b"(%d" % last, b"+inf", b"LIMIT", 0, width)
             for each, last in after.items()
         ]
         pages = dict(zip(after, await server.all("submitted", asked), strict=True))
         # What follows the end of a full page may stand before what another page has: that waits for the next round.
-        horizon = min((int(page[-1]) for page in pages.values() if len(page) == PAGE), default=1 << 62)
+        horizon = min((int(page[-1]) for page in pages.values() if len(page) == width), default=1 << 62)
         numbers = sorted(number for page in pages.values() for each in page if (number := int(each)) <= horizon)
         found += await _waiting(server, numbers, without)
         if horizon == 1 << 62:
@@ -86,6 +86,8 @@ async def _waiting(server: Server, numbers: Sequence[int], without: Collection[s
     (rows,) = await server.all("submitted", [(b"HMGET", server.keys.inbox, *numbers)])
     there = [(number, sent_of_row(body_of_waiting(row))) for number, row in zip(numbers, rows, strict=True) if row]
     wanted = [(number, sent) for number, sent in there if sent.topic not in without]
-    asked = [(b"HEXISTS", server.keys.events, named(sent.event.id)) for _, sent in wanted]
-    known = await server.all("submitted", asked)
-    return [Waiting(number, sent, bool(is_known)) for (number, sent), is_known in zip(wanted, known, strict=True)]
+    if not wanted:
+        return []
+    asked = (b"ZMSCORE", server.keys.event_ids, *(named(sent.event.id) for _, sent in wanted))
+    (known,) = await server.all("submitted", [asked])
+    return [Waiting(number, sent, place is not None) for (number, sent), place in zip(wanted, known, strict=True)]
