@@ -70,7 +70,7 @@ async def open_turns(
     require_carried(declared)
     keys = LiveKeys(dead_letters_topic(declared.name))
     rows = KeyedRows(keys)
-    inside = replaced(Settings() if chosen is None else chosen, log="", vectors="")
+    inside = replaced(Settings() if chosen is None else chosen, log="", vectors="", host="")
     async with opened(declared, inside, clock=clock, storage=(rows, None)) as parts:
         carried = frozenset(carried_by_job(declared))
         # What is kept is the key's, as it is: nothing of it may lie apart, and nothing is tidied.
