@@ -8,13 +8,14 @@ import sys
 import threading
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 APP = HERE / "pipeline_app.py"
 START_S = 60
 IDLE_S = 2
+REPORT_S = 10
 LIBRARY = "/v1/knowledge/library"
 
 
@@ -70,8 +71,11 @@ class Client:
 
     def report(self, desk: str, document: str, text: str = "", subject: str = "") -> None:
         """Have the curator publish something, and wait until it can be found."""
+        before, until = self.passages_of(document), monotonic() + REPORT_S
         self.post("/v1/agents/curator", {"desk": desk, "document": document, "text": text, "subject": subject})
         self.refresh()
+        while self.passages_of(document) == before and monotonic() < until:  # over a broker it is still on its way
+            sleep(0.05)
 
     def best(self, queries: list[str], limit: int = 10, **options) -> list[list[dict]]:
         """Return the best passages for each of many queries, with their scores."""
@@ -90,8 +94,9 @@ class Client:
 class Service:
     """`penstock serve pipeline_app.py`, in a process that can be stopped, killed and started again."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, stack: dict[str, str] | None = None) -> None:
         self.store = store
+        self.stack = stack or {}  # variables that name other servers
         self.log = store.with_suffix(".log")
 
     def __enter__(self):
@@ -112,7 +117,7 @@ class Service:
                 stderr=log,
                 text=True,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **self.stack, "PYTHONUNBUFFERED": "1"},
             )
         late = threading.Timer(START_S, self._process.kill)
         late.start()
@@ -145,7 +150,7 @@ class Service:
 
     def command(self, *arguments: str) -> tuple[int, str]:
         """Run a command of penstock's; return its exit code and what it said."""
-        done = subprocess.run(
-            [sys.executable, "-m", "penstock.cli", *arguments], capture_output=True, text=True, timeout=600, check=False
-        )
+        command = [sys.executable, "-m", "penstock.cli", *arguments]
+        environment = {**os.environ, **self.stack}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
         return done.returncode, done.stdout or done.stderr

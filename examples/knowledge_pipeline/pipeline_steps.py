@@ -1,9 +1,7 @@
 """What the pipeline is held to, step after step. Each returns its figures; `AssertionError` says what does not hold."""
 
-import sqlite3
 import statistics
 import threading
-from array import array
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,11 +11,13 @@ from time import perf_counter, sleep, time_ns
 from pipeline_input import AVRO, JSON_SCHEMA, NARROWER, document_event
 from pipeline_load import Load
 from pipeline_service import APP, LIBRARY, Client, Failed, Service
+from pipeline_stack import damage
 
 BATCH = 50
 EACH_WRITE = 20
 KILL_AFTER = 40  # documents that were acknowledged
 SENDERS = 3
+ROUNDING = 1e-4
 
 
 @dataclass
@@ -36,6 +36,16 @@ class Stage:
     @property
     def client(self) -> Client:
         return self.service.client
+
+    def same(self, found: list[list[dict]], before: list[list[dict]]) -> bool:
+        """Whether searches found the same; another engine than the one that looks back rounds its scores in another way."""
+        if not self.service.stack:
+            return found == before
+        pairs = [pair for one, other in zip(found, before, strict=True) for pair in zip(one, other, strict=True)]
+        return all(abs(one["score"] - other["score"]) < ROUNDING for one, other in pairs) and all(
+            {each["id"] for each in one} == {each["id"] for each in other}
+            for one, other in zip(found, before, strict=True)
+        )
 
     def remember(self, name: str, as_of: str) -> None:
         self.moments.append((name, as_of, self.client.best(self.questions)))
@@ -165,7 +175,7 @@ def as_of(stage: Stage) -> str:
     for name, moment, before in stage.moments:
         stage.say(f"as of the {name}")
         found = client.best(stage.questions, as_of=moment)
-        assert found == before, f"as of {name} {moment}: other answers than there were"
+        assert stage.same(found, before), f"as of {name} {moment}: other answers than there were"
     command = ["replay", str(APP), "--topic", "question", "--fresh-reads", "--store", f"sqlite:{stage.service.store}"]
     code, said = stage.service.command(*command)
     assert code == 0, said
@@ -219,7 +229,9 @@ def replay_to_empty(stage: Stage) -> str:
         stage.say(f"generation {number}: {state['done']:.0%}")
         sleep(0.1)
     after = client.best(stage.questions)
-    assert after == before, f"{sum(a != b for a, b in zip(after, before, strict=True))} searches find something else"
+    assert stage.same(after, before), (
+        f"{sum(a != b for a, b in zip(after, before, strict=True))} searches find something else"
+    )
     return (
         f"{verified(client)['passages']:,} passages again; {len(before)} lists of the best 10: equal, with all scores"
     )
@@ -231,7 +243,7 @@ def repair(stage: Stage) -> str:
     before = client.best(stage.questions)
     shown = [each["id"] for found in before for each in found[:1]][:30]
     stage.service.stop()
-    rows = damage(stage, list(dict.fromkeys(shown)))
+    rows = damage(stage.service, list(dict.fromkeys(shown)))
     stage.service.start()
     client = stage.client
     damaged = sum(one != other for one, other in zip(client.best(stage.questions), before, strict=True))
@@ -241,29 +253,9 @@ def repair(stage: Stage) -> str:
     found = client.post(f"{LIBRARY}/verify", {"repair": True})
     kinds = {kind: found[kind] for kind in ("missing", "extra", "stale", "damaged") if found[kind]}
     assert found["repaired"] == sum(kinds.values()) == rows, found
-    assert client.best(stage.questions) == before, "after the repair it finds something else"
+    assert stage.same(client.best(stage.questions), before), "after the repair it finds something else"
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     return f"{damaged} searches were wrong; told: {told}; repaired {rows}, all equal again"
-
-
-def damage(stage: Stage, ids: list[str]) -> int:
-    """Remove a third of some passages' rows, change the text of a third, and turn the vectors of the others around."""
-    with sqlite3.connect(stage.service.store) as rows:
-        for number, each in enumerate(ids):
-            match number % 3:
-                case 0:
-                    rows.execute("DELETE FROM passage WHERE id = ?", (each,))
-                case 1:
-                    rows.execute("UPDATE passage SET text = 'something else' WHERE id = ?", (each,))
-                case _:
-                    rows.execute("UPDATE passage SET vector = ? WHERE id = ?", (turned(rows, each), each))
-    rows.close()
-    return len(ids)
-
-
-def turned(rows: sqlite3.Connection, passage: str) -> bytes:
-    vector = array("f", rows.execute("SELECT vector FROM passage WHERE id = ? LIMIT 1", (passage,)).fetchone()[0])
-    return array("f", [-each for each in vector]).tobytes()
 
 
 def poison(stage: Stage) -> str:

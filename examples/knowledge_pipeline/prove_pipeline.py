@@ -8,11 +8,13 @@ import json
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 
 from pipeline_input import QUESTIONS, questions_about, read_documents
 from pipeline_service import Failed, Service
+from pipeline_stack import NoStack, kafka_milvus
 from pipeline_steps import STEPS, Stage
 from rich.console import Console
 from rich.markup import escape
@@ -32,6 +34,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--load-s", type=float, default=4.0, help="how long the load goes on beside its build (%(default)s)"
+    )
+    parser.add_argument(
+        "--stack",
+        choices=["embedded", "kafka-milvus"],
+        default="embedded",
+        help="where events and vectors lie: in one file, or on servers that are started for it (%(default)s)",
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the store there, to look at it")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each step")
@@ -73,7 +81,9 @@ def main() -> int:
     began = perf_counter()
     with console.status("reading") as status:
         documents = read_documents(given.docs, given.limit, lambda text: status.update(f"reading: {text}"))
-    with Service(store) as service:
+    with ExitStack() as servers:
+        stack = servers.enter_context(kafka_milvus(console.log)) if given.stack == "kafka-milvus" else {}
+        service = servers.enter_context(Service(store, stack))
         console.print(
             f"penstock serves {service.url} (its API: {service.url}/docs), the store is {store}, its log {service.log}",
             highlight=False,
@@ -89,7 +99,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the service is stopped, too
     try:
         sys.exit(main())
-    except (PenstockError, Failed) as error:
+    except (PenstockError, Failed, NoStack) as error:
         sys.exit(f"prove_pipeline: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
