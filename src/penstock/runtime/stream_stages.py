@@ -93,10 +93,10 @@ class StageAgent:
 
     def _handler(self, push: Push) -> Callable[[Event, Context], Any]:
         windows, takes = self._windows, self.stage.takes
-        is_first = self.stage.is_first
+        source = self.stage.source.event if self.stage.is_first else None
 
         async def handle(event: Event, ctx: Context) -> None:
-            if is_first and not isinstance(event, StreamTick):
+            if type(event) is source:  # nearly always, and quicker than asking pydantic's classes
                 await push(event, Moment(ctx.event.time_ms, ctx))
             elif isinstance(event, StreamItem):
                 await push(from_plain(event.value, takes), Moment(event.at_ms, ctx))
@@ -306,7 +306,7 @@ def _indexed(does: IndexInto, stage: str, push: Push) -> Push:
 
 def _emitted(event: type[Event], push: Push) -> Push:
     async def emitted(value: Any, moment: Moment) -> None:
-        if not isinstance(value, event):
+        if type(value) is not event and not isinstance(value, event):
             raise Refused(f"a {type(value).__name__} cannot go to {event.topic_!r}", f"map it to {event.__name__}")
         moment.ctx.emit(value)
         await push(value, moment)
