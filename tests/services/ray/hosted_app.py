@@ -111,7 +111,7 @@ async def plain(priced: Priced) -> dict[str, int]:
     return {"double": 2 * priced.price}
 
 
-@app.agent(retry=QUICK, timeout_s=0.5)
+@app.agent(retry=QUICK, timeout_s=60)
 async def suffer(poisoned: Poisoned, ctx: Context) -> None:
     match poisoned.how:
         case "raises":
@@ -120,8 +120,6 @@ async def suffer(poisoned: Poisoned, ctx: Context) -> None:
             raise Refused("never again", "stop it")
         case "step":
             await ctx.step("charge", charged, 1, 2, 3)  # too many arguments
-        case "late":
-            await asyncio.sleep(30)
         case "catches":
             try:
                 await ctx.read("failing", failing)
@@ -131,11 +129,20 @@ async def suffer(poisoned: Poisoned, ctx: Context) -> None:
             await ctx.values.set("", 1)
 
 
+class Tardy(Event, key="customer"):
+    customer: str
+
+
+@app.agent(retry=QUICK, timeout_s=0.5)
+async def linger(tardy: Tardy, ctx: Context) -> None:
+    await asyncio.sleep(30)
+
+
 def failing() -> None:
     raise KeyError("gone")
 
 
-@app.agent(retry=QUICK, timeout_s=20, resources=Resources(cpus=0.2, workers_max=2, handlings_max=2, idle_s=0.5))
+@app.agent(retry=QUICK, timeout_s=90, resources=Resources(cpus=0.2, workers_max=2, handlings_max=2, idle_s=0.5))
 async def wait(slow: Slow, ctx: Context) -> int:
     await ctx.step("before", charged, slow.log, 1)
     await ctx.step("slow", slept, slow.log, slow.wait_s)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from hosted_app import Asked, Many, Noted, Poisoned, Priced, Slow
+from hosted_app import Asked, Many, Noted, Poisoned, Priced, Slow, Tardy
 
 from penstock import Passage
 from penstock.app import Running
@@ -20,14 +20,18 @@ async def story(live: Running, log: str) -> dict[str, Any]:
         told[f"call {number}"] = await live.call("price", event, id=f"asked-{number}")
         told[f"ask {number}"] = (await live.ask(event, Priced, id=f"asked-{number}")).model_dump()
     told["plain"] = await live.call("plain", Priced(customer="ann", price=4, seen=1), id="plain")
-    for how in ("raises", "refuses", "step", "late", "catches", "value"):
+    for how in ("raises", "refuses", "step", "catches", "value"):
         try:
             told[how] = await live.call("suffer", Poisoned(customer="bob", how=how), id=f"poisoned-{how}")
         except RunFailed as error:
             told[how] = error.reason
+    try:
+        await live.call("linger", Tardy(customer="di"), id="tardy")
+    except RunFailed as error:
+        told["late"] = error.reason
     await live.engine.send_many([Many(customer=f"c{each}", number=each) for each in range(5)])
     told["waited"] = await live.call("wait", Slow(customer="cy", wait_s=0.0, log=log), id="slow") > 0
-    assert await live.engine.settled(20)
+    assert await live.engine.settled(60)
     store = live.engine.parts.store
     run = await store.run("asked-1:price")
     assert run is not None
