@@ -40,7 +40,8 @@ class Job:
             *options,
             *more,
         ]
-        self._environment = {**os.environ, **flink.environment}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+        self._environment = inherited | flink.environment
         self._process: subprocess.Popen[bytes]
 
     def start(self) -> float:
