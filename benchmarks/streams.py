@@ -80,8 +80,8 @@ def page(rounds: dict[str, list[dict[str, Any]]], count: int, on: dict[str, Any]
             "| --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
-            "The others are libraries of operators over memory: a crash loses what they hold, unless a recovery store (bytewax) or",
-            "persistence (Pathway) is set up, which give at least once. Penstock pays for a record of each message: it can be looked at,",
+            "The others ran in memory alone: a crash loses what they hold, unless a recovery store (bytewax) or persistence (Pathway) is",
+            "set up, which was not measured. Penstock pays for a record of each message: it can be looked at,",
             "replayed, and fails by itself into the dead letters.",
             "",
         ]
