@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from msgspec import structs
 
@@ -41,6 +42,15 @@ async def opened_vectors(chosen: Settings, index: Index, stack: AsyncExitStack, 
     spaces = None if index.spaces is None else SpacesApart((vectors, index.spaces))
     apart = structs.replace(index, vectors=guarded, in_store=False, together=False, spaces=spaces)
     return structs.replace(apart, texts=index.vectors, checks=None)
+
+
+def require_shareable(url: str) -> None:
+    """Raise `Invalid` for vectors in files of one process, where several workers share the store."""
+    parts = urlsplit(url)
+    if parts.scheme == "usearch" or (parts.scheme == "milvus" and not parts.netloc):
+        problem = f"{shown_url(url)!r} lies in files of one process"
+        hint = "run the app with one worker, leave `vectors` away, or use a server: milvus://, qdrant://, postgresql://"
+        raise Invalid("the settings", (Finding("vectors", problem, hint),))
 
 
 def open_vectors(url: str, environment: Mapping[str, str]) -> Opened:

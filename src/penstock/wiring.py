@@ -49,7 +49,7 @@ from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
 from penstock.runtime.topology import Topology
 from penstock.settings import POSTGRES, REDIS, Settings, path_of, shown_url, store_url
-from penstock.vector_stores import opened_vectors, require_room
+from penstock.vector_stores import opened_vectors, require_room, require_shareable
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,8 @@ async def opened(
         store, index = storage or await _store(
             store_url(chosen, declared.name), declared.collections, stack, shared=shared
         )
+        if shared:
+            require_shareable(chosen.vectors)
         if chosen.vectors and index is not None:
             index = await opened_vectors(chosen, index, stack, clock)
         embedders = Embedders(declared.embedders, stack)
@@ -309,10 +311,13 @@ async def _sqlite_store(
     sqlite = await stack.enter_async_context(open_sqlite_store(path, shared=shared))
     if not collections:
         return sqlite, None
+    from penstock.adapters.sqlite.part_rows import share
     from penstock.adapters.sqlite.passages import SqlitePassages, create_tables
 
     await sqlite.transact(create_tables)
-    rows = SqlitePassages(sqlite.reader, sqlite.transact)
+    if shared:
+        await sqlite.transact(share)
+    rows = SqlitePassages(sqlite.reader, sqlite.transact, shared=shared)
     if not shared:
         rows.tidy()
     stack.push_async_callback(rows.close)

@@ -39,7 +39,6 @@ class Library(Scene):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         random = world.random
-        self.is_open = world.chances.partitions == 1
         self.in_store = random.random() < 0.5
         self.builds = random.random() < 0.5
         self.texts = [self._event(number) for number in range(random.randint(0, 8))]
@@ -70,15 +69,11 @@ class Library(Scene):
         return Embedding("one", models["one"], opened, {})
 
     def agents(self, life: Life) -> list[Agent]:
-        if not self.is_open:
-            return []
         life.collections = {NAME: self.index()}
         life.embedding = self.knowledge(life)
         return list(own_agents({}, knowledge=True, registry=False).values())
 
     def clients(self, life: Life, engine: Engine) -> list[Client]:
-        if not self.is_open:
-            return []
         builds = [partial(self._build, engine)] if self.builds else []
         return [partial(self._put, engine), *builds]
 
@@ -101,8 +96,6 @@ class Library(Scene):
         await engine.call(KEEPER, said, id="build", within_s=60)
 
     async def healed(self, life: Life, engine: Engine) -> None:
-        if not self.is_open:
-            return
         await self._put(engine)
         knowledge = OpenKnowledge(NAME, engine, TENANT)
         await knowledge.refresh()
@@ -131,8 +124,6 @@ class Library(Scene):
         return {key: passage.text for key, passage in kept.items()}
 
     def check(self) -> None:
-        if not self.is_open:
-            return
         disk = self.world.disk
         known = {outside_id(TENANT, each.event_id) for each in self.texts}
         log = [each.event for each in disk.log(KnowledgeEvent.topic_)]

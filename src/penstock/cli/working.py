@@ -21,6 +21,7 @@ from penstock.runtime.dividing import divided
 from penstock.runtime.process import run_tuned
 from penstock.settings import Settings, settings, shown_url, store_url
 from penstock.stores import held
+from penstock.vector_stores import require_shareable
 from penstock.wiring import opened
 
 PARTITIONS = 16
@@ -91,6 +92,7 @@ def run_workers(file: Path, flags: Mapping[str, str | None], workers: int) -> in
 @contextmanager
 def shared_store(app: App, chosen: Settings, workers: int) -> Generator[None]:
     """Keep other commands from the store of an app while workers share it; `Invalid` when they cannot."""
+    require_shareable(chosen.vectors)
     with held(store_url(chosen, app.name)):
         partitions = asyncio.run(divide(app, chosen, PARTITIONS))
         print(

@@ -18,7 +18,7 @@ def require_carried(declared: Declared) -> None:
     findings = [found for agent in declared.agents.values() for found in _of_agent(agent)]
     findings += _of_app(declared)
     try:
-        require_one_order(topology, ())
+        require_one_order(topology)
     except Invalid as error:
         findings += error.findings
     if declares_subjects(topology):

@@ -8,13 +8,13 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.subjects import is_gone
 from penstock.core.knowledge.events import KnowledgeEvent
-from penstock.core.knowledge.generations import FOLLOWING, readied
+from penstock.core.knowledge.generations import FOLLOWING
 from penstock.core.knowledge.passages import IndexWrite, Space
 from penstock.errors import Invalid, LimitReached, Missing, Refused, Unavailable
 from penstock.ports.store import Store
@@ -55,7 +55,9 @@ class Building:
         self._generations = collection.generations
         self.store = store
         self._services = services
-        self._appender = appender
+        self.appender = appender
+        self.elsewhere: dict[int, int] = {}  # where the log of partitions of other workers ends
+        self.on_caught_up: Callable[[int], object] = _nobody
         self._turns: dict[int, asyncio.Lock] = {}
         self._paces: dict[int, Pace] = {}
 
@@ -71,19 +73,30 @@ class Building:
         return self._paces[number]
 
     def at(self, number: int) -> dict[int, int]:
-        """Return, by partition, up to which offset a generation has the log."""
+        """Return, by partition, up to which offset a generation has the log; of those of others, as far as is known."""
         known = self._generations.positions.get(number, {})
-        return {each: known.get(each, 0) for each in sorted(self._appender.owned)}
+        return {each: known.get(each, 0) for each in range(self.appender.partitions)}
 
     def ends(self) -> dict[int, int]:
         """Return, by partition, where the log ends."""
-        return {each: self._appender.end(TOPIC, each) for each in sorted(self._appender.owned)}
+        owned = self.appender.owned
+        return {
+            each: self.appender.end(TOPIC, each) if each in owned else self.elsewhere.get(each, 0)
+            for each in range(self.appender.partitions)
+        }
+
+    def has_all(self, number: int) -> bool:
+        """Whether a generation has all that is known to be in the log of any partition."""
+        at, owned = self.at(number), self.appender.owned
+        return all(at[each] >= end and (each in owned or each in self.elsewhere) for each, end in self.ends().items())
 
     async def step(self, number: int) -> bool:
         """Take in one page of each partition; False when there was nothing. For who has the turn."""
         clock, pace = self._services.clock, self.pace(number)
         began_s, moved = clock.monotonic_s(), False
         for partition, after in self.at(number).items():
+            if partition not in self.appender.owned:
+                continue
             if partition and not self._has_first(number):
                 continue
             page = await self.store.read(TOPIC, partition, after=after, limit=self._page(number))
@@ -96,8 +109,8 @@ class Building:
                 moved, pace.passages = True, pace.passages + count
                 self._paced(number, count, clock.monotonic_s() - began_s)
                 began_s = clock.monotonic_s()
-        if not moved:
-            self._caught_up(number)
+        if not moved and self.appender.owned:
+            self.on_caught_up(number)
         return moved
 
     def _has_first(self, number: int) -> bool:
@@ -118,10 +131,12 @@ class Building:
         """Take in a page, and return how many passages it came to; None when the generation is not to follow any more."""
         generations, committer = self._generations, self._services.committer
         writes = await self._writes(page, generations.built(number))
-        if generations.catalogue.find(number).status not in FOLLOWING:
+        if generations.catalogue.find(number).status not in FOLLOWING or partition not in self.appender.owned:
             return None
         if not self._collection.index.in_store:
             await self._collection.apply(writes)
+            if partition not in self.appender.owned:
+                return None
         unit = committer.add()
         if self._collection.index.in_store:
             unit.index.extend(writes)
@@ -143,14 +158,6 @@ class Building:
     def _page(self, number: int) -> int:
         per_s = self._generations.catalogue.find(number).per_s
         return max(1, min(self.pace(number).page, int(per_s))) if per_s else self.pace(number).page
-
-    def _caught_up(self, number: int) -> None:
-        """A build that has all that is durable is ready."""
-        generations = self._generations
-        if self._appender.owned and generations.catalogue.find(number).status == "building":
-            generations.change(
-                readied(generations.catalogue, number, self._services.clock.now_ms()), self._services.committer
-            )
 
     async def _writes(self, page: Sequence[Recorded], into: Built) -> list[IndexWrite]:
         """Return what a page comes to, each tenant's events in their order."""
@@ -211,3 +218,7 @@ class Building:
         pace.left_out += 1
         pace.reason = str(error)
         _log.warning("generation %d of %r leaves an event out: %s", number, self._collection.name, error)
+
+
+def _nobody(number: int) -> None:
+    """Stand in for who keeps the generations."""

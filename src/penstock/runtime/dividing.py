@@ -15,7 +15,7 @@ async def divided(parts: Parts, owner: str, partitions: int, *, within_s: float)
     Returns how many partitions there are. `Refused` when the store does not come to rest in time, or when somebody else
     takes it meanwhile; `Invalid` for an app that several workers cannot share.
     """
-    require_one_order(parts.topology, parts.indexes)
+    require_one_order(parts.topology)
     known = await _partitions(parts.store, owner)
     if known > 1:
         return known

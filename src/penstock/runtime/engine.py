@@ -35,6 +35,7 @@ from penstock.runtime.handling import Handlings
 from penstock.runtime.indexer import embedder_of
 from penstock.runtime.janitor import Janitor
 from penstock.runtime.keeping import Keeper, keepers
+from penstock.runtime.keeping_together import Sharing
 from penstock.runtime.listeners import Listeners
 from penstock.runtime.machine_checks import require_reachable
 from penstock.runtime.machine_tasks import Outside
@@ -103,7 +104,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
     claim = await (store.join(owner) if beside else store.claim(owner))
     partitions = len((await store.renew(claim, ttl_ms=TTL_MS)).owners)
     if partitions > 1:
-        require_one_order(parts.topology, parts.indexes if beside else ())
+        require_one_order(parts.topology)
     appender = _appender(parts, partitions)
     services = _services(parts, claim, appender)
     unwatch: list[Callable[[], None]] = []
@@ -217,24 +218,32 @@ async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receive
     """Work beside others, from now on, until the returned function is called."""
     store, elsewhere = engine.parts.store, Elsewhere()
 
+    sharing = Sharing(engine.keepers, store, engine.services, engine.parts.embedding, tasks)
     unheard = Unheard(engine.parts.subjects, engine.services.collections, lambda: bool(engine.appender.owned))
 
     async def own(partitions: Iterable[int]) -> None:
         unheard.let_go(tasks)
+        await sharing.before_owning()
         await engine.delivering.own(partitions)
         receiver.woken.set()  # what waits for them can be received now
+
+    async def disown(partition: int) -> None:
+        await engine.delivering.disown(partition)
+        await sharing.given_up()
 
     engine.elsewhere, engine.appender.shared = elsewhere, True
     engine.services.committer.on_sent = elsewhere.left
     limits = SharedLimits(store, claim, engine.parts.clock, engine.places.lines)
     engine.places.on_short = limits.woken.set
-    ownership = Ownership(store, claim, own, engine.delivering.disown)
+    ownership = Ownership(store, claim, own, disown)
     await ownership.beat()
     tasks.start(ownership.run(engine.parts.clock, tasks, engine.parts.beat_s))
     tasks.start(elsewhere.run())
     tasks.start(limits.run())
+    tasks.start(sharing.run(2 * engine.parts.beat_s))
 
     def news() -> None:
+        sharing.news()
         elsewhere.woken.set()
         engine.services.streams.news()
 

@@ -21,6 +21,7 @@ from penstock.core.events.envelope import Envelope, event_of, run_id
 from penstock.core.events.event import Event
 from penstock.core.events.subjects import LAST, OWNER, RETIRED, TALLY, is_gone, keys_in
 from penstock.core.exports.lines import DeadLine, EventLine, JournalLine, Line, RunLine, StreamLine
+from penstock.core.knowledge.generations import FOLLOWING
 from penstock.errors import Missing, TimedOut
 from penstock.ports.erasure import Erased
 from penstock.ports.retention import ENDED
@@ -90,6 +91,10 @@ class Forgetter:
                 forget = getattr(embedder, "forget", None)
                 if forget is not None:
                     forget()
+            for each in collection.generations.catalogue.generations:
+                if each.status in FOLLOWING:  # a page of a build that was read before: it is written before we go on
+                    async with self._services.keepers[collection.name].turn(each.number):
+                        pass
 
     async def forget(self, tenant: str, name: str, asked_by: Envelope) -> Receipt:
         """Do all of it, and return the receipt."""
@@ -204,8 +209,13 @@ class Forgetter:
         state = dict((await self._store.erase_state(tenant, name)).counts)
         left = {"values of several": state.pop("shared")} if "shared" in state else {}
         erased = await self._counted(tenant, name, erased, Erased(state))
+        if self._services.collections:
+            await self._everywhere(
+                tenant, name
+            )  # builds of other workers read nothing any more that was erased just now
         for collection in self._services.collections.values():
             keeper = self._services.keepers[collection.name]
+            await keeper.look()
             gone = await erased_passages(
                 collection, keeper, self._services, partial(self._looking.is_named, tenant, name), tenant
             )

@@ -20,7 +20,12 @@ class Gate:
         self._open.set()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._shut = asyncio.Event()
         self._turn = asyncio.Lock()
+
+    async def shut(self) -> None:
+        """Wait until nobody is let in any more."""
+        await self._shut.wait()
 
     @asynccontextmanager
     async def inside(self) -> AsyncGenerator[None]:
@@ -41,6 +46,7 @@ class Gate:
         """Have nobody inside until the block is left; `TimedOut`, with the gate open, when somebody stays for too long."""
         async with self._turn:
             self._open.clear()
+            self._shut.set()
             try:
                 try:
                     async with asyncio.timeout(within_s):
@@ -50,4 +56,5 @@ class Gate:
                     raise TimedOut("what the indexer is at", within_s) from error
                 yield
             finally:
+                self._shut.clear()
                 self._open.set()

@@ -139,6 +139,15 @@ class Generations:
         for gone in self.positions.keys() - kept:
             del self.positions[gone]
 
+    def adopt(self, catalogue: Catalogue, embedders: Mapping[int, Embedder]) -> None:
+        """Go on with a catalogue that another worker has written: it is durable."""
+        self.embedders |= embedders
+        serving = catalogue.serving.number
+        if serving != self.writing.number:
+            self.positions.pop(serving, None)
+        self.catalogue, self.stored = catalogue, True
+        self.writing = self.searching = self.built(serving)
+
     def keep(self, committer: Committer) -> None:
         """Have the catalogue written with the next commit where it never was."""
         if not self.stored:
@@ -199,7 +208,7 @@ async def opened_generations(
         found.refiner = chosen.refiner
         return found
     catalogue = rules.decode(stored[CATALOGUE])
-    embedders, unopened = await _opened(name, catalogue, chosen)
+    embedders, unopened = await embedders_of(name, catalogue, chosen, {})
     found = Generations(name, catalogue, embedders, stored=True)
     found.unopened, found.refiner = unopened, chosen.refiner
     found.read_positions(stored, range(PARTITIONS_MAX))
@@ -231,12 +240,14 @@ def _changed(name: str, was: str, mine: str) -> Invalid:
     return Invalid("the embedder", (Finding("embedder", f"{name!r} was indexed with {was}, not with {mine}", hint),))
 
 
-async def _opened(name: str, catalogue: Catalogue, chosen: Embedding) -> tuple[dict[int, Embedder], dict[int, str]]:
-    """Open the embedders of all generations that have passages; one that does not serve may do without."""
+async def embedders_of(
+    name: str, catalogue: Catalogue, chosen: Embedding, known: Mapping[int, Embedder]
+) -> tuple[dict[int, Embedder], dict[int, str]]:
+    """Open the embedders of all generations that have passages, but those known; one that does not serve may do without."""
     opened: dict[int, Embedder] = {}
     unopened: dict[int, str] = {}
     for each in catalogue.generations:
-        if each.status in ("dropping", "dropped"):
+        if each.status in ("dropping", "dropped") or each.number in known:
             continue
         try:
             opened[each.number] = await _embedder_of(name, each, chosen)

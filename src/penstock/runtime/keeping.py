@@ -8,14 +8,15 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from penstock.core.agents.progress import Progress
 from penstock.core.events.envelope import Position
 from penstock.core.knowledge import generations as rules
 from penstock.core.knowledge.generation_events import BuildGeneration, VerifyKnowledge
-from penstock.core.knowledge.generations import FOLLOWING, Generation
+from penstock.core.knowledge.generations import FOLLOWING, Catalogue, Generation
 from penstock.core.knowledge.passages import Space
 from penstock.errors import Fenced, LimitReached, PenstockError, Refused, TimedOut
 from penstock.ports.embedder import Embedder
@@ -32,8 +33,20 @@ SWITCH_WITHIN_S = 30.0  # the longest that a switch keeps the indexer waiting
 LAG_MAX = 5_000  # events that a generation may lack when it is to take over
 CLEARED = 500  # passages that go at once
 WARMED_MAX = 64  # tenants whose passages are in memory before the switch
+HEARD_BY_ALL_S = 5.0  # a worker that was silent for half of that is fenced
 AGAIN_S = 5.0  # before something is tried again that could not be done
 _log = logging.getLogger("penstock")
+
+
+class Fellows(Protocol):
+    """The other workers, as far as one collection goes."""
+
+    @property
+    def is_home(self) -> bool: ...
+    @property
+    def done(self) -> Mapping[int, tuple[int, int]]: ...
+    async def look(self) -> None: ...
+    def closed(self, number: int) -> AbstractAsyncContextManager[None]: ...
 
 
 class Keeper:
@@ -54,9 +67,48 @@ class Keeper:
         self._services = services
         self._embedding = embedding
         self.done = done
+        self.together: Fellows | None = None  # where several workers share the store
+        self._dropping_since: dict[int, float] = {}
         self._woken = asyncio.Event()
+        building.on_caught_up = self._caught_up
         self._generations.on_change = self.wake
         self._generations.after_writing = self._written
+
+    @property
+    def is_home(self) -> bool:
+        """Whether this worker is the one that decides."""
+        return self.together is None or self.together.is_home
+
+    def change(self, catalogue: Catalogue) -> None:
+        """Go on with another catalogue; `Refused` where another worker decides."""
+        self._require_home()
+        self._generations.change(catalogue, self._services.committer)
+
+    def _require_home(self) -> None:
+        if not self.is_home:
+            hint = "say it for the tenant 'default'; if that is so, another worker took over: say it again"
+            raise Refused(f"this worker does not keep the generations of {self.collection.name!r}", hint)
+
+    async def look(self) -> None:
+        """Know what other workers decided."""
+        if self.together is not None:
+            await self.together.look()
+
+    def done_everywhere(self) -> Mapping[int, tuple[int, int]]:
+        """Return what `done` does, of the partitions of others as far as is known."""
+        return self.done() if self.together is None else {**self.together.done, **self.done()}
+
+    def closed(self, number: int) -> AbstractAsyncContextManager[None]:
+        """Have nobody index, in any worker, until the block is left."""
+        if self.together is not None:
+            return self.together.closed(number)
+        return self._generations.gate.closed(SWITCH_WITHIN_S)
+
+    def _caught_up(self, number: int) -> None:
+        """A build that has all that is durable is ready."""
+        catalogue = self._generations.catalogue
+        if self.is_home and catalogue.find(number).status == "building" and self.building.has_all(number):
+            self.change(rules.readied(catalogue, number, self._services.clock.now_ms()))
 
     def turn(self, number: int) -> asyncio.Lock:
         """Who has it is the only one who writes to a generation that does not serve."""
@@ -107,30 +159,56 @@ class Keeper:
 
     async def _bring_on(self) -> None:
         """Do all that there is to do, each generation in its turn."""
-        generations, busy, clock = self._generations, True, self._services.clock
-        await self._build_wanted()
+        clock, busy = self._services.clock, True
+        if self.is_home:
+            await self._begin()
         while busy:
-            busy = False
             later: list[float] = []
-            for each in rules.overdue(generations.catalogue, self._services.clock.now_ms()):
-                generations.change(rules.removed(generations.catalogue, each.number), self._services.committer)
-            for each in generations.catalogue.generations:
-                if each.status in FOLLOWING and each.number in generations.embedders:
-                    due_s = self.building.pace(each.number).due_s
-                    if due_s > clock.monotonic_s():
-                        later.append(due_s)
-                        continue
-                    async with self.building.turn(each.number):
-                        busy |= await self.building.step(each.number)
-                elif each.status == "dropping":
-                    busy |= await self._clear(each.number)
-            for each in generations.catalogue.generations:
-                if each.status == "ready" and each.switch:
-                    await self._switch_by_itself(each.number)
+            busy = False
+            for each in self._generations.catalogue.generations:
+                busy |= await self._step(each, later)
+            if self.is_home:
+                await self._decide()
             if later and not busy:
                 await clock.sleep(max(0.0, min(later) - clock.monotonic_s()))
                 busy = True
         await self._services.committer.durable()
+
+    async def _begin(self) -> None:
+        if self.together is not None:
+            self._generations.keep(self._services.committer)
+        await self._build_wanted()
+
+    async def _step(self, each: Generation, later: list[float]) -> bool:
+        """Bring one on, or to its end; False when there was nothing to do, `later` says when there will be."""
+        now_s, due_s = self._services.clock.monotonic_s(), 0.0
+        if each.status in FOLLOWING and each.number in self._generations.embedders:
+            due_s = self.building.pace(each.number).due_s
+            if due_s <= now_s:
+                async with self.building.turn(each.number):
+                    return await self.building.step(each.number)
+        elif each.status == "dropping" and self.is_home:
+            due_s = self._may_clear_s(each.number)
+            if due_s <= now_s:
+                return await self._clear(each.number)
+        if due_s > now_s:
+            later.append(due_s)
+        return False
+
+    async def _decide(self) -> None:
+        """Have those go whose grace is over, and those take over that were to."""
+        generations = self._generations
+        for each in rules.overdue(generations.catalogue, self._services.clock.now_ms()):
+            self.change(rules.removed(generations.catalogue, each.number))
+        for each in generations.catalogue.generations:
+            if each.status == "ready" and each.switch:
+                await self._switch_by_itself(each.number)
+
+    def _may_clear_s(self, number: int) -> float:
+        """From when on a generation that was dropped is nobody's any more: other workers must have heard of it."""
+        if self.together is None:
+            return 0.0
+        return self._dropping_since.setdefault(number, self._services.clock.monotonic_s()) + HEARD_BY_ALL_S
 
     async def _build_wanted(self) -> None:
         """Build for an embedder that the settings changed to."""
@@ -161,6 +239,7 @@ class Keeper:
 
     async def build(self, said: BuildGeneration, asked_by: str, *, agreed: bool = False) -> Generation:
         """Begin a build, and return its generation; asked by the same event again, return the one that there is."""
+        self._require_home()
         generations = self._generations
         known = next((each for each in generations.catalogue.generations if each.asked_by == asked_by), None)
         if known is not None:
@@ -187,11 +266,12 @@ class Keeper:
         catalogue = rules.built(generations.catalogue, new, seen)
         record = catalogue.generations[-1]
         generations.embedders[record.number] = embedder
-        generations.change(catalogue, self._services.committer)
+        self.change(catalogue)
         return record
 
     async def _require_whole(self, what: str, hint: str) -> None:
-        await require_whole_log(self.building.store, sorted(self.done()), what, hint)
+        partitions = range(self.building.appender.partitions)
+        await require_whole_log(self.building.store, partitions, what, hint)
 
     async def _opened(self, said: BuildGeneration) -> Embedder:
         if not said.embedder:
@@ -200,6 +280,7 @@ class Keeper:
 
     async def switch(self, number: int, grace_ms: int, asked_by: str) -> Generation:
         """Have a generation serve, 0: the one that served before; `Refused` or `TimedOut` when it cannot yet."""
+        self._require_home()
         generations = self._generations
         if generations.catalogue.switched_by == asked_by:
             return generations.catalogue.serving
@@ -208,14 +289,15 @@ class Keeper:
             return generations.catalogue.serving
         generations.asked(number)
         self._require_near(number)
-        await self._warm(number)
-        async with self.building.turn(number), generations.gate.closed(SWITCH_WITHIN_S):
-            await self._take_in_all(number)
+        await self.warm(number)
+        async with self.building.turn(number), self.closed(number):
+            if self.together is None:
+                await self.take_in_all(number)
             # From here to the change nothing waits: what was seen holds.
             served, now_ms = generations.catalogue.serving.number, self._services.clock.now_ms()
             catalogue = rules.switched(generations.catalogue, number, now_ms, grace_ms, asked_by)
             generations.positions[served] = {each: low for each, (low, _) in self.done().items()}
-            generations.change(catalogue, self._services.committer)
+            self.change(catalogue)
             values = [generations.positions_value(each) for each in sorted(self.done())]
             self._services.committer.add().values.extend(values)
         await self._services.committer.durable()
@@ -224,7 +306,7 @@ class Keeper:
     async def drop(self, number: int, reason: str) -> Generation:
         """Let a generation go, or end its build; its passages go in the background."""
         generations = self._generations
-        generations.change(rules.removed(generations.catalogue, number, reason), self._services.committer)
+        self.change(rules.removed(generations.catalogue, number, reason))
         await self._services.committer.durable()
         return generations.catalogue.find(number)
 
@@ -235,19 +317,24 @@ class Keeper:
             hint = f"wait until it is within {LAG_MAX:,}: penstock knowledge generations"
             raise Refused(f"generation {number} is {behind:,} events behind", hint)
 
-    async def _take_in_all(self, number: int) -> None:
+    def has_all(self, number: int) -> bool:
+        """Whether a generation has what the indexer of this worker is done with."""
+        at = self.building.at(number)
+        return all(at[each] >= last for each, (_, last) in self.done().items())
+
+    async def take_in_all(self, number: int) -> None:
         """Take in what the indexer is done with, and nobody adds to that meanwhile."""
         committer = self._services.committer
         try:
             async with asyncio.timeout(SWITCH_WITHIN_S):
-                while any(self.building.at(number)[each] < last for each, (_, last) in self.done().items()):
+                while not self.has_all(number):
                     await committer.durable()
                     await self.building.step(number)
                     await asyncio.sleep(0)
         except TimeoutError as error:
             raise TimedOut(f"what generation {number} lacks", SWITCH_WITHIN_S) from error
 
-    async def _warm(self, number: int) -> None:
+    async def warm(self, number: int) -> None:
         """Have the passages in memory before the first search comes."""
         index, built = self.collection.index, self._generations.built(number)
         if index.spaces is None:
@@ -269,13 +356,17 @@ class Keeper:
             if await spaces.clear(space, limit=CLEARED):
                 await self._services.clock.sleep(0)
                 return True
-        generations.change(rules.emptied(generations.catalogue, number), self._services.committer)
+        self.change(rules.emptied(generations.catalogue, number))
         return False
 
     async def verify(self, said: VerifyKnowledge) -> dict[str, Any]:
         """Compare the index with the log, mend it if that is asked for, and return what was found."""
         await self._require_whole("cannot be compared with an index that has more", "look at single passages instead")
-        return told(await Verifying(self.collection, self.building.store, self._services, said).run(self.done()))
+        self._require_home()
+        verifying = Verifying(self.collection, self.building.store, self._services, said)
+        verifying.closed = self.closed
+        await self.look()
+        return told(await verifying.run(self.done_everywhere()))
 
 
 def keepers(
@@ -289,7 +380,7 @@ def keepers(
 
     def done() -> dict[int, tuple[int, int]]:
         mine = [each for each in delivering.of(INDEXER) if each.topic == TOPIC]
-        return {each.partition: (each.progress.low, _last(each.progress)) for each in mine}
+        return {each.partition: (each.progress.low, last_of(each.progress)) for each in mine}
 
     found: dict[str, Keeper] = {}
     for name, collection in collections.items():
@@ -299,6 +390,7 @@ def keepers(
     return found
 
 
-def _last(progress: Progress) -> int:
+def last_of(progress: Progress) -> int:
+    """Return the last offset that is done with."""
     above = progress.above
     return above[-1][1] if above else progress.low

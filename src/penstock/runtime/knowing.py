@@ -6,8 +6,9 @@
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import Literal, get_args
 
@@ -16,6 +17,7 @@ from penstock.core.knowledge.events import KnowledgeEvent, require_right
 from penstock.core.knowledge.tokens import Written, places_in, token_of
 from penstock.errors import Finding, Invalid, LimitReached, RunFailed, TimedOut
 from penstock.runtime.engine import Engine
+from penstock.runtime.front import PLACED_WAIT_S
 from penstock.runtime.indexer import NAME as INDEXER
 
 Consistency = Literal["strong", "eventual", "bulk"]
@@ -46,6 +48,10 @@ async def write(engine: Engine, events: Sequence[KnowledgeEvent], tenant: str, c
     ids = tuple(event.event_id or each.event.id for event, each in zip(events, recorded, strict=True))
     written = Written(ids, token_of(each.position for each in recorded))
     if consistency == "strong":
+        if not all(each.position.is_given for each in recorded):
+            raise TimedOut(
+                "the place in the log of what was written", PLACED_WAIT_S
+            )  # its owner may have died just now
         await reached(engine, written.token)
         await _raise_given_up(engine, recorded)
     return written
@@ -59,10 +65,13 @@ async def reached(engine: Engine, after: Written | str, within_s: float = WITHIN
             own = {partition: offset for partition, offset in places.items() if partition in engine.partitions}
             if own:
                 await engine.services.committer.until(lambda: _indexed(engine, own))
+                given_up = own.keys() - engine.partitions  # meanwhile
                 await engine.services.committer.durable()
+                own = {partition: offset for partition, offset in own.items() if partition not in given_up}
             elsewhere = {partition: offset for partition, offset in places.items() if partition not in own}
             if elsewhere:
-                await _until_elsewhere(engine, elsewhere)
+                await _until_elsewhere(engine, partial(_indexed_elsewhere, engine, elsewhere))
+            await _follow(engine)
     except TimeoutError:
         raise TimedOut("the indexing of what was written", within_s) from None
 
@@ -77,9 +86,21 @@ def lag(engine: Engine) -> int:
 
 
 async def refresh(engine: Engine) -> None:
-    """Wait until everything that was accepted so far can be found."""
+    """Wait until everything that was accepted so far can be found, whichever worker indexes it."""
     await engine.services.committer.durable()
     await engine.caught_up(INDEXER)
+    if engine.elsewhere is not None:
+        ends = await engine.parts.store.ends()
+        away = {part: end for (topic, part), end in ends.items() if topic == TOPIC and part not in engine.partitions}
+        await _until_elsewhere(engine, partial(_done_elsewhere, engine, away))
+        await _follow(engine)
+
+
+async def _follow(engine: Engine) -> None:
+    """Search where the other workers write: another generation may have taken over just now."""
+    if engine.elsewhere is not None:
+        for keeper in engine.keepers.values():
+            await keeper.look()
 
 
 def outside_id(tenant: str, event_id: str) -> str:
@@ -105,11 +126,11 @@ def _indexed(engine: Engine, places: Mapping[int, int]) -> bool:
     return all(partition not in done or offset in done[partition] for partition, offset in places.items())
 
 
-async def _until_elsewhere(engine: Engine, places: Mapping[int, int]) -> None:
+async def _until_elsewhere(engine: Engine, holds: Callable[[], Awaitable[bool]]) -> None:
     woken = asyncio.Event()
     unwatch = engine.parts.store.watch(woken.set)
     try:
-        while not await _indexed_elsewhere(engine, places):
+        while not await holds():
             with suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), ELSEWHERE_LOOK_S)
             woken.clear()
@@ -123,6 +144,14 @@ async def _indexed_elsewhere(engine: Engine, places: Mapping[int, int]) -> bool:
         offset == 0 or ((INDEXER, TOPIC, partition) in done and offset in done[INDEXER, TOPIC, partition])
         for partition, offset in places.items()
     )
+
+
+async def _done_elsewhere(engine: Engine, ends: Mapping[int, int]) -> bool:
+    done = await engine.parts.store.progress()
+    lows = {
+        partition: each.low for (agent, topic, partition), each in done.items() if (agent, topic) == (INDEXER, TOPIC)
+    }
+    return all(lows.get(partition, 0) >= end for partition, end in ends.items())
 
 
 async def _raise_given_up(engine: Engine, recorded: Sequence[Recorded]) -> None:

@@ -21,7 +21,6 @@ from penstock.errors import Finding, Invalid, LimitReached
 from penstock.runtime.collection import LIMIT_MAX, Found, Search
 from penstock.runtime.context import required
 from penstock.runtime.engine import Engine
-from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.indexing import IndexingStatus
 from penstock.runtime.knowing import Consistency, lag, reached, refresh, write
 from penstock.runtime.open_generations import OpenGenerations
@@ -200,7 +199,7 @@ class OpenKnowledge:
 
     async def indexed(self) -> None:
         """Wait until everything appended so far can be found (read-your-writes)."""
-        await self._engine.caught_up(INDEXER)
+        await refresh(self._engine)
 
 
 def search_of(text: str, options: SearchOptions) -> Search:

@@ -50,17 +50,17 @@ class OpenGenerations:
 
     async def list(self) -> Sequence[GenerationState]:
         """Return all generations, the oldest first, and how far each is."""
-        await self._engine.services.committer.durable()
+        await self._known()
         return [self._state(each) for each in self._generations.catalogue.generations]
 
     async def serving(self) -> Generation:
         """Return the generation that serves."""
-        await self._engine.services.committer.durable()
+        await self._known()
         return self._generations.catalogue.serving
 
     async def state(self, number: int) -> GenerationState:
         """Return one generation; `Missing` when there is none of that number."""
-        await self._engine.services.committer.durable()
+        await self._known()
         return self._state(self._generations.catalogue.find(number))
 
     async def build(
@@ -109,6 +109,7 @@ class OpenGenerations:
             is_on_its_way = found.status == "building" or (found.status == "ready" and found.switch)
             return not is_on_its_way and (found.status != "serving" or self._generations.searching.number == number)
 
+        await self._known()
         try:
             async with asyncio.timeout(within_s):
                 await self._engine.until(holds)
@@ -120,7 +121,7 @@ class OpenGenerations:
         """Wait until the generation that refines has all that can be found now; False when none does."""
         generations = self._generations
         begun = dict(generations.visible)
-        for partition, (low, _) in self._keeper.done().items():
+        for partition, (low, _) in self._keeper.done_everywhere().items():
             begun[partition] = max(low, begun.get(partition, 0))
 
         def holds() -> bool:
@@ -184,8 +185,13 @@ class OpenGenerations:
 
     async def _told(self, said: Event, within_s: float) -> dict[str, Any]:
         told = msgspec.json.decode(await self._engine.call(KEEPER, said, within_s=within_s))
+        await self._keeper.look()
         raise_refusal(told)
         return told
+
+    async def _known(self) -> None:
+        await self._engine.services.committer.durable()
+        await self._keeper.look()
 
     @property
     def _generations(self) -> Generations:
@@ -196,7 +202,7 @@ class OpenGenerations:
         total, pace = sum(building.ends().values()), building.pace(number)
         match generation.status:
             case "serving":
-                behind = total - sum(low for low, _ in self._keeper.done().values())
+                behind = total - sum(low for low, _ in self._keeper.done_everywhere().values())
             case "dropping" | "dropped":
                 behind = 0
             case _:

@@ -27,7 +27,7 @@ class Kind:
         return type if type in self.event.reads_() else f"{type}.v1"
 
 
-def require_one_order(topology: "Topology", collections: Iterable[str]) -> None:
+def require_one_order(topology: "Topology") -> None:
     """Refuse, with all findings, an app whose order per key is not that of its partitions: several workers would break it."""
     findings = [
         Finding(
@@ -49,10 +49,6 @@ def require_one_order(topology: "Topology", collections: Iterable[str]) -> None:
         )
         for agent in topology.agents.values()
         if KnowledgeEvent in agent.accepts and agent.options.key is not None
-    ]
-    findings += [
-        Finding(f"knowledge {name!r}", "lies in the memory of one worker", "run this app with one worker, for now")
-        for name in collections
     ]
     if findings:
         raise Invalid("the app for several partitions", tuple(findings))

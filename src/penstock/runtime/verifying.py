@@ -5,7 +5,8 @@
 - Repairs are made behind the gate, where nobody writes, after another look at what has moved. They are the indexer's own writes.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -73,6 +74,9 @@ class Verifying:
         self._given_up: set[str] = (
             set()
         )  # events that the indexer could not take in: the index is right not to have them
+        self.closed: Callable[[int], AbstractAsyncContextManager[None]] = lambda _: collection.generations.gate.closed(
+            GATE_S
+        )
         if collection.past is None:
             raise Refused("this collection has no past to compare with", "run the app with settings")
         self._should = collection.past.empty(self._into)
@@ -198,7 +202,7 @@ class Verifying:
                 key = (tenant, passage.id)
                 writes[key] = Upsert(self._space(tenant), passage, self._given.get(key, vector.tobytes()))
         generations = self._collection.generations
-        async with generations.gate.closed(GATE_S):
+        async with self.closed(0):
             await self._services.committer.durable()
             moved = moving | await self._take(dict.fromkeys(self._at))
             if generations.writing.number != self._into.number:

@@ -55,7 +55,11 @@ class KeptPassages:
     async def by_space(writes: Sequence[IndexWrite]) -> list[Prepared]:
         """Put together what is to be written to each space; `Invalid` for what cannot be."""
         ready = await KeptPassages.prepared(writes)
-        return [Prepared(space, last, _rows(last)) for space, last in last_writes(ready).items()]
+        # In one order: two workers that write to the same spaces would else wait for each other.
+        spaces = sorted(
+            last_writes(ready).items(), key=lambda each: (each[0].collection, each[0].tenant, each[0].generation)
+        )
+        return [Prepared(space, last, _rows(last)) for space, last in spaces]
 
     async def write(self, connection: Connection, ready: Sequence[Prepared]) -> Mapping[Space, Known]:
         """Write within the caller's transaction; give the result to `publish` once it is committed."""

@@ -2,6 +2,7 @@
 
 - Each transaction that writes to a space has a number there. What it touched is noted in `passage_recent` when the space has
   parts, or is about to.
+- `noting` counts how often noting was begun: 1 and more while it goes on, the same below 0 since it ended.
 - A part is registered with the number up to which its passages are, and what is dead in the others then. Opening maps the
   parts, and reads again what was touched later: nothing that was committed can be missing, whenever the process died.
 """
@@ -32,8 +33,10 @@ _COUNT = """
 INSERT INTO passage_sealing VALUES (?, 1, 0) ON CONFLICT (space) DO UPDATE SET number = number + 1 RETURNING number, noting
 """
 _BEGIN = """
-INSERT INTO passage_sealing VALUES (?, 0, 1) ON CONFLICT (space) DO UPDATE SET noting = 1 RETURNING number
+INSERT INTO passage_sealing VALUES (?, 0, 1)
+ON CONFLICT (space) DO UPDATE SET noting = CASE WHEN noting > 0 THEN noting ELSE 1 - noting END RETURNING number
 """
+_BY_NUMBER = "CREATE INDEX IF NOT EXISTS passage_recent_number ON passage_recent (space, number)"
 _IDS_AT_ONCE = 2_000
 
 
@@ -45,10 +48,11 @@ class PartRow(NamedTuple):
 
 
 class Count(NamedTuple):
-    """The number of the last transaction that wrote to a space, and whether what is touched is noted."""
+    """The number of the last transaction that wrote to a space, and whether what is touched is noted: since which beginning."""
 
     number: int
     noting: bool
+    since: int = 0
 
 
 NOTHING_WRITTEN = Count(0, noting=False)
@@ -57,7 +61,7 @@ NOTHING_WRITTEN = Count(0, noting=False)
 def note(connection: sqlite3.Connection, space: int, ids: Iterable[str]) -> int:
     """Count a transaction, and note what it touches if that is wanted. Return its number."""
     number, noting = connection.execute(_COUNT, (space,)).fetchone()
-    if noting:
+    if noting > 0:
         connection.executemany(_NOTE, [(space, each, number) for each in ids])
     return int(number)
 
@@ -70,7 +74,7 @@ def begin(connection: sqlite3.Connection, space: int) -> int:
 def count(connection: sqlite3.Connection, space: int) -> Count:
     """How far a space has come."""
     row = connection.execute("SELECT number, noting FROM passage_sealing WHERE space = ?", (space,)).fetchone()
-    return NOTHING_WRITTEN if row is None else Count(int(row[0]), bool(row[1]))
+    return NOTHING_WRITTEN if row is None else Count(int(row[0]), row[1] > 0, int(row[1]))
 
 
 def parts(connection: sqlite3.Connection, space: int) -> list[PartRow]:
@@ -99,7 +103,7 @@ def forget(connection: sqlite3.Connection, space: int) -> None:
     """Have no parts any more: the rows are read instead, and sealed anew."""
     connection.execute("DELETE FROM passage_part WHERE space = ?", (space,))
     connection.execute("DELETE FROM passage_recent WHERE space = ?", (space,))
-    connection.execute("UPDATE passage_sealing SET noting = 0 WHERE space = ?", (space,))
+    connection.execute("UPDATE passage_sealing SET noting = -abs(noting) WHERE space = ?", (space,))
 
 
 def drop(connection: sqlite3.Connection, space: int) -> list[str]:
@@ -108,6 +112,23 @@ def drop(connection: sqlite3.Connection, space: int) -> list[str]:
     forget(connection, space)
     connection.execute("DELETE FROM passage_sealing WHERE space = ?", (space,))
     return gone
+
+
+def share(connection: sqlite3.Connection) -> None:
+    """Have what was touched since a number be found at once, as processes ask that share a file."""
+    connection.execute(_BY_NUMBER)
+
+
+def registered(connection: sqlite3.Connection, space: int) -> list[str]:
+    """The names of a space's parts, oldest first."""
+    rows = connection.execute("SELECT name FROM passage_part WHERE space = ? ORDER BY place", (space,))
+    return [name for (name,) in rows]
+
+
+def touched(connection: sqlite3.Connection, space: int, after: int) -> list[str]:
+    """The ids that later transactions than that touched."""
+    rows = connection.execute("SELECT id FROM passage_recent WHERE space = ? AND number > ?", (space, after))
+    return [each for (each,) in rows]
 
 
 def recent(connection: sqlite3.Connection, space: int) -> Iterator[list[str]]:

@@ -40,6 +40,7 @@ from penstock.adapters.sqlite.passage_rows import (
 )
 from penstock.adapters.sqlite.schema import connect, translated
 from penstock.adapters.sqlite.sealing import OpenSpace, Sealer, Transact
+from penstock.adapters.sqlite.shared_spaces import lacking, noted
 from penstock.adapters.sqlite.transactions import open_transactions
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.layers import SIZES, Layers, Sizes
@@ -47,6 +48,7 @@ from penstock.core.knowledge.passages import Hit, IndexWrite, Passage, Row, Spac
 from penstock.core.knowledge.rows import Changes, prepared
 
 PAGE_PASSAGES = 2_000
+FOLLOWED_AT_ONCE = 250
 SPACES_MAX = 256
 LOADS_MAX = 3  # where other processes write to a space all the time, the next search reads it again
 
@@ -70,8 +72,16 @@ class SqlitePassages:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, transact: Transact, *, spaces_max: int = SPACES_MAX, sizes: Sizes = SIZES
+        self,
+        connection: sqlite3.Connection,
+        transact: Transact,
+        *,
+        spaces_max: int = SPACES_MAX,
+        sizes: Sizes = SIZES,
+        shared: bool = False,
     ) -> None:
+        """`shared`: other processes write to the file, too, and what they wrote is asked for before each search."""
+        self._shared = shared
         self._connection = connection
         self._transact = transact
         self._sealer = Sealer(_parts_of(connection), transact)
@@ -210,9 +220,11 @@ class SqlitePassages:
 
     async def _layers(self, space: Space) -> Layers:
         loads = 0
-        while (known := self._spaces.get(space)) is None or (known.stale and loads < LOADS_MAX):
+        while (known := self._spaces.get(space)) is None or (
+            loads < LOADS_MAX and (known.stale or (self._shared and not await self._follow(space, known)))
+        ):
             loads += 1
-            if known is not None:
+            if known is not None and self._spaces.get(space) is known:
                 del self._spaces[space]
             if (load := self._loads.get(space)) is None:
                 await self._load(space)
@@ -227,7 +239,25 @@ class SqlitePassages:
             if known is not None:
                 known.stale = True
 
+    async def _follow(self, space: Space, known: OpenSpace) -> bool:
+        """Read what other processes wrote; False when the space must be opened anew."""
+        async with known.following:
+            lacks = self._ask(lambda: lacking(self._connection, space, known), "looking up a space")
+            if lacks is None:
+                return False
+            for start in range(0, len(lacks.ids), FOLLOWED_AT_ONCE):
+                ids, number = lacks.ids[start : start + FOLLOWED_AT_ONCE], known.number
+                assert number is not None, "a space without rows lacks none"
+                known.layers.change(self._ask(partial(page_of, self._connection, number, ids), "loading passages"))
+                await asyncio.sleep(0)
+            known.upto = max(known.upto, lacks.upto)
+        if lacks.ids:
+            self._sealer.consider(known)
+        return True
+
     def _change(self, space: Space, known: OpenSpace, changes: Changes, number: int) -> None:
+        if self._shared and (known.following.locked() or not known.is_next(number)):
+            return  # others wrote in between: the next search reads all of it
         known.layers.change(changes)
         known.follow(number)
         known.number = known.number or self._number(space)
@@ -237,10 +267,11 @@ class SqlitePassages:
         load = self._loads[space] = _Load()
         try:
             known = await self._opened(space)
-            for changes, number in load.missed:
+            for changes, number in () if self._shared else load.missed:  # what is noted will be read
                 known.layers.change(changes)
                 known.follow(number)
-            known.number = known.number or self._number(space)
+            if not self._shared:
+                known.number = known.number or self._number(space)
             known.stale = known.stale or load.stale
             self._spaces[space] = known
             self._sealer.consider(known)
@@ -261,6 +292,8 @@ class SqlitePassages:
         number = self._number(space)
         if number is None:
             return OpenSpace(None, Layers(sizes=self._sizes))
+        if self._shared:
+            await self._transact(lambda connection: noted(connection, number))
         try:
             known, recent = self._ask(lambda: self._from_parts(number), "opening parts")
         except NotWhole:

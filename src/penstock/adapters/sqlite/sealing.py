@@ -59,11 +59,12 @@ class OpenSpace:
         self.number = number
         self.layers = layers
         self.names = list(names)
-        self.upto, self.noting = count
+        self.upto, self.noting, self.since = count
         self.stale = False  # whether another process has written too: the space must be opened again, and not be sealed
         self.sealing: asyncio.Task[None] | None = None
         self.merging: asyncio.Task[None] | None = None
         self.registering = asyncio.Lock()
+        self.following = asyncio.Lock()  # who has it reads what other processes wrote
         self.sealed_upto = 0  # the number of the last transaction that is in the parts
         self.registered = list(names)
         self.left: set[str] = set()  # parts that are not needed once those that took their place are registered
@@ -74,6 +75,10 @@ class OpenSpace:
     @property
     def is_busy(self) -> bool:
         return self.sealing is not None or self.merging is not None
+
+    def is_next(self, number: int) -> bool:
+        """Whether a transaction is the first that is not in the layers: another process may have written in between."""
+        return number == self.upto + 1
 
     def follow(self, number: int) -> None:
         """Take note of the transaction whose changes were just made."""

@@ -130,4 +130,4 @@ class Writes(Struct):
     @property
     def is_news(self) -> bool:
         """Whether those who watch the store have something to look at."""
-        return bool(self.events or self.sent or self.runs or self.streams)
+        return bool(self.events or self.sent or self.runs or self.streams or self.values)

@@ -52,6 +52,8 @@ class Catalogue(Struct, frozen=True):
     before: int = 0  # the one that served before; 0: none that can be taken back
     seen: str = ""  # the model of the settings that was last agreed upon
     switched_by: str = ""  # the event that asked for the last switch
+    held_by: str = ""  # while it is said, no worker indexes: a name of its own for each time
+    held_for: int = 0  # the generation that is to have all by then; 0: none
 
     @property
     def serving(self) -> Generation:
@@ -131,7 +133,12 @@ def switched(catalogue: Catalogue, number: int, now_ms: int, grace_ms: int = GRA
     catalogue = _with(
         catalogue, number, status="serving", served_ms=now_ms, drop_ms=0, switch=False, replaces=False, refines=False
     )
-    return replace(catalogue, before=before, switched_by=asked_by)
+    return replace(catalogue, before=before, switched_by=asked_by, held_by="", held_for=0)
+
+
+def held(catalogue: Catalogue, by: str, number: int) -> Catalogue:
+    """Have all workers stop to index, for a generation that is to have all; an empty `by` lets them go on."""
+    return replace(catalogue, held_by=by, held_for=number)
 
 
 def require_can_serve(generation: Generation) -> None:
