@@ -1,4 +1,4 @@
-"""`make chaos`: kill processes at every write point on every backend, and write docs/chaos.md.
+"""`make chaos`: kill processes at every write point on every backend, have brokers fail, and write docs/chaos.md.
 
 make chaos                             the page
 make chaos ARGS="--kills 50 --json"    more of it, as JSON, and no page
@@ -19,15 +19,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "services" / "postgres"))
+for each in ("postgres", "brokers", "proxy", "faults"):
+    sys.path.insert(0, str(ROOT / "tests" / "services" / each))
 
+from broker_faults import CLUSTER_FAULT, FAULTS, broker_behind_a_proxy, tried
+from fault_trial import FaultOutcome
+from own_process import NoServerError as NoBrokerError
 from postgres_server import NoServerError, postgres_server
 
 from penstock.runtime.write_points import WritePoint
-from penstock.testing.chaos.trial import ORDERS, TRIPS, Outcome, Trial
+from penstock.testing.chaos.trial import BESIDE, ORDERS, TRIPS, Outcome, Trial
 
 PAGE = ROOT / "docs" / "chaos.md"
 BACKENDS = ("sqlite", "postgres")
+BROKERS = ("kafka", "nats", "redis")
 AT_ONCE = 2
 KILLS_MAX = 5  # of one store: an event in whose handling six processes have died is given up, as it should be
 
@@ -57,6 +62,64 @@ async def trials(
     return {backend: list(outcomes) for backend, outcomes in found.items()}
 
 
+async def broker_trials(
+    points: list[WritePoint], brokers: list[str], kills: int, folder: Path
+) -> dict[str, list[Outcome]]:
+    """Kill workers of apps whose events go over a broker, with SQLite behind it, one broker after the other."""
+    found: dict[str, list[Outcome]] = {}
+    for broker in brokers:
+        (folder / f"broker-{broker}").mkdir()
+        async with broker_behind_a_proxy(broker, folder / f"broker-{broker}") as (log, _, _):
+            places = asyncio.Semaphore(AT_ONCE)
+
+            async def one(broker: str, point: WritePoint, log: str, places: asyncio.Semaphore) -> Outcome:
+                async with places:
+                    place = folder / broker / point.name.lower()
+                    place.mkdir(parents=True)
+                    address = f"{log}{point.name.lower()}-"  # the prefix stands last
+                    store = f"sqlite:{place}/shop.db"
+                    outcome = await Trial(point, store, place / "outside", kills, log=address).outcome()
+                    print(f"{broker}+sqlite {outcome}", file=sys.stderr)
+                    return outcome
+
+            outcomes = [one(broker, point, log, places) for point in points if point in BESIDE]
+            found[f"{broker}+sqlite"] = list(await asyncio.gather(*outcomes))
+    return found
+
+
+async def faults(brokers: list[str], folder: Path) -> list[FaultOutcome]:
+    """Have each broker, and the way to it, fail in each way, one after the other."""
+    outcomes: list[FaultOutcome] = []
+    wanted = [(broker, fault) for broker in brokers for fault in FAULTS]
+    for broker, fault in [*wanted, *([("kafka", CLUSTER_FAULT)] if "kafka" in brokers else [])]:
+        place = folder / f"{broker}-{fault.replace(' ', '-')}"
+        place.mkdir()
+        outcomes.append(await tried(broker, fault, place))
+        print(outcomes[-1], file=sys.stderr)
+    return outcomes
+
+
+def fault_lines(outcomes: list[FaultOutcome]) -> list[str]:
+    """Return the part of the page that is about brokers."""
+    lines = [
+        "## Brokers that fail",
+        "",
+        "Two workers (`penstock run --workers 2`, SQLite) and who sends 400 orders of 8 customers go on while their broker, or the way to",
+        "it, fails: killed (SIGKILL, started again after 1 s on the same data), frozen (4 s), behind a TCP proxy that cuts all connections",
+        "(3 s), holds them up (3 s) or makes each piece late (50 ms); a worker is killed; a third worker joins and leaves four times",
+        "(storm); one of three nodes of Kafka is lost. **pause**: the longest time in which nothing of one customer was shipped.",
+        "",
+        "| broker | fault | orders | lost | doubled | out of order | repeated with the same key | pause, s | seconds |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {each.broker} | {each.fault} | {each.orders} | {each.lost} | {each.doubled} | {each.out_of_order} "
+        f"| {each.repeated} | {each.pause_s:g} | {each.seconds:g} |"
+        for each in outcomes
+    ]
+    return [*lines, "", *(f"- {each.broker}, {each.fault}: {found}" for each in outcomes for found in each.findings)]
+
+
 def stores_of(backends: list[str], stack: ExitStack) -> dict[str, str]:
     """Return the address of a new store of each backend; those whose server cannot be had are left out."""
     stores = {}
@@ -72,7 +135,7 @@ def stores_of(backends: list[str], stack: ExitStack) -> dict[str, str]:
     return stores
 
 
-def page(outcomes: dict[str, list[Outcome]]) -> str:
+def page(outcomes: dict[str, list[Outcome]], failed: list[FaultOutcome]) -> str:
     """Return docs/chaos.md."""
     lines = [
         "# Chaos",
@@ -106,7 +169,13 @@ def page(outcomes: dict[str, list[Outcome]]) -> str:
         for row in rows
         for each in row.findings
     ]
-    lines += ["", *findings, *([""] if findings else []), f"Machine: {machine()}. Commit: {commit()}."]
+    lines += [
+        "",
+        *findings,
+        *([""] if findings else []),
+        *fault_lines(failed),
+        f"Machine: {machine()}. Commit: {commit()}.",
+    ]
     lines.append("Postgres runs here with `fsync=off`: its clients are killed, the machine is not.")
     return "\n".join(lines) + "\n"
 
@@ -130,23 +199,43 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="kills per write point and backend (10)")
     parser.add_argument("--point", action="append", choices=[each.value for each in WritePoint], help="only this one")
     parser.add_argument("--backend", action="append", choices=BACKENDS, help="only this one")
+    parser.add_argument("--broker", action="append", choices=[*BROKERS, "none"], help="only this one, or none")
+    parser.add_argument("--broker-kills", type=int, default=2, help="kills per write point and broker (2)")
     parser.add_argument("--json", action="store_true", help="print the outcomes as JSON, and write no page")
     chosen = parser.parse_args()
     points = [WritePoint(each) for each in chosen.point or WritePoint]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-chaos-")))
-        stores = stores_of(chosen.backend or list(BACKENDS), stack)
+        stores = stores_of(chosen.backend or ([] if chosen.broker else list(BACKENDS)), stack)
         outcomes = asyncio.run(trials(points, stores, chosen.kills, folder))
+        failed: list[FaultOutcome] = []
+        brokers = [each for each in chosen.broker or BROKERS if each != "none"]
+        try:
+            outcomes |= asyncio.run(broker_trials(points, brokers, chosen.broker_kills, folder))
+            failed = asyncio.run(faults(brokers, folder))
+        except NoBrokerError as error:
+            print(f"NOT TRIED ON ALL BROKERS: {error}", file=sys.stderr)
     plain = {backend: [asdict(row) for row in rows] for backend, rows in outcomes.items()}
     if chosen.json:
-        print(json.dumps({"machine": machine(), "commit": commit(), "outcomes": plain}, indent=2))
+        print(
+            json.dumps(
+                {
+                    "machine": machine(),
+                    "commit": commit(),
+                    "outcomes": plain,
+                    "faults": [asdict(each) for each in failed],
+                },
+                indent=2,
+            )
+        )
     else:
-        whole = not (chosen.point or chosen.backend) and set(outcomes) == set(BACKENDS)
-        text = page(outcomes)
+        whole = not (chosen.point or chosen.backend or chosen.broker) and set(BACKENDS) < set(outcomes) and bool(failed)
+        text = page(outcomes, failed)
         print(text)
         if whole:
             PAGE.write_text(text, encoding="utf-8")
-    return 0 if outcomes and all(row.holds for rows in outcomes.values() for row in rows) else 1
+    held = all(row.holds for rows in outcomes.values() for row in rows) and all(each.holds for each in failed)
+    return 0 if outcomes and held else 1
 
 
 if __name__ == "__main__":

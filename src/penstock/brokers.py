@@ -1,8 +1,11 @@
 """Brokers: from the setting `log` to the adapter that it names, and to a store whose events go over it."""
 
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from penstock.core.events.messages import Lane
 from penstock.core.events.partitions import PARTITIONS_MAX
 from penstock.errors import Fenced, Finding, Invalid, Refused
 from penstock.layers.brokered_store import AGENT, BrokeredStore
@@ -68,6 +71,23 @@ async def _opened(url: str, stack: AsyncExitStack) -> Broker:
         case _:
             hint = "use kafka://HOST:PORT, nats://HOST:PORT or redis://HOST:PORT"
             raise Invalid("the settings", (Finding("log", f"{shown_url(url)!r} is not known", hint),))
+
+
+class Lagging(Protocol):
+    """A broker that can tell how much waits in it."""
+
+    async def behind(self, after: Mapping[Lane, int]) -> Mapping[Lane, int]:
+        """Return how many messages follow a position of each of these partitions."""
+        ...
+
+
+async def behind(url: str, topics: Iterable[str], done: Mapping[Lane, int]) -> Mapping[Lane, int]:
+    """Return how many messages of each partition of these topics were not received yet; `done`: through which they were."""
+    lanes = [(topic, partition) for topic in topics for partition in range(partitions_of(url))]
+    async with AsyncExitStack() as stack:
+        broker: Any = await _opened(url, stack)
+        lagging: Lagging = broker
+        return await lagging.behind({lane: done.get(lane, 0) for lane in lanes})
 
 
 async def remove_topics(url: str) -> int:

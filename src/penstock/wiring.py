@@ -12,6 +12,7 @@ from penstock.agent_hosts import hosted_agents
 from penstock.brokers import over_broker
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.forgetting import FORGETTER
+from penstock.core.agents.progress import Progress
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
@@ -248,6 +249,7 @@ class Desk(Catalog, Inbox, Protocol):
 
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]: ...
     async def ends(self) -> Mapping[tuple[str, int], int]: ...
+    async def progress(self) -> Mapping[tuple[str, str, int], Progress]: ...
 
 
 @asynccontextmanager

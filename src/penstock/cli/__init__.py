@@ -31,6 +31,7 @@ from penstock.cli.event_patterns import match_pattern, transform_event, try_patt
 from penstock.cli.exports import export_store, import_store
 from penstock.cli.flink import flink_app
 from penstock.cli.knowledge import knowledge_app
+from penstock.cli.lagging import lag
 from penstock.cli.memory import memory_app
 from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
@@ -68,6 +69,7 @@ runs_app.command("query")(query_run)
 app.command()(queues)
 app.command("streams")(list_streams)
 app.command()(conformance)
+app.command()(lag)
 app.command("export")(export_store)
 app.command("import")(import_store)
 app.add_typer(schedules_app, name="schedules")

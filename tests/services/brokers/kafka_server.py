@@ -4,10 +4,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from own_process import NoServerError, OwnProcess, alone, free_port, require, run, services_folder
+from own_process import NoServerError, OwnProcess, alone, answers, free_port, require, run, services_folder
 
 VERSION = "4.4.0"
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -35,25 +37,27 @@ logger.kafka.name=kafka.server
 logger.kafka.level=INFO
 """
 SETTINGS = """process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 num.partitions=6
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={insync}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={insync}
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=16777216
 auto.create.topics.enable=false
+min.insync.replicas={insync}
+broker.session.timeout.ms={session_ms}
 """
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qk"
 
@@ -91,41 +95,79 @@ def required_kafka() -> Generator[Kafka]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def own_kafka(folder: Path) -> Kafka:
-    """Start a Kafka whose data lie in a folder."""
+def own_kafka(folder: Path, advertised: int | None = None) -> Kafka:
+    """Start a Kafka whose data lie in a folder; `advertised`: the port that clients are told to come to, a proxy's perhaps."""
+    port, controller = free_port(), free_port()
+    node = _Node(1, folder, port, controller, f"1@127.0.0.1:{controller}", 1, advertised or port)
+    process = _process(node)
+    process.start()
+    return Kafka(f"127.0.0.1:{port}", process)
+
+
+class _Node(NamedTuple):
+    number: int
+    folder: Path
+    port: int
+    controller: int
+    voters: str
+    nodes: int
+    advertised: int
+
+
+@contextmanager
+def kafka_cluster(nodes: int = 3) -> Generator[tuple[str, list[OwnProcess]]]:
+    """Yield the address of a cluster of our own, and its processes: each topic on all nodes, acknowledged by two."""
+    folder = Path(tempfile.mkdtemp(prefix="penstock-kafka-"))
+    ports = [(free_port(), free_port()) for _ in range(nodes)]
+    voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in enumerate(ports, 1))
+    processes: list[OwnProcess] = []
+    try:
+        for number, (port, controller) in enumerate(ports, 1):
+            own = folder / str(number)
+            own.mkdir()
+            processes.append(_process(_Node(number, own, port, controller, voters, nodes, port)))
+        with ThreadPoolExecutor(nodes) as starting:  # none is ready before most are there
+            list(starting.map(OwnProcess.start, processes))
+        hosts = ",".join(f"127.0.0.1:{port}" for port, _ in ports)
+        yield f"kafka://{hosts}?replication={nodes}", processes
+    finally:
+        for each in processes:
+            each.kill()
+            each.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _process(node: _Node) -> OwnProcess:
     java = shutil.which("java")
     if java is None:
         raise NoServerError("no Java here: install openjdk-17-jre-headless, or set PENSTOCK_KAFKA=HOST:PORT")
     home = _installed()
-    port, controller = free_port(), free_port()
-    settings, data = folder / "server.properties", folder / "data"
-    settings.write_text(SETTINGS.format(port=port, controller=controller, data=data))
-    libraries = ["-cp", f"{home}/libs/*"]
-    run(
-        [
-            java,
-            "-Xmx128m",
-            "-XX:TieredStopAtLevel=1",
-            *libraries,
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            CLUSTER,
-            "-c",
-            settings,
-        ]
+    settings = node.folder / "server.properties"
+    several = node.nodes > 1
+    settings.write_text(
+        SETTINGS.format(
+            node=node.number,
+            voters=node.voters,
+            port=node.port,
+            controller=node.controller,
+            advertised=node.advertised,
+            data=node.folder / "data",
+            replicas=node.nodes,
+            insync=2 if several else 1,
+            session_ms=3000 if several else 9000,
+        )
     )
+    libraries = ["-cp", f"{home}/libs/*"]
+    made = [java, "-Xmx128m", "-XX:TieredStopAtLevel=1", *libraries, "kafka.tools.StorageTool", "format"]
+    run([*made, "-t", CLUSTER, "-c", settings])
     memory = ["-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]
     logging = f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}"
-    log = folder / "server.log"
-    starts = 0
+    log = node.folder / "server.log"
 
     def ready() -> bool:
-        return log.read_text(errors="replace").count("Kafka Server started") > starts
+        return answers(node.port) and "Kafka Server started" in log.read_text(errors="replace")
 
-    process = OwnProcess([java, *memory, logging, *libraries, "kafka.Kafka", settings], folder, ready)
-    process.start()
-    return Kafka(f"127.0.0.1:{port}", process)
+    return OwnProcess([java, *memory, logging, *libraries, "kafka.Kafka", settings], node.folder, ready)
 
 
 def _installed() -> Path:

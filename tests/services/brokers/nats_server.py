@@ -41,20 +41,27 @@ def required_nats() -> Generator[Nats]:
     folder = Path(tempfile.mkdtemp(prefix="penstock-nats-"))
     try:
         try:
-            port = free_port()
-            command = [_installed(), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder]
-            process = OwnProcess(command, folder, lambda: answers(port))
-            process.start()
+            nats = own_nats(folder)
         except NoServerError as error:
             require("nats", error)
             raise
         try:
-            yield Nats(f"127.0.0.1:{port}", process)
+            yield nats
         finally:
-            process.kill()
-            process.stop()
+            assert nats.process is not None
+            nats.process.kill()
+            nats.process.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def own_nats(folder: Path) -> Nats:
+    """Start a NATS whose data lie in a folder."""
+    port = free_port()
+    command = [_installed(), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder]
+    process = OwnProcess(command, folder, lambda: answers(port))
+    process.start()
+    return Nats(f"127.0.0.1:{port}", process)
 
 
 def _installed() -> Path:

@@ -53,3 +53,14 @@ def own_redis(*options: str) -> Generator[Redis]:
             process.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def started_redis(folder: Path) -> Redis:
+    """Start a Redis whose data lie in a folder, as the tests of faults have it: it outlives a kill."""
+    program = installed_by_apt("redis-server", "redis-server")
+    port = free_port()
+    where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+    durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no"]
+    process = OwnProcess([program, *where, *durable], folder, lambda: answers(port))
+    process.start()
+    return Redis(f"127.0.0.1:{port}", process)

@@ -19,6 +19,11 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
+        self.delay_s = 0.0  # by which each piece is late, both ways
+
+    def lead_to(self, host: str, port: int) -> None:
+        """Have new connections lead there."""
+        self._connect = lambda: asyncio.open_connection(host, port)
 
     def cut(self) -> None:
         self._is_cut = True
@@ -40,8 +45,8 @@ class Proxy:
         try:
             if not self._is_cut:
                 await self._joined(reader, writer)
-        except OSError:
-            pass  # either end has gone
+        except (OSError, asyncio.CancelledError):
+            pass  # either end has gone, or the proxy is closed, which waits for this
         finally:
             self._serving.discard(task)
             self._writers.discard(writer)
@@ -69,6 +74,8 @@ class Proxy:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(PIECE):
             await self._passing.wait()
+            if self.delay_s:
+                await asyncio.sleep(self.delay_s)
             writer.write(piece)
             await writer.drain()
         with suppress(OSError):
@@ -76,8 +83,8 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(host: str, port: int) -> AsyncGenerator[Proxy]:
-    """Yield a proxy on 127.0.0.1, whose `port` leads to a server."""
+async def proxy_to(host: str, port: int | None) -> AsyncGenerator[Proxy]:
+    """Yield a proxy on 127.0.0.1, whose `port` leads to a server; without a port, once `lead_to` has named one."""
     proxy = Proxy(lambda: asyncio.open_connection(host, port))
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]

@@ -145,6 +145,19 @@ class NatsBroker:
             found[lane] = last.seq
         return found
 
+    async def behind(self, after: Mapping[Lane, int]) -> Mapping[Lane, int]:
+        """Return how many messages follow these positions: what a reader that begins there is told that it has before it."""
+        found: dict[Lane, int] = {}
+        for lane, position in after.items():
+            stream = self._stream(lane[0])
+            try:
+                made = await self._streams.add_consumer(stream, self._reader_of([lane], position))
+                found[lane] = made.num_pending
+                await self._streams.delete_consumer(stream, made.name)
+            except (Error, TimeoutError) as error:
+                raise _error("count what waits", error) from error
+        return found
+
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         self._watchers.append(wake)
         return lambda: self._watchers.remove(wake)
@@ -170,17 +183,8 @@ class NatsBroker:
 
     async def _read_from(self, topic: str, places: Mapping[Lane, int], epoch: int) -> None:
         """Read from these places on until others are wanted."""
-        consumer = api.ConsumerConfig(
-            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=min(places.values()) + 1,
-            ack_policy=api.AckPolicy.NONE,
-            filter_subjects=[self._subject(lane) for lane in sorted(places)],
-            inactive_threshold=IDLE_S,
-            mem_storage=True,
-            num_replicas=1,
-        )
         stream = self._stream(topic)
-        made = await self._streams.add_consumer(stream, consumer)
+        made = await self._streams.add_consumer(stream, self._reader_of(sorted(places), min(places.values())))
         reading = await self._streams.pull_subscribe_bind(made.name, stream)
         try:
             while epoch == self._epochs[topic]:
@@ -205,6 +209,17 @@ class NatsBroker:
         if added:
             for wake in tuple(self._watchers):
                 wake()
+
+    def _reader_of(self, lanes: Sequence[Lane], after: int) -> Any:
+        return api.ConsumerConfig(
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=after + 1,
+            ack_policy=api.AckPolicy.NONE,
+            filter_subjects=[self._subject(lane) for lane in lanes],
+            inactive_threshold=IDLE_S,
+            mem_storage=True,
+            num_replicas=1,
+        )
 
     async def _made(self, topic: str, name: str, partitions: int) -> int:
         """Have a stream, and return how many partitions it has."""

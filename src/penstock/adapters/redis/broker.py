@@ -24,6 +24,7 @@ except ImportError as error:
 
 BYTES_MAX = 16 * 1024 * 1024  # Redis takes 512 MB: what is larger than this is no event
 BATCH = 512
+BEHIND_MAX = 10_000  # messages that are counted
 WAIT_MS = 500  # within which a change of what is read takes effect
 ANSWER_S = 5.0
 KEEP_MS = 7 * 24 * 3_600_000  # how long messages are kept, as Kafka does by default
@@ -122,6 +123,17 @@ class RedisBroker:
         except (RedisError, OSError) as error:
             raise _error("ask for the ends", error) from error
         return {lane: _position(each[0][0]) for lane, each in zip(lanes, found, strict=True) if each}
+
+    async def behind(self, after: Mapping[Lane, int]) -> Mapping[Lane, int]:
+        """Return how many messages follow these positions, up to `BEHIND_MAX` of each partition."""
+        pipeline = self._client.pipeline(transaction=False)
+        for lane, position in after.items():
+            pipeline.xrange(self._key(lane), min=f"({_id_of(position)}" if position else "-", count=BEHIND_MAX)
+        try:
+            found = await pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise _error("count what waits", error) from error
+        return {lane: len(each) for lane, each in zip(after, found, strict=True)}
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         self._watchers.append(wake)

@@ -11,6 +11,7 @@ from random import Random
 from time import perf_counter
 
 from penstock.runtime.write_points import WritePoint
+from penstock.testing.answered import is_answered
 from penstock.testing.chaos.shop import CUSTOMERS, order_id, total_of
 from penstock.testing.outside import Outside, Step
 from penstock.wiring import Catalog, opened_catalog
@@ -23,6 +24,9 @@ SIGKILLED = -9
 Told = dict[tuple[str, str], int]  # ("sent" or "told", event id) -> the total in the answer
 CHARGE, TRAVEL = ("charge#0", "thank#0"), ("book#0", "settle#0")
 ANSWERS = ("Shipped.v1", "Arrived.v1")
+BESIDE = tuple(
+    each for each in WritePoint if each not in (WritePoint.BEFORE_CLAIM, WritePoint.AFTER_CLAIM)
+)  # with a broker
 AT_START = (WritePoint.BEFORE_CLAIM, WritePoint.AFTER_CLAIM, WritePoint.WHILE_RESUMING)
 
 
@@ -65,6 +69,7 @@ class Trial:
     orders: int = ORDERS
     trips: int = TRIPS
     seed: int = 0  # of the moments of the kills
+    log: str = ""  # the broker that its events go over, if any
 
     async def outcome(self) -> Outcome:
         """Live and die, live once more to the end, and count."""
@@ -147,6 +152,7 @@ class Trial:
         given = {
             "life": life,
             "store": self.store,
+            "log": self.log,
             "outside": str(self.folder),
             "point": "" if point is None else point.value,
             "nth": nth,
@@ -175,7 +181,8 @@ async def _missing(catalog: Catalog, told: Told) -> set[tuple[str, str]]:
     missing: set[tuple[str, str]] = set()
     for what, event_id in told:
         led_to = await catalog.origin(event_id)
-        is_there = any(each.event.type in ANSWERS for each in led_to) if what == "told" else bool(led_to)
+        way = ("charge", "ship") if event_id.startswith("order") else ("travel",)
+        is_there = await is_answered(catalog, event_id, way, ANSWERS) if what == "told" else bool(led_to)
         if not is_there:
             missing.add((what, event_id))
     return missing

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from penstock.app import Running
+from penstock.app import App, Running
 from penstock.core.agents.unit import Writes
 from penstock.ports.state import Claim
 from penstock.ports.store import Store
@@ -88,6 +88,9 @@ async def live(given: dict[str, Any]) -> None:
     if given["point"]:
         fate.decide(WritePoint(given["point"]), given["nth"])
     app = shop(Outside(Path(given["outside"]), life))
+    if given["log"]:
+        await _live_beside(app, given, fate)
+        return
     watched = life % 2 == 0
     async with (
         _opened(given["store"], fate, watched=watched) as store,
@@ -97,6 +100,17 @@ async def live(given: dict[str, Any]) -> None:
         killed.is_told = watched and given["store"].startswith(SQLITE)
         mortal: Any = killed
         async with running(replace(parts, store=mortal, reached=fate.reached), owner=app.name) as engine:
+            await _clients(Running(app, engine), given["orders"], given["trips"])
+            if not given["point"]:
+                assert await engine.settled(SETTLE_S), "it did not come to rest"
+
+
+async def _live_beside(app: App, given: dict[str, Any], fate: Fate) -> None:
+    """Live as one of several workers, whose events go over a broker."""
+    chosen = Settings(store=given["store"], log=given["log"])
+    async with opened(app.declared, chosen, shared=True) as parts:
+        mortal: Any = KilledStore(parts.store, fate, Random(given["life"]))
+        async with running(replace(parts, store=mortal, reached=fate.reached), owner=app.name, beside=True) as engine:
             await _clients(Running(app, engine), given["orders"], given["trips"])
             if not given["point"]:
                 assert await engine.settled(SETTLE_S), "it did not come to rest"

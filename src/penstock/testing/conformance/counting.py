@@ -9,23 +9,23 @@ from msgspec import Struct, field
 
 from penstock.app import App, Running
 from penstock.core.agents.comparing import Verdict
-from penstock.core.events.envelope import Recorded, emitted_id, event_of, run_id
+from penstock.core.events.envelope import event_of
 from penstock.errors import Missing, PenstockError
 from penstock.ports.state import DeadFilter, RunFilter
 from penstock.runtime.replaying import Stretch
+from penstock.testing.answered import is_answered
 from penstock.testing.conformance.child import Said
 from penstock.testing.conformance.depot import CUSTOMERS, TENANTS, Recall
 from penstock.testing.conformance.places import Places
-from penstock.testing.conformance.plan import Plan, customer_of, order_id, total_of, trip_id
+from penstock.testing.conformance.plan import Plan, customer_of, order_id, total_of, trip_id, way_of
 from penstock.testing.conformance.report import Report
 from penstock.testing.outside import Outside, Step
-from penstock.wiring import Catalog, opened_catalog
+from penstock.wiring import opened_catalog
 
 ANSWERS = ("Shipped.v1", "Arrived.v1")
 REST_S = 40.0
 LISTED_MAX = 10_000
 LOOK_AGAIN_S = 0.1
-EMITTED_MAX = 12  # numbers of events that a run of this app may emit
 T = TypeVar("T")
 
 
@@ -54,7 +54,7 @@ async def looked_at(where: Places, kept: Kept, life: int) -> None:
                     kept.lost.add(name)
             elif name not in timers and await catalog.event(name) is None:
                 kept.lost.add(name)
-            elif what == "told" and not await _is_answered(catalog, name):
+            elif what == "told" and not await is_answered(catalog, name, way_of(name), ANSWERS):
                 kept.early.add(name)
         for run in {run for _, run, _ in outside.executions()}:
             if await catalog.event(event_of(run)[0]) is None:
@@ -62,23 +62,6 @@ async def looked_at(where: Places, kept: Kept, life: int) -> None:
             stored = await catalog.run(run)
             for record in () if stored is None else stored.records:
                 kept.recorded.setdefault((run, record.step), life)
-
-
-async def _is_answered(catalog: Catalog, event_id: str) -> bool:
-    """Whether the answer to an event is on the disk: in the log, or on its way to it."""
-    if any(each.event.type in ANSWERS for each in await catalog.origin(event_id)):
-        return True
-    agent = "charge" if event_id.startswith("order") else "travel"
-    led_to = await _emitted(catalog, run_id(event_id, agent), event_id)
-    if agent == "charge":
-        led_to = [more for each in led_to for more in await _emitted(catalog, run_id(each.event.id, "ship"), event_id)]
-    return any(each.event.type in ANSWERS for each in led_to)
-
-
-async def _emitted(catalog: Catalog, run: str, origin: str) -> list[Recorded]:
-    """Return what a run has emitted: what waits for its place is found by its id alone."""
-    found = [await catalog.event(emitted_id(run, origin, number)) for number in range(EMITTED_MAX)]
-    return [each for each in found if each is not None]
 
 
 async def seen(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:

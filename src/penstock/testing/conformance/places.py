@@ -34,7 +34,10 @@ async def places(given: Settings, *, keep: bool = False) -> AsyncGenerator[Place
     name = f"conformance_{secrets.token_hex(4)}"
     folder = Path(tempfile.mkdtemp(prefix="penstock-conformance-"))
     log = _own_log(given.log, name)
-    depot, library = _own_store(given.store, name, folder), _own_store(given.store, f"{name}_library", folder)
+    depot = _own_store(given.store, name, folder)
+    # A store in Redis keeps no passages: they lie in a file beside it.
+    of_library = "" if depot.startswith("redis") else given.store
+    library = _own_store(of_library, f"{name}_library", folder)
     vectors = _own_schema(given.vectors, f"{name}_vectors")
     kept = {field: getattr(given, field) for field in OTHERS if hasattr(given, field)}
     try:

@@ -54,3 +54,8 @@ def reminder_id(number: int) -> str:
 def passage_id(tenant: str, number: int) -> str:
     """Return the id of a passage."""
     return f"{tenant}-{number}"
+
+
+def way_of(event_id: str) -> tuple[str, ...]:
+    """Return the agents by whose way an event is answered."""
+    return ("charge", "ship") if event_id.startswith("order") else ("travel",)
