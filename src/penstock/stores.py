@@ -82,9 +82,9 @@ async def remove_store(url: str) -> None:
         for each in path.parent.glob(f"{path.name}*"):
             rmtree(each) if each.is_dir() else each.unlink()
     else:
-        from penstock.brokers import remove_topics
+        from penstock.adapters.redis.removing import remove_store as remove
 
-        await remove_topics(url)  # what begins with the prefix of an address, whatever it is
+        await remove(url)
 
 
 async def usage_of(url: str) -> Usage:

@@ -78,7 +78,7 @@ def _own_store(url: str, name: str, folder: Path) -> str:
     if scheme in POSTGRES:
         return _own_schema(url, name)
     if scheme in REDIS:
-        return f"{url}{'&' if '?' in url else '?'}prefix={name}:"
+        return f"{url}{'&' if '?' in url else '?'}prefix={name}"
     hint = "name one that outlives its processes: sqlite:PATH, postgresql://..., redis://..."
     raise Invalid("the settings", (Finding("store", f"{shown_url(url)!r} cannot be tried", hint),))
 
