@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -105,3 +106,7 @@ async def _node_lost(folder: Path, orders: int) -> FaultOutcome:
         return await FaultTrial("kafka, 3 nodes", CLUSTER_FAULT, log, folder, lost, orders).outcome()
     finally:
         await asyncio.to_thread(cluster.__exit__, None, None, None)
+
+
+if __name__ == "__main__":  # in a process of its own: what clients of a dead broker leave open ends with it
+    found = asyncio.run(tried(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))
