@@ -155,6 +155,23 @@ async def test_what_is_sent_goes_over_the_broker_and_waits_until_it_comes_from_t
     assert not shop.disk.waiting
 
 
+async def test_a_partition_that_is_given_away_while_the_broker_is_asked_is_left_to_its_next_owner(shop):
+    store: BrokeredStore
+
+    class Meanwhile(MemoryBroker):
+        async def fetch(self, after, *, limit):
+            found = await super().fetch(after, limit=limit)
+            await store.give(shop.claim, [1])
+            return found
+
+    store = BrokeredStore(MemoryStore(shop.disk), Meanwhile(shop.topics), shop.clock, CARRIED)
+    await shop.put(to_message(sent("kept").event))
+    await shop.put(to_message(sent("given", partition=1, key="other").event), partition=1)
+    assert [each.sent.event.id for each in await store.submitted([0, 1], limit=9)] == ["kept"]
+    await shop.store.take(shop.claim, [1])
+    assert [each.id for each in await shop.receive(partitions=(1,))] == ["given"]
+
+
 async def test_how_far_a_partition_was_received_outlives_the_process(shop):
     await shop.put(*(to_message(sent(f"e{number}").event) for number in range(5)))
     assert len(await shop.receive()) == 5

@@ -155,6 +155,22 @@ async def orders(engine, count, *, customers=5):
         await engine.send(Order(customer=f"c{number % customers}", number=number))
 
 
+def test_a_lone_worker_with_one_partition_sends_over_the_broker_too():
+    house = BrokeredHouse()
+
+    async def story():
+        async with running(house.parts("a"), owner="a") as engine:
+            await orders(engine, 20)
+            await engine.until(lambda: len(house.disk.log("delivered")), lambda count: count == 20)
+
+    run_virtually(story())
+    assert len(house.handled) == 20
+    house.expect_order()
+    for topic in ("order", "parcel", "delivered"):
+        assert [each.position.offset for each in house.disk.log(topic)] == list(range(1, 21))
+        assert len(house.topics.messages[topic, 0]) == 20
+
+
 @virtually
 async def test_partitions_are_shared_when_a_worker_joins_and_when_one_leaves(house):
     await house.divide()

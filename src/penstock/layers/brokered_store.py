@@ -238,7 +238,9 @@ class BrokeredStore(PassingStore):
                 self._received[lane] = _Received(0 if known is None else known.low)
 
     def _was_received(self, carried: Carried) -> bool:
-        lane = self._received[carried.topic, carried.partition]
+        lane = self._received.get((carried.topic, carried.partition))
+        if lane is None:  # it was given away while the broker was asked: its next owner receives this
+            return True
         return lane.fetched.setdefault(carried.position, False) or carried.position <= lane.low
 
     async def _waiting(self, found: Sequence[Carried]) -> list[Waiting]:
@@ -252,7 +254,9 @@ class BrokeredStore(PassingStore):
         waiting: list[Waiting] = []
         for sent, carried, earlier in zip(sents, found, before, strict=True):
             lane, event_id = (carried.topic, carried.partition), sent.event.id
-            received = self._received[lane]
+            received = self._received.get(lane)
+            if received is None:
+                continue  # given away meanwhile
             if earlier in late and earlier not in received.recent:
                 continue  # it overtook the one before it, whose publishing is repeated
             self._number += 1
@@ -267,6 +271,10 @@ class BrokeredStore(PassingStore):
             del self._marks[next(iter(self._marks))]
         await self.submit(strays)  # first: then they may be received here
         return waiting
+
+    def _recent(self, carried: Carried) -> Collection[str]:
+        received = self._received.get((carried.topic, carried.partition))
+        return () if received is None else received.recent
 
     async def _known_beside(self, partitions: Collection[int], limit: int) -> list[Waiting]:
         """Look now and then at what should have come back long ago: publish it once more, or show it if it is known."""
@@ -309,7 +317,7 @@ class BrokeredStore(PassingStore):
         unseen = {
             earlier: Sent(each.topic, each.partition, structs.replace(sent.event, id=earlier))
             for each, sent, earlier in zip(found, sents, before, strict=True)
-            if earlier and earlier not in self._received[each.topic, each.partition].recent
+            if earlier and earlier not in self._recent(each)
         }
         answer = await self._inner.known(Writes(events=events, sent=list(unseen.values())))
         return {each.event.id for each in answer.events}, {each.event.id for each in answer.sent}

@@ -204,7 +204,7 @@ async def _own_all(engine: "Engine", receiver: Receiver) -> None:
     partitions = range(engine.appender.partitions)
     if len(partitions) == 1:
         engine.appender.open(0)
-    else:
+    if len(partitions) > 1 or engine.parts.carried:
         engine.services.committer.on_sent = _sent_to_oneself
     await engine.delivering.own(partitions)
     await receiver.receive(engine.delivering.appended)
