@@ -9,6 +9,7 @@ from penstock.core.events.messages import Lane
 from penstock.core.events.partitions import PARTITIONS_MAX
 from penstock.errors import Fenced, Finding, Invalid, Refused
 from penstock.layers.brokered_store import AGENT, BrokeredStore
+from penstock.layers.publishing_later import published_later
 from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
 from penstock.ports.store import Store
@@ -34,7 +35,8 @@ async def over_broker(
     await broker.require(carried.keys(), partitions)
     await _divide(store, partitions)
     await _require_not_made_anew(store, broker, [(topic, each) for topic in carried for each in range(partitions)])
-    return BrokeredStore(store, broker, clock, carried), frozenset(carried)
+    later = await stack.enter_async_context(published_later(broker, clock))
+    return BrokeredStore(store, later, clock, carried), frozenset(carried)
 
 
 def partitions_of(url: str) -> int:
