@@ -108,7 +108,7 @@ class TestSettings:
                 pass
 
     async def test_what_is_no_weaviate_is_told(self, aws):
-        with pytest.raises((Refused, Unavailable), match="the setting `vectors`"):
+        with pytest.raises((Refused, Unavailable, Invalid), match="the setting `vectors`"):
             async with open_vectors(f"weaviate://{aws.partition('://')[2]}?grpc_port=9", {}):
                 pass
 

@@ -1,12 +1,14 @@
 """The faults of brokers, and how the way to them fails: each is a function that does it, and mends it again."""
 
 import asyncio
+import json
 import os
 import secrets
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from dropping_proxy import Proxy, proxy_to
@@ -110,3 +112,4 @@ async def _node_lost(folder: Path, orders: int) -> FaultOutcome:
 
 if __name__ == "__main__":  # in a process of its own: what clients of a dead broker leave open ends with it
     found = asyncio.run(tried(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))
+    sys.stdout.write(json.dumps({**asdict(found), "holds": found.holds}) + "\n")

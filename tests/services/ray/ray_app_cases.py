@@ -1,4 +1,4 @@
-"""Apps whose handlers run on a real Ray: the same outcomes as here, deaths of processes and nodes, pools. Run by tests/adapters/ray."""
+"""Apps whose handlers run on a real Ray: the same outcomes as here, deaths of processes and nodes, pools. Run by tests/adapters/on_ray."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What is wrong with a host is said within seconds, with the name of the setting. Run by tests/adapters/ray."""
+"""What is wrong with a host is said within seconds, with the name of the setting. Run by tests/adapters/on_ray."""
 
 import asyncio
 import shutil

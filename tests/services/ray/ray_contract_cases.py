@@ -1,4 +1,4 @@
-"""The contract of hosts against a real Ray, by both of its doors. Run by tests/adapters/ray, within the cluster's network."""
+"""The contract of hosts against a real Ray, by both of its doors. Run by tests/adapters/on_ray, within the cluster's network."""
 
 import os
 import signal
