@@ -7,7 +7,7 @@ import asyncio
 from contextlib import suppress
 from functools import partial
 
-from life import PATIENCE_S, Life
+from life import PATIENCE_S, Life, taken_over
 from scene import Client, Scene
 from world import World
 
@@ -96,6 +96,7 @@ class Library(Scene):
         await engine.call(KEEPER, said, id="build", within_s=60)
 
     async def healed(self, life: Life, engine: Engine) -> None:
+        await taken_over(self.world, engine)  # a put waits 10 s for its place, the partitions of the dead take longer
         await self._put(engine)
         knowledge = OpenKnowledge(NAME, engine, TENANT)
         await knowledge.refresh()

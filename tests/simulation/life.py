@@ -135,7 +135,7 @@ async def live(life: Life, scenes: "Sequence[Scene]") -> None:
                 for scene in scenes:
                     await scene.healed(life, engine)
                 began_s = life.clock.monotonic_s()
-                await _taken_over(world, engine)
+                await taken_over(world, engine)
                 assert await engine.settled(PATIENCE_S), "the healed world never came to rest"
                 took_s = life.clock.monotonic_s() - began_s
                 assert took_s <= PATIENCE_S, f"the healed world came to rest only after {took_s:.0f} s"
@@ -148,7 +148,7 @@ async def live(life: Life, scenes: "Sequence[Scene]") -> None:
             each.cancel()
 
 
-async def _taken_over(world: World, engine: Engine) -> None:
+async def taken_over(world: World, engine: Engine) -> None:
     """Wait until nothing is left to those who were killed, and nothing waits for them."""
     while len(engine.partitions) < world.chances.partitions or world.disk.waiting:  # noqa: ASYNC110 - seen from outside
         await asyncio.sleep(0.1)

@@ -225,6 +225,7 @@ async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receive
         unheard.let_go(tasks)
         await sharing.before_owning()
         await engine.delivering.own(partitions)
+        sharing.owned()
         receiver.woken.set()  # what waits for them can be received now
 
     async def disown(partition: int) -> None:

@@ -71,13 +71,14 @@ class Together:
             if not self.is_home and CATALOGUE in stored:
                 await self._adopt(stored[CATALOGUE])
             away = [each for each in range(self._appender.partitions) if each not in self._appender.owned]
+            has_news = stored != self._stored or not self.keeper.building.elsewhere.keys() >= set(away)
             self._generations.read_positions(stored, away)
             for partition in away:
                 progress = done.get((INDEXER, TOPIC, partition), Progress())
                 self.done[partition] = (progress.low, last_of(progress))
                 self.keeper.building.elsewhere[partition] = ends.get((TOPIC, partition), 0)
                 self._generations.show(partition, progress.low)
-            if stored != self._stored:
+            if has_news:  # also where a partition went whose end was not known here: a build may have waited for it
                 self._stored = stored
                 self._services.committer.add()  # whoever waits for a commit looks again
                 self.keeper.wake()
@@ -112,6 +113,11 @@ class Together:
         await self.look()
         if self._generations.catalogue.held_by and self._holding:
             await self._generations.gate.shut()
+
+    def owned(self) -> None:
+        """Go on with what the owner before left half done: no value of the store changes that would say so."""
+        self.keeper.wake()
+        self.woken.set()
 
     async def given_up(self) -> None:
         """Let pages of builds end that are under way: nothing of a partition is written here from then on."""
@@ -246,6 +252,10 @@ class Sharing:
     async def before_owning(self) -> None:
         for each in self._all:
             await each.before_owning()
+
+    def owned(self) -> None:
+        for each in self._all:
+            each.owned()
 
     async def given_up(self) -> None:
         for each in self._all:
