@@ -34,7 +34,7 @@ async def published_later(broker: Broker, clock: Clock) -> AsyncGenerator["Publi
                 await later.published()
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=END_S)
 
 
 class PublishingLater:

@@ -72,7 +72,9 @@ async def open_nats(url: str) -> AsyncGenerator["NatsBroker"]:
             raise
         raise several.exceptions[0] from None  # what the app raised, as it is: who is fenced joins again by it
     finally:
-        await connection.close()
+        with contextlib.suppress(TimeoutError):  # whoever slept for long may be in the middle of connecting again
+            async with asyncio.timeout(ANSWER_S):
+                await connection.close()
 
 
 class NatsBroker:
@@ -89,6 +91,7 @@ class NatsBroker:
         self._wanted: dict[str, asyncio.Event] = {}
         self._readers: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[], None]] = []
+        self._stopped = False
         self.bytes_max: int = connection.max_payload - HEADERS_BYTES
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
@@ -163,13 +166,14 @@ class NatsBroker:
         return lambda: self._watchers.remove(wake)
 
     def stop(self) -> None:
-        """Read no more."""
+        """Read no more. The library can lose a cancellation that comes with a time-out, as after a sleep: hence the mark."""
+        self._stopped = True
         for each in self._readers:
             each.cancel()
 
     async def _read(self, topic: str) -> None:
-        """Read a topic ahead until cancelled; what goes wrong meanwhile is tried again."""
-        while True:
+        """Read a topic ahead until the end; what goes wrong meanwhile is tried again."""
+        while not self._stopped:
             self._wanted[topic].clear()
             places = {lane: place for lane, place in self._ahead.places.items() if lane[0] == topic}
             if not places:
@@ -187,7 +191,7 @@ class NatsBroker:
         made = await self._streams.add_consumer(stream, self._reader_of(sorted(places), min(places.values())))
         reading = await self._streams.pull_subscribe_bind(made.name, stream)
         try:
-            while epoch == self._epochs[topic]:
+            while epoch == self._epochs[topic] and not self._stopped:
                 if any(self._ahead.is_full(lane) for lane in places):
                     self._wanted[topic].clear()
                     await self._wanted[topic].wait()
@@ -195,8 +199,9 @@ class NatsBroker:
                 with contextlib.suppress(TimeoutError):
                     self._came(topic, epoch, await reading.fetch(BATCH, timeout=WAIT_S))
         finally:
-            with contextlib.suppress(Error):
-                await reading.unsubscribe()
+            with contextlib.suppress(Error, TimeoutError):  # the server forgets a reader by itself
+                async with asyncio.timeout(WAIT_S):
+                    await reading.unsubscribe()
 
     def _came(self, topic: str, epoch: int, messages: Sequence[Any]) -> None:
         if epoch != self._epochs[topic]:

@@ -50,6 +50,7 @@ async def open_redis(url: str) -> AsyncGenerator["RedisBroker"]:
             try:
                 yield broker
             finally:
+                broker.stopped = True
                 reader.cancel()
     except BaseExceptionGroup as several:
         if len(several.exceptions) != 1:
@@ -74,6 +75,7 @@ class RedisBroker:
         self._wanted = asyncio.Event()
         self._watchers: list[Callable[[], None]] = []
         self._published: dict[str, int] = {}
+        self.stopped = False  # beside the cancellation, which the library can lose
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
         key = f"{self._prefix}topics"
@@ -140,8 +142,8 @@ class RedisBroker:
         return lambda: self._watchers.remove(wake)
 
     async def read(self) -> None:
-        """Read ahead until cancelled; what goes wrong meanwhile is tried again."""
-        while True:
+        """Read ahead until the end; what goes wrong meanwhile is tried again."""
+        while not self.stopped:
             self._wanted.clear()
             lanes = {lane: place for lane, place in self._ahead.places.items() if not self._ahead.is_full(lane)}
             if not lanes:
