@@ -26,8 +26,7 @@ class KeyedRows(MemoryStore):
         if writes.index:
             raise Refused("knowledge is written", "it is not carried on Flink")
         self._keys.apply(writes)
-        own = [each for each in writes.events if each.position.is_given]  # of penstock's own agents
-        await super().commit(claim, number, Writes(events=own))
+        await super().commit(claim, number, Writes(events=writes.events))  # of penstock's own agents
 
     async def run(self, run_id: str) -> StoredRun | None:
         event_id, agent = event_of(run_id)

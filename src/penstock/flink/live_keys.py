@@ -1,6 +1,6 @@
 """The keys that are in memory, and what commits say of them."""
 
-from penstock.core.agents.unit import DeadLetter, RunChange, SessionDelta, ValueWrite, Writes
+from penstock.core.agents.unit import DeadLetter, RunChange, Sent, SessionDelta, ValueWrite, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
 from penstock.core.events.messages import UNREADABLE, Message, problem_of, to_message
 from penstock.core.sessions.history import MESSAGES_MAX
@@ -72,9 +72,8 @@ class LiveKeys:
 
     def apply(self, writes: Writes) -> None:
         """Sort a commit into the keys that it concerns."""
-        for recorded in writes.events:
-            if not recorded.position.is_given:
-                self._send(recorded)
+        for sent in writes.sent:
+            self._send(sent)
         for timer in writes.timers:
             self._set(timer)
         for delta in writes.sessions:
@@ -90,11 +89,11 @@ class LiveKeys:
         for change in writes.runs:  # last: an event that all are done with is forgotten
             self._changed(change)
 
-    def _send(self, recorded: Recorded) -> None:
-        found = self.under_way.get(recorded.event.causation_id)
+    def _send(self, sent: Sent) -> None:
+        found = self.under_way.get(sent.event.causation_id)
         if found is None:
-            raise Refused(f"{recorded.event.type} follows from no event under way", "tell the authors of penstock")
-        found[0].sendings.append((recorded.position.topic, to_message(recorded.event)))
+            raise Refused(f"{sent.event.type} follows from no event under way", "tell the authors of penstock")
+        found[0].sendings.append((sent.topic, to_message(sent.event)))
 
     def _set(self, write: TimerWrite) -> None:
         self._drop(write.id)

@@ -17,6 +17,7 @@ _RIGHTS = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 }
+_ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # pyright: ignore[reportPrivateUsage] # noqa: SLF001
 _INVALID = {KafkaError._INVALID_ARG}  # pyright: ignore[reportPrivateUsage] # noqa: SLF001
 
 
@@ -27,7 +28,8 @@ class Complaints:
         self.last: Any = None
 
     def __call__(self, error: Any) -> None:
-        if self.last is None or self.last.code() not in _CREDENTIALS:
+        # That all brokers are down comes after what says which one is, and why.
+        if self.last is None or (self.last.code() not in _CREDENTIALS and error.code() != _ALL_DOWN):
             self.last = error
 
     def error(self, operation: str, error: Any) -> PenstockError:
