@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 SERVICES = Path(__file__).parents[2] / "tests" / "services"
-PARTITIONS = 1  # knowledge lies with one worker for now
+PARTITIONS = 1  # all that this example was tried with; the app itself may have more
 
 
 class NoStack(Exception):

@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from test_several_workers import House, Order, virtually
+from house_of_workers import House, Order, virtually
 
 from penstock.core.agents.declaration import Options, declare
 from penstock.core.agents.flow import Concurrency, Flow

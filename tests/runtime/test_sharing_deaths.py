@@ -10,7 +10,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from test_several_workers import House
+from house_of_workers import House
 
 from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.control import Cancel, Signal

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from test_several_workers import PARTITIONS, House, virtually
+from house_of_workers import PARTITIONS, House, virtually
 
 from penstock.core.agents.declaration import Options, declare
 from penstock.core.events.event import Event

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from test_several_workers import PARTITIONS, House, virtually
+from house_of_workers import PARTITIONS, House, virtually
 
 from penstock.core.agents.control import CancelTimer
 from penstock.core.agents.declaration import Options, declare

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
-from test_several_workers import PARTITIONS, Order, Tour, virtually
+from house_of_workers import PARTITIONS, Order, Tour, virtually
 
 from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.control import Signal
