@@ -9,7 +9,15 @@ from penstock.adapters.memory.broker import MemoryBroker, Topics
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.core.agents.unit import Sent, Writes
 from penstock.core.events.envelope import Position, Recorded
-from penstock.core.events.messages import AFTER, HELD, UNREADABLE, Message, to_message
+from penstock.core.events.messages import (
+    AFTER,
+    HELD,
+    STRUCTURED_HEADERS,
+    UNREADABLE,
+    Message,
+    to_message,
+    to_structured,
+)
 from penstock.core.events.partitions import partition_of
 from penstock.layers.brokered_store import AGENT, OVERDUE_MS, BrokeredStore
 from penstock.testing.blobs_contract import BlobStoreContract
@@ -94,8 +102,19 @@ class TestBrokeredStore(
         return another
 
 
+class TestBrokeredStoreWithDocuments(TestBrokeredStore):
+    """The same over a broker that takes events as one document each."""
+
+    @pytest.fixture
+    def topics(self):
+        topics = Topics()
+        topics.structured = True
+        return topics
+
+
 def brokered(disk, topics, *, clock=None, bytes_max=1000):
-    return BrokeredStore(MemoryStore(disk), MemoryBroker(topics, bytes_max=bytes_max), clock or VirtualClock(), CARRIED)
+    broker = MemoryBroker(topics, bytes_max=bytes_max, structured=getattr(topics, "structured", False))
+    return BrokeredStore(MemoryStore(disk), broker, clock or VirtualClock(), CARRIED)
 
 
 class Shop:
@@ -261,6 +280,32 @@ async def test_what_is_larger_than_the_broker_takes_is_held_by_the_store(shop):
     (message,) = shop.carried()
     assert (message.value, message.headers[-1]) == (b"", (HELD, b"5002"))
     assert await shop.receive() == [large.event]
+
+
+async def test_a_broker_that_wants_documents_gets_them_and_what_has_none_in_binary_mode(shop):
+    broker = MemoryBroker(shop.topics, bytes_max=1000, structured=True)
+    shop.store = BrokeredStore(MemoryStore(shop.disk), broker, shop.clock, CARRIED)
+    plain, sealed = sent("plain"), Sent("t", 0, structs.replace(sent("sealed").event, data=b"\xc1\x01sealed"))
+    large = Sent("t", 0, structs.replace(sent("large").event, data=b'"' + b"x" * 5000 + b'"'))
+    last = sent("last")
+    await shop.store.commit(shop.claim, 1, Writes(sent=[plain, sealed, large, last]))
+    shop.number = 1
+    whole, binary, held, after = shop.carried()
+    assert (whole.headers, json.loads(whole.value)["id"]) == (STRUCTURED_HEADERS, "plain")
+    assert (binary.value, binary.headers[-1]) == (b"\xc1\x01sealed", (AFTER, b"plain"))
+    assert (held.value, held.headers[-2:]) == (b"", ((AFTER, b"sealed"), (HELD, b"5002")))
+    assert json.loads(after.value)["penstockafter"] == "large"
+    assert await shop.receive() == [each.event for each in (plain, sealed, large, last)]
+
+
+async def test_a_document_that_overtook_an_earlier_event_waits_for_it(shop):
+    a, b = sent("a"), sent("b")
+    await MemoryStore(shop.disk).commit(shop.claim, 1, Writes(sent=[a, b]))
+    shop.number = 1
+    await shop.put(to_structured(b.event, "a"))
+    assert await shop.receive() == []
+    await shop.put(to_structured(a.event, ""), to_structured(b.event, "a"))
+    assert await shop.receive() == [a.event, b.event]
 
 
 async def test_what_a_dead_worker_did_not_publish_comes_before_anything_of_who_takes_over(shop):

@@ -10,10 +10,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from msgspec import Struct, field, structs
+from msgspec import structs
 
 from penstock.core.agents.unit import DeadLetter, ProgressWrite, RunChange, Sent, Writes
-from penstock.core.events.envelope import UNPLACED, Position, Recorded, run_id
+from penstock.core.events.envelope import Recorded, run_id
 from penstock.core.events.messages import (
     AFTER,
     HELD,
@@ -22,17 +22,18 @@ from penstock.core.events.messages import (
     Lane,
     Message,
     Place,
+    arrived,
     header_of,
     id_of,
-    is_divided,
     is_held,
     problem_of,
-    to_event,
     to_message,
+    to_structured,
 )
 from penstock.core.events.partitions import partition_of
 from penstock.core.knowledge.ordering import ordered
 from penstock.layers.passing_store import PassingStore
+from penstock.layers.received import Mark, Received, by_lane
 from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
 from penstock.ports.inbox import Waiting
@@ -41,49 +42,10 @@ from penstock.ports.store import Store
 
 AGENT = "penstock-broker"  # whose progress says how far each partition was received
 FIRST = 1 << 48  # numbers of what comes from the broker; those of the store are below
-RECENT_MAX = 8192  # ids of a partition that are remembered
 IN_FLIGHT_MAX = 4096  # events on their way that are looked at together
 MARKS_MAX = 4 * IN_FLIGHT_MAX  # of what was shown; who receives takes what he was shown last
 OVERDUE_MS = 5_000  # what has not come back from the broker from one look to the next is published once more
 _log = logging.getLogger(__name__)
-
-
-class _Mark(Struct, frozen=True):
-    """What a number stands for: a message, and the event in it."""
-
-    lane: Lane
-    position: int
-    id: str
-
-
-class _Received(Struct):
-    """How far a partition of a topic was received: through `low`; of what comes after it, what was fetched."""
-
-    low: int = 0
-    fetched: dict[int, bool] = field(default_factory=dict[int, bool])  # position -> whether a commit has received it
-    recent: dict[str, None] = field(default_factory=dict[str, None])  # ids that were shown, the newest last
-
-    def through(self, more: Collection[int] = ()) -> int:
-        """Return how far it would be with more positions received."""
-        low = self.low
-        for position, received in self.fetched.items():
-            if not received and position not in more:
-                break
-            low = position
-        return low
-
-    def receive(self, positions: Iterable[int]) -> None:
-        for position in positions:
-            if position in self.fetched:
-                self.fetched[position] = True
-        self.low = self.through()
-        while self.fetched and next(iter(self.fetched)) <= self.low:
-            del self.fetched[next(iter(self.fetched))]
-
-    def show(self, event_id: str) -> None:
-        self.recent[event_id] = None
-        if len(self.recent) > RECENT_MAX:
-            del self.recent[next(iter(self.recent))]
 
 
 class BrokeredStore(PassingStore):
@@ -94,8 +56,8 @@ class BrokeredStore(PassingStore):
         self._broker = broker
         self._clock = clock
         self._carried = dict(carried)
-        self._received: dict[Lane, _Received] = {}
-        self._marks: dict[int, _Mark] = {}
+        self._received: dict[Lane, Received] = {}
+        self._marks: dict[int, Mark] = {}
         self._number = FIRST
         self._last: dict[Lane, str] = {}  # the id of what was published last
         self._publishing: tuple[tuple[int, int], list[tuple[str, int, Message]]] = ((0, 0), [])  # by which commit
@@ -152,9 +114,11 @@ class BrokeredStore(PassingStore):
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         marks = [self._marks[each] for each in writes.received if each >= FIRST]
-        await self._inner.commit(claim, number, self._translated(writes, marks) if marks else writes)
-        for lane in {each.lane for each in marks if each.lane in self._received}:
-            self._received[lane].receive([each.position for each in marks if each.lane == lane])
+        positions = by_lane(marks)
+        await self._inner.commit(claim, number, self._translated(writes, marks, positions) if marks else writes)
+        for lane, some in positions.items():
+            if lane in self._received:
+                self._received[lane].receive(some)
         if writes.sent:
             which = claim.epoch, number
             if self._publishing[0] != which:
@@ -165,14 +129,14 @@ class BrokeredStore(PassingStore):
         for each in writes.received:
             self._marks.pop(each, None)
 
-    def _translated(self, writes: Writes, marks: Sequence[_Mark]) -> Writes:
+    def _translated(self, writes: Writes, marks: Sequence[Mark], positions: Mapping[Lane, Collection[int]]) -> Writes:
         """Return the writes as the store takes them: rows of its inbox, progress, and a dead letter of what cannot be read."""
         rows = [each for each in writes.received if each < FIRST]
         taken = [*writes.taken, *(each.id for each in marks)]
         progress = list(writes.progress)
-        for lane in dict.fromkeys(each.lane for each in marks if each.lane in self._received):
-            through = self._received[lane].through({each.position for each in marks if each.lane == lane})
-            progress.append(ProgressWrite(AGENT, *lane, through, []))
+        for lane, some in positions.items():
+            if lane in self._received:
+                progress.append(ProgressWrite(AGENT, *lane, self._received[lane].through(some), []))
         unreadable = [each for each in writes.events if each.event.type == UNREADABLE]
         runs, dead = list(writes.runs), list(writes.dead)
         for each in unreadable:
@@ -197,13 +161,15 @@ class BrokeredStore(PassingStore):
         return messages
 
     def _message(self, sent: Sent, before: str = "") -> Message:
-        message = to_message(sent.event)
-        headers = (*message.headers, (AFTER, before.encode()))
+        message = to_structured(sent.event, before) if self._broker.structured else None
+        if message is None or len(message.value) > self._broker.bytes_max:
+            plain = to_message(sent.event)
+            message = Message(plain.value, plain.key, (*plain.headers, (AFTER, before.encode())))
         size = len(message.value)
         if size <= self._broker.bytes_max:
-            return Message(message.value, message.key, headers)
+            return message
         # The row that waits holds it all: whoever receives it takes it from there.
-        return Message(b"", message.key, (*headers, (HELD, b"%d" % size)))
+        return Message(b"", message.key, (*message.headers, (HELD, b"%d" % size)))
 
     def _wake_soon(self) -> None:
         """Have who receives look once more when the commit under way is known to be durable."""
@@ -220,9 +186,11 @@ class BrokeredStore(PassingStore):
             return ()
         lanes = [(topic, each) for topic in self._carried for each in sorted(partitions) if topic not in without]
         await self._load(lanes)
-        found = await self._broker.fetch({lane: self._received[lane].low for lane in lanes}, limit=limit)
+        ours = {lane: self._received[lane] for lane in lanes if lane in self._received}
+        found = await self._broker.fetch({lane: received.low for lane, received in ours.items()}, limit=limit)
         waiting = list(await self._inner.submitted(partitions, limit=limit, without=[*self._carried, *without]))
-        waiting += await self._waiting([each for each in found if not self._was_received(each)])
+        new = [each for each in found if ours[each.topic, each.partition].is_new(each.position)]
+        waiting += await self._waiting(ours, new)
         waiting += await self._known_beside(partitions, limit)
         return waiting[:limit]
 
@@ -235,32 +203,26 @@ class BrokeredStore(PassingStore):
         for lane in lanes:
             if lane not in self._received:
                 known = done.get((AGENT, *lane))
-                self._received[lane] = _Received(0 if known is None else known.low)
+                self._received[lane] = Received(0 if known is None else known.low)
 
-    def _was_received(self, carried: Carried) -> bool:
-        lane = self._received.get((carried.topic, carried.partition))
-        if lane is None:  # it was given away while the broker was asked: its next owner receives this
-            return True
-        return lane.fetched.setdefault(carried.position, False) or carried.position <= lane.low
-
-    async def _waiting(self, found: Sequence[Carried]) -> list[Waiting]:
-        """Return what came from the broker, as far as it is its turn."""
+    async def _waiting(self, ours: Mapping[Lane, Received], found: Sequence[Carried]) -> list[Waiting]:
+        """Return what came from the broker, as far as it is its turn, and its partition is still ours."""
         if not found:
             return []
-        sents = await self._sents(found)
-        before = [header_of(each.message, AFTER) for each in found]
-        known, late = await self._known(found, sents, before)
+        held = {each.message: await self._inner.event(id_of(each.message)) for each in found if is_held(each.message)}
+        sents = [self._sent(each, held.get(each.message) if held else None) for each in found]
+        known, late = await self._known(ours, found, sents)
         strays: list[Sent] = []
         waiting: list[Waiting] = []
-        for sent, carried, earlier in zip(sents, found, before, strict=True):
+        for (sent, earlier), carried in zip(sents, found, strict=True):
             lane, event_id = (carried.topic, carried.partition), sent.event.id
-            received = self._received.get(lane)
-            if received is None:
-                continue  # given away meanwhile
+            received = ours[lane]
+            if self._received.get(lane) is not received:
+                continue  # given away while the broker and the store were asked: its next owner receives this
             if earlier in late and earlier not in received.recent:
                 continue  # it overtook the one before it, whose publishing is repeated
             self._number += 1
-            self._marks[self._number] = _Mark(lane, carried.position, event_id)
+            self._marks[self._number] = Mark(lane, carried.position, event_id)
             stray = event_id not in known and sent.partition != carried.partition
             if stray:
                 strays.append(sent)
@@ -269,12 +231,9 @@ class BrokeredStore(PassingStore):
             received.show(event_id)
         while len(self._marks) > MARKS_MAX:
             del self._marks[next(iter(self._marks))]
-        await self.submit(strays)  # first: then they may be received here
+        if strays:
+            await self.submit(strays)  # first: then they may be received here
         return waiting
-
-    def _recent(self, carried: Carried) -> Collection[str]:
-        received = self._received.get((carried.topic, carried.partition))
-        return () if received is None else received.recent
 
     async def _known_beside(self, partitions: Collection[int], limit: int) -> list[Waiting]:
         """Look now and then at what should have come back long ago: publish it once more, or show it if it is known."""
@@ -291,33 +250,32 @@ class BrokeredStore(PassingStore):
             await self._publish(overdue)
         return [each for each in rows if each.known][:limit]
 
-    async def _sents(self, found: Sequence[Carried]) -> list[Sent]:
-        """Return the events in messages, each for the partition of its key: others need not have put it there."""
-        sents: list[Sent] = []
-        for each in found:
-            topic, partition = each.topic, each.partition
-            # What was too large for the broker is in the row that waits for it.
-            row = await self._inner.event(id_of(each.message)) if is_held(each.message) else None
-            if row is not None:
-                event = row.event
-            else:
-                place = Place(topic, partition, each.position, self._carried[topic], self._clock.now_ms())
-                event = to_event(each.message, place)
-            if event.key and not is_divided(each.message) and event.type != UNREADABLE:
-                event = event if self._partitions == 1 else ordered(event)
-                partition = partition_of(event.tenant, event.key, self._partitions)
-            sents.append(Sent(topic, partition, event))
-        return sents
+    def _sent(self, carried: Carried, held: Recorded | None) -> tuple[Sent, str]:
+        """Return the event in a message, for the partition of its key, and the id of what was sent before it in its own.
+
+        Others need not have put it into the partition of its key, as penstock does. `held`: the row that holds the event, where
+        it is too large for the broker.
+        """
+        topic, partition = carried.topic, carried.partition
+        if held is not None:
+            event, after = held.event, header_of(carried.message, AFTER)
+        else:
+            place = Place(topic, partition, carried.position, self._carried[topic], self._clock.now_ms())
+            event, after = arrived(carried.message, place)
+        if after is None and event.key and event.type != UNREADABLE:
+            event = event if self._partitions == 1 else ordered(event)
+            partition = partition_of(event.tenant, event.key, self._partitions)
+        return Sent(topic, partition, event), after or ""
 
     async def _known(
-        self, found: Sequence[Carried], sents: Sequence[Sent], before: Sequence[str]
+        self, ours: Mapping[Lane, Received], found: Sequence[Carried], sents: Sequence[tuple[Sent, str]]
     ) -> tuple[set[str], set[str]]:
         """Return which events are in the log, and which of those before them are still on their way."""
-        events = [Recorded(Position(each.topic, each.partition, UNPLACED), each.event) for each in sents]
         unseen = {
-            earlier: Sent(each.topic, each.partition, structs.replace(sent.event, id=earlier))
-            for each, sent, earlier in zip(found, sents, before, strict=True)
-            if earlier and earlier not in self._recent(each)
+            earlier
+            for carried, (_, earlier) in zip(found, sents, strict=True)
+            if earlier and earlier not in ours[carried.topic, carried.partition].recent
         }
-        answer = await self._inner.known(Writes(events=events, sent=list(unseen.values())))
-        return {each.event.id for each in answer.events}, {each.event.id for each in answer.sent}
+        places = await self._inner.places({sent.event.id for sent, _ in sents} | unseen)
+        known = {event_id for event_id, place in places.items() if place is not None}
+        return known, {each for each in unseen if each in places and each not in known}

@@ -71,6 +71,9 @@ class PassingStore:
     ) -> Sequence[Waiting]:
         return await self._inner.submitted(partitions, limit=limit, without=without)
 
+    async def places(self, ids: Collection[str]) -> Mapping[str, Position | None]:
+        return await self._inner.places(ids)
+
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         await self._inner.commit(claim, number, writes)
 

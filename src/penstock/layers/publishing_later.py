@@ -48,6 +48,7 @@ class PublishingLater:
         self._unheard: Unavailable | None = None  # while the broker does not answer
         self._failed: PenstockError | None = None
         self.bytes_max = broker.bytes_max
+        self.structured = broker.structured
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
         await self._broker.require(topics, partitions)

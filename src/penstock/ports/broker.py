@@ -26,6 +26,7 @@ class Broker(Protocol):
     """
 
     bytes_max: int
+    structured: bool  # whether events go as one document each: where headers cost more than that
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
         """Have these topics, each with so many partitions."""

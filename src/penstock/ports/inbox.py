@@ -1,11 +1,12 @@
 """Events on their way to the owner of their partition. Its contract, as tests: `penstock.testing.inbox_contract`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from penstock.core.agents.unit import Sent
+from penstock.core.events.envelope import Position
 
 
 class Waiting(Struct, frozen=True):
@@ -29,6 +30,7 @@ class Inbox(Protocol):
     I4 atomic   What a commit sends and receives is part of it (S1): an event waits, or is in the log, and never both or neither.
     I5 wake     After each `submit`, and each commit that sends, the watchers of the log are called, soon and at least once.
     I6 found    An event that waits is found by its id, without its place (the offset is 0), and its runs are queued.
+    I7 asked    Of many ids it is told at once which are in the log, and where, and which wait.
     """
 
     async def submit(self, events: Sequence[Sent]) -> None:
@@ -39,4 +41,8 @@ class Inbox(Protocol):
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
     ) -> Sequence[Waiting]:
         """Return the first events that wait for the owner of these partitions, leaving some topics out."""
+        ...
+
+    async def places(self, ids: Collection[str]) -> Mapping[str, Position | None]:
+        """Return where those of some events are that are in the log, and None for those that wait."""
         ...

@@ -4,7 +4,7 @@ An id from outside makes an event once (L4): an event that is on its way to the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from penstock.runtime.write_points import WritePoint
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
+Given = Sequence[tuple[Event, str | None]]  # events, each perhaps with an id from outside
 REPLY_WAIT_S = 60.0
 PLACED_WAIT_S = 10.0
 FOLLOWED_MAX = 256  # events whose runs are asked for when an earlier event is asked about again
@@ -75,20 +76,22 @@ class Front:
 
     async def send_many(self, events: list[Event], *, tenant: str = "default") -> list[str]:
         """Append events together, and return their ids once they are durable."""
-        return [each.event.id for each in await self.accept([(event, None) for event in events], tenant=tenant)]
+        return [each.event.id for each in await self._accepted([(each, None) for each in events], tenant, durable=True)]
 
-    async def accept(
-        self, events: Sequence[tuple[Event, str | None]], *, tenant: str, durable: bool = True
-    ) -> list[Recorded]:
+    async def accept(self, events: Given, *, tenant: str, durable: bool = True) -> list[Recorded]:
         """Append events, each perhaps under an id from outside, and return them with their places.
 
         Not `durable`: without waiting for the disk; where other workers give places it waits all the same.
         """
+        recorded = await self._accepted(events, tenant, durable=durable)
+        return [each if each.position.is_given else await self._in_log(each.event.id) or each for each in recorded]
+
+    async def _accepted(self, events: Given, tenant: str, *, durable: bool) -> list[Recorded]:
         recorded = [(await self._submit(event, id=given, tenant=tenant, key=None))[0] for event, given in events]
         if durable or self.elsewhere is not None:
             await self.services.committer.durable()
             await self._placed(recorded)
-        return [each if each.position.is_given else await self._in_log(each.event.id) or each for each in recorded]
+        return recorded
 
     async def send_again(self, asked: Sequence[Asked]) -> list[str]:
         """Append what is to be done again, and return the ids once that is durable."""
@@ -334,13 +337,18 @@ class Front:
         """
         if self.elsewhere is None:
             return
-        for each in recorded:
-            event_id = each.event.id
-            if not each.position.is_given and await self._in_log(event_id) is None:
-                waiting: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
-                with self.elsewhere.follow(event_id, waiting, partial(self._in_log, event_id)), suppress(TimedOut):
-                    self.elsewhere.away(event_id)
-                    await _within(waiting, PLACED_WAIT_S, f"the place of event {event_id}")
+        left = await self._unplaced([each.event.id for each in recorded if not each.position.is_given])
+        while left:
+            event_id = left.pop()  # the last one: most of the others have their places then
+            waiting: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+            with self.elsewhere.follow(event_id, waiting, partial(self._in_log, event_id)), suppress(TimedOut):
+                self.elsewhere.away(event_id)
+                await _within(waiting, PLACED_WAIT_S, f"the place of event {event_id}")
+            left = await self._unplaced(left)
+
+    async def _unplaced(self, event_ids: list[str]) -> list[str]:
+        places: Mapping[str, Position | None] = await self._store.places(event_ids) if event_ids else {}
+        return [each for each in event_ids if places.get(each) is None]
 
     async def _in_log(self, event_id: str) -> Recorded | None:
         """Return an event once it has its place."""

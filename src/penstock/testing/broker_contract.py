@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import anyio
 import pytest
 
-from penstock.core.events.messages import Carried, Lane, Message
+from penstock.core.events.envelope import Envelope
+from penstock.core.events.messages import Carried, Lane, Message, to_message, to_structured
 from penstock.errors import Invalid
 from penstock.ports.broker import Broker
 
@@ -121,6 +122,24 @@ class BrokerContract:
         await broker.publish([(topic, 0, ODD), (topic, 0, bare)])
         for each in (broker, await another()):
             assert [one.message for one in await fetched(each, {(topic, 0): 0}, 2)] == [ODD, bare]
+
+    async def test_br2_br6_documents_and_other_messages_come_in_order_as_they_went(
+        self, broker: Broker, another: Another, topic: str
+    ) -> None:
+        await broker.require([topic], 2)
+        sent: list[tuple[str, int, Message]] = []
+        for number in range(700):
+            event = Envelope(f"{topic}-{number}", "/s", "T.v1", f"k{number}", number, b'{"n": %d}' % number)
+            message = to_message(event) if number % 97 == 5 else to_structured(event, "")
+            assert message is not None
+            sent.append((topic, number // 3 % 2, message))
+        await broker.publish(sent[:300])
+        await broker.publish(sent[300:])
+        for each in (broker, await another()):
+            found = await fetched(each, {(topic, 0): 0, (topic, 1): 0}, len(sent))
+            for part in (0, 1):
+                came = [one.message for one in found if one.partition == part]
+                assert came == [message for _, partition, message in sent if partition == part]
 
     async def test_br7_a_message_as_large_as_may_be_is_taken(self, broker: Broker, topic: str) -> None:
         await broker.require([topic], 1)

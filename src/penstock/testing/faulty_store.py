@@ -77,6 +77,9 @@ class FaultyStore:
     ) -> Sequence[Waiting]:
         return await self._over("submitted", lambda: self._inner.submitted(partitions, limit=limit, without=without))
 
+    async def places(self, ids: Collection[str]) -> Mapping[str, Position | None]:
+        return await self._over("places", lambda: self._inner.places(ids))
+
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         await self._over("commit", lambda: self._inner.commit(claim, number, writes))
 

@@ -147,6 +147,30 @@ class InboxContract:
         await store.commit(claim, 1, Writes(events=[placed], received=[first.number]))
         assert await store.event("a") == placed
 
+    async def test_i7_of_many_ids_it_is_told_where_each_is(self, store: Store, reopened: ReopenedStore) -> None:
+        claim = await store.claim("w")
+        placed = [Recorded(Position("t", 0, offset), sent(f"pläced {offset}").event) for offset in (1, 2)]
+        await store.commit(claim, 1, Writes(events=placed, sent=[Sent("ünd so", 0, sent("waits").event)]))
+        await store.submit([sent("waits too", partition=3)])
+        many = [f"nobody's {number}" for number in range(2000)]
+        odd = "\x00\" '"
+        await store.submit([sent(odd)])
+        for each in (store, await reopened()):
+            assert await each.places([*many, "waits", "waits too", odd, "pläced 1", "pläced 2", "'"]) == {
+                odd: None,
+                "pläced 1": Position("t", 0, 1),
+                "pläced 2": Position("t", 0, 2),
+                "waits": None,
+                "waits too": None,
+            }
+            assert await each.places([]) == {}
+
+    async def test_i7_what_is_in_the_log_and_waits_is_in_the_log(self, store: Store) -> None:
+        await store.submit([sent("a")])
+        placed = recorded("a")
+        await store.commit(await store.claim("w"), 1, Writes(events=[placed]))
+        assert await store.places(["a"]) == {"a": placed.position}
+
     async def test_i5_watchers_are_called(self, store: Store) -> None:
         claim = await store.join("w")
         called = anyio.Event()

@@ -3,12 +3,14 @@
 import secrets
 from contextlib import AsyncExitStack
 
+import anyio
 import pytest
 from nats import connect
 from real_brokers import RealBrokerContract
 
 from penstock.adapters.nats.broker import open_nats
-from penstock.core.events.messages import Message
+from penstock.core.events.envelope import Envelope
+from penstock.core.events.messages import Message, to_structured
 from penstock.errors import Invalid, Unavailable
 from penstock.testing.broker_contract import fetched
 
@@ -51,6 +53,53 @@ async def test_what_comes_twice_within_minutes_is_dropped_by_the_server(opened, 
     await broker.publish([(name, 0, one)])
     await broker.publish([(name, 0, one), (name, 0, Message(b"2", b"", (("ce_id", b"b"),)))])
     assert [each.message.value for each in await fetched(broker, {(name, 0): 0}, 2)] == [b"{}", b"2"]
+
+
+async def test_documents_are_dropped_when_they_come_twice_and_come_as_they_went(nats, opened, name):
+    broker = await opened()
+    await broker.require([name], 2)
+    document = to_structured(Envelope("é a", "/s", "T.v1", "k", 1, b"{}"), "")
+    odd = to_structured(Envelope('"', "/s", "T.v1", "k", 1, b"{}"), "")  # an id that is not seen at once
+    await broker.publish([(name, 0, document), (name, 0, odd), (name, 1, document)])
+    await broker.publish([(name, 0, document), (name, 0, odd)])
+    found = await fetched(broker, {(name, 0): 0, (name, 1): 0}, 4)
+    assert [each.message for each in found if each.partition == 0] == [document, odd, odd]
+    other = await connect(nats.address)
+    seen = await other.jetstream().get_msg(name, 1)
+    await other.close()
+    assert (seen.data, seen.headers["content-type"]) == (document.value, "application/cloudevents+json")
+
+
+async def test_a_header_beside_a_document_is_kept(nats, opened, name):
+    broker = await opened()
+    await broker.require([name], 1)
+    other = await connect(nats.address)
+    headers = {"content-type": "application/cloudevents+json", "Nats-Msg-Id": "1", "mine": "x"}
+    await other.jetstream().publish(f"{name}.0", b"{}", headers=headers)
+    await other.close()
+    (found,) = await fetched(broker, {(name, 0): 0}, 1)
+    assert found.message.headers == (("content-type", b"application/cloudevents+json"), ("mine", b"x"))
+
+
+async def test_what_was_sent_to_a_reader_and_lost_comes_again(nats, opened, name):
+    broker = await opened()
+    await broker.require([name], 1)
+    assert list(await broker.fetch({(name, 0): 0}, limit=9)) == []
+    other = await connect(nats.address)
+    streams = other.jetstream()
+    readers = await streams.consumers_info(name)
+    with anyio.fail_after(10):
+        while not readers:
+            await anyio.sleep(0.01)
+            readers = await streams.consumers_info(name)
+    lost = await other.subscribe("lost")  # the server sends the reader's next message here, and takes it for delivered
+    await other.publish(f"$JS.API.CONSUMER.MSG.NEXT.{name}.{readers[0].name}", b"2", reply="lost")
+    await other.flush()
+    messages = [Message(b"%d" % number, b"", (("ce_id", b"%d" % number),)) for number in range(1500)]
+    await broker.publish([(name, 0, each) for each in messages])
+    assert (await lost.next_msg(5)).data in {each.value for each in messages}
+    await other.close()
+    assert [each.message for each in await fetched(broker, {(name, 0): 0}, 1500, limit=5000)] == messages
 
 
 async def test_a_server_that_is_not_there_is_said_at_once():

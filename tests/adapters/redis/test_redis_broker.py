@@ -8,7 +8,8 @@ from real_brokers import RealBrokerContract
 from redis import asyncio as client
 
 from penstock.adapters.redis.broker import open_redis
-from penstock.core.events.messages import Message
+from penstock.core.events.envelope import Envelope
+from penstock.core.events.messages import Message, to_structured
 from penstock.errors import Invalid, Unavailable
 from penstock.testing.broker_contract import fetched
 
@@ -39,6 +40,30 @@ async def test_what_others_add_to_a_stream_comes_with_its_fields_as_headers(redi
         await other.xadd(f"penstock:{{{name}:0}}", {"value": b"{}", "type": b"Order.v1"})
     (found,) = await fetched(broker, {(name, 0): 0}, 1)
     assert found.message == Message(b"{}", b"", (("type", b"Order.v1"),))
+
+
+async def test_documents_are_plain_fields_that_others_read(redis, opened, name):
+    broker = await opened()
+    await broker.require([name], 1)
+    document = to_structured(Envelope("a", "/s", "T.v1", "k", 1, b"{}"), "")
+    await broker.publish([(name, 0, document)] * 600)
+    async with client.Redis.from_url(redis.address) as other:
+        entries = await other.xrange(f"penstock:{{{name}:0}}")
+    assert [fields for _, fields in entries] == [{b"event": document.value}] * 600
+
+
+async def test_a_user_who_may_run_no_scripts_publishes_one_by_one(redis, opened, name):
+    await (await opened()).require([name], 1)
+    async with client.Redis.from_url(redis.address) as other:
+        rights = {"categories": ["+@all", "-@scripting"], "keys": ["*"], "channels": ["*"]}
+        await other.acl_setuser(name, enabled=True, passwords=["+secret"], **rights)
+        try:
+            async with open_redis(redis.address.replace("redis://", f"redis://{name}:secret@")) as broker:
+                messages = [to_structured(Envelope(f"{n}", "/s", "T.v1", "k", 1, b"{}"), "") for n in range(9)]
+                await broker.publish([(name, 0, each) for each in messages])
+                assert [each.message for each in await fetched(broker, {(name, 0): 0}, 9)] == messages
+        finally:
+            await other.acl_deluser(name)
 
 
 async def test_a_server_that_is_not_there_is_said_at_once():

@@ -1,7 +1,6 @@
 """Events over Apache Kafka, by its C client (librdkafka): an idempotent producer, and partitions that are assigned by us."""
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,11 +17,11 @@ except ImportError as error:
 from penstock.adapters.kafka.address import Address, address_of
 from penstock.adapters.kafka.errors import Complaints, of_exception
 from penstock.adapters.kafka.reader import Reader
+from penstock.adapters.kafka.sending import Sending
 
 BYTES_MAX = 900_000  # Kafka's own limit is 1 MiB, with headers, unless a topic says otherwise
 ANSWER_S = 8.0  # within which a server that is there answers
 DELIVERY_S = 10.0
-POLL_S = 0.1
 ATTEMPTS_MAX = 60  # at a partition that has no leader yet: it was made just now, or a server is away
 PAUSE_S = 0.3
 QUEUE_MAX = 100_000  # messages that wait for their delivery
@@ -42,6 +41,7 @@ class KafkaBroker:
     """A `Broker` on Kafka."""
 
     bytes_max = BYTES_MAX
+    structured = False
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -77,10 +77,7 @@ class KafkaBroker:
         except KafkaException as error:
             raise of_exception(self._complaints, "connect", error) from error
         self._reader = Reader(common | reading, address.topic, self._news)
-        self._stopped = False
-        self._loop = asyncio.get_running_loop()
-        self._poller = threading.Thread(target=self._poll, name="penstock-kafka-poller", daemon=True)
-        self._poller.start()
+        self._sending = Sending(self._producer)
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
         names = {self._address.topic(each): each for each in topics}
@@ -114,24 +111,13 @@ class KafkaBroker:
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         if not messages:
             return
-        sending = _Sending(self._loop, len(messages))
-        for topic, partition, message in messages:
-            name, headers = self._address.topic(topic), list[Any](message.headers)
-            while True:
-                try:
-                    self._producer.produce(
-                        name,
-                        message.value,
-                        message.key or None,
-                        partition,
-                        headers=headers,
-                        on_delivery=sending.delivered,
-                    )
-                except BufferError:
-                    await asyncio.sleep(POLL_S)  # the poller makes room
-                else:
-                    break
-        error = await sending.ended
+        names = {topic: self._address.topic(topic) for topic in {each for each, _, _ in messages}}
+        error = await self._sending.send(
+            [
+                (names[topic], message.value, message.key or None, partition, [*message.headers])
+                for topic, partition, message in messages
+            ]
+        )
         if error is not None:
             raise self._complaints.error("publish", error)
         self._complaints.last = None
@@ -155,19 +141,13 @@ class KafkaBroker:
         return lambda: self._watchers.remove(wake)
 
     async def close(self) -> None:
-        """End the threads; what was published is delivered, as far as the server answers."""
+        """End the reader's thread; whoever published has waited for that."""
         await self._reader.stop()
-        await asyncio.to_thread(self._producer.flush, POLL_S)
-        self._stopped = True
-        await asyncio.to_thread(self._poller.join)
+        self._sending.stop()
 
     def _news(self) -> None:
         for wake in tuple(self._watchers):
             wake()
-
-    def _poll(self) -> None:
-        while not self._stopped:
-            self._producer.poll(POLL_S)
 
     async def _partitions(self) -> dict[str, int]:
         return {name: len(topic.partitions) for name, topic in (await self._topics()).items()}
@@ -206,24 +186,3 @@ class KafkaBroker:
                 break
             time.sleep(PAUSE_S)
         return {lane: offset for lane, offset in found.items() if offset}
-
-
-class _Sending:
-    """Messages on their way. `ended` is None once all are delivered, or the first error once all are done with."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
-        self._loop = loop
-        self._left = count
-        self._error: Any = None
-        self.ended: asyncio.Future[Any] = loop.create_future()
-
-    def delivered(self, error: Any, _: Any) -> None:
-        """Count a message; called by the poller, which is the only one."""
-        self._left -= 1
-        self._error = self._error or error
-        if not self._left and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._end)
-
-    def _end(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(self._error)

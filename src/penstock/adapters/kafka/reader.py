@@ -6,6 +6,7 @@ is there to show how far each partition was received, so that all tools which kn
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,8 @@ from penstock.core.events.read_ahead import ReadAhead
 
 BATCH = 512
 POLL_S = 0.05  # within which a change of what is read takes effect
-COMMIT_EVERY = 20  # polls, at the most: about once a second
+REST_S = 0.002  # what comes meanwhile is handed over together
+TELL_S = 1.0  # how often the group is told how far was received
 
 
 class Reader:
@@ -66,14 +68,14 @@ class Reader:
             with self._lock:
                 self._paused, self._pausing = full, full
 
-    def _came(self, epoch: int, batch: list[Carried]) -> None:
-        if epoch == self._epoch and sum(self._ahead.add(each) for each in batch):
+    def _came(self, epoch: int, batch: list[Any]) -> None:
+        if epoch == self._epoch and sum(self._ahead.add(self._carried(each)) for each in batch):
             self._pause()
             self._on_news()
 
     def _run(self) -> None:
         consumer = Consumer(self._settings)
-        epoch, assigned, polls, committed = 0, dict[Lane, int](), 0, dict[Lane, int]()
+        epoch, assigned, told_s, told = 0, dict[Lane, int](), 0.0, dict[Lane, int]()
         try:
             while not self._stopped:
                 with self._lock:
@@ -90,9 +92,9 @@ class Reader:
                 batch = self._polled(consumer)
                 if batch:
                     self._loop.call_soon_threadsafe(self._came, epoch, batch)
-                polls += 1
-                if polls >= COMMIT_EVERY and done != committed:
-                    polls, committed = 0, done
+                    time.sleep(REST_S)
+                if done != told and (now_s := time.monotonic()) >= told_s + TELL_S:
+                    told_s, told = now_s, done
                     self._tell(consumer, done)
         except RuntimeError:
             if not self._loop.is_closed():
@@ -107,12 +109,12 @@ class Reader:
         if resumed := [part for lane, part in parts.items() if lane not in pausing]:
             consumer.resume(resumed)
 
-    def _polled(self, consumer: Any) -> list[Carried]:
+    def _polled(self, consumer: Any) -> list[Any]:
+        """Return what came. It is looked at on the event loop: here the interpreter would have to be waited for at each."""
         first = consumer.poll(POLL_S)
         if first is None:
             return []
-        found = [first, *consumer.consume(BATCH, 0)]
-        return [self._carried(each) for each in found if each.error() is None]
+        return [each for each in (first, *consumer.consume(BATCH, 0)) if each.error() is None]
 
     def _carried(self, message: Any) -> Carried:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())

@@ -21,9 +21,10 @@ class Topics:
 class MemoryBroker:
     """A `Broker` on some `Topics`."""
 
-    def __init__(self, topics: Topics | None = None, *, bytes_max: int = BYTES_MAX) -> None:
+    def __init__(self, topics: Topics | None = None, *, bytes_max: int = BYTES_MAX, structured: bool = False) -> None:
         self.topics = Topics() if topics is None else topics
         self.bytes_max = bytes_max
+        self.structured = structured
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
         there = {topic: sum(lane[0] == topic for lane in self.topics.messages) for topic in sorted(topics)}

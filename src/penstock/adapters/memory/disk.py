@@ -92,6 +92,12 @@ class Disk:
             return Recorded(Position(sent.topic, sent.partition, UNPLACED), sent.event)
         return found
 
+    def places(self, ids: Collection[str]) -> dict[str, Position | None]:
+        """Return where events are in the log, and None for those that wait."""
+        waiting = {sent.event.id for sent in self.waiting.values()}
+        known = {each: self.ids.get(each) for each in ids if each in self.ids or each in waiting}
+        return {each: None if found is None else found.position for each, found in known.items()}
+
     def next_chunk(self, run_id: str) -> int:
         """Return the number of the next chunk of a run's journal."""
         return self.cut.get(run_id, 0) + len(self.chunks.get(run_id, ()))

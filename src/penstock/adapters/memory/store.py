@@ -144,13 +144,15 @@ class MemoryStore(Erases):
     async def submitted(
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
     ) -> Sequence[Waiting]:
-        wanted = set(partitions)
         found = [
             Waiting(number, sent, sent.event.id in self.disk.ids)
             for number, sent in self.disk.waiting.items()
-            if sent.partition in wanted and sent.topic not in without
+            if sent.partition in partitions and sent.topic not in without
         ]
         return found[:limit]
+
+    async def places(self, ids: Collection[str]) -> Mapping[str, Position | None]:
+        return self.disk.places(ids)
 
     def _send(self, events: Iterable[Sent]) -> None:
         disk = self.disk

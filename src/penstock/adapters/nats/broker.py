@@ -5,7 +5,6 @@ is a lease in the store, which fences commits too. An id that comes twice within
 """
 
 import asyncio
-import base64
 import contextlib
 import logging
 import re
@@ -14,34 +13,33 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
-
-from penstock.core.events.messages import Carried, Lane, Message, id_of
+from penstock.core.events.messages import Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
 from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
 
 try:
-    import nats
     from nats.errors import AuthorizationError, Error, NoServersError
     from nats.js import api
     from nats.js.errors import NotFoundError
 except ImportError as error:
     raise Missing("the package nats-py", "pip install 'penstock[nats]'") from error
 
-BATCH = 512
+from penstock.adapters.nats.client import RawClient
+from penstock.adapters.nats.forms import headers_of
+from penstock.adapters.nats.publishing import Publishing
+from penstock.adapters.nats.reading import Reading
+
 WAIT_S = 0.5  # within which a change of what is read takes effect
+AGAIN_S = 0.05  # after which a reader that is of no use is made anew
 ANSWER_S = 5.0
 PUBLISH_S = 10.0
-PENDING_MAX = 2000  # messages on their way to the server
 KEEP_S = 7 * 24 * 3600  # how long messages are kept, as Kafka does by default
 TWICE_S = 120  # within which the server drops what comes twice
 HEADERS_BYTES = 64 * 1024  # of the largest message, for its headers
 IDLE_S = 60.0  # after which the server forgets a reader
 OPTIONS = ("partitions", "prefix", "replicas")
-OURS = "penstock-message"  # a header: key and headers as they are, where NATS cannot carry them
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _log = logging.getLogger(__name__)
-_packed = msgspec.msgpack.Decoder(tuple[bytes, tuple[tuple[str, bytes], ...]])
 
 
 @asynccontextmanager
@@ -55,9 +53,11 @@ async def open_nats(url: str) -> AsyncGenerator["NatsBroker"]:
 
     connecting = {"connect_timeout": ANSWER_S, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.2}
     try:
-        client: Any = nats  # parts of it are not typed
+        connection: Any = RawClient()  # parts of it are not typed
         async with asyncio.timeout(ANSWER_S):
-            connection = await client.connect(servers, allow_reconnect=True, error_cb=complain, **connecting)
+            await connection.connect(
+                servers, allow_reconnect=True, error_cb=complain, skip_subject_validation=True, **connecting
+            )
     except (Error, OSError, TimeoutError) as error:
         raise _error("connect", complaints[0] if complaints and isinstance(error, NoServersError) else error) from error
     try:
@@ -80,9 +80,12 @@ async def open_nats(url: str) -> AsyncGenerator["NatsBroker"]:
 class NatsBroker:
     """A `Broker` on JetStream."""
 
+    structured = True  # the library carries headers slowly, and NATS's own binding of CloudEvents knows documents alone
+
     def __init__(self, connection: Any, group: asyncio.TaskGroup, options: Mapping[str, str]) -> None:
         self._connection = connection
-        self._streams: Any = connection.jetstream(publish_async_max_pending=PENDING_MAX)
+        self._streams: Any = connection.jetstream()
+        self._publishing = Publishing(connection)
         self._group = group
         self._prefix = options.get("prefix", "")
         self._replicas = int(options.get("replicas", "1"))
@@ -92,6 +95,7 @@ class NatsBroker:
         self._readers: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[], None]] = []
         self._stopped = False
+        self._told = False  # whether the watchers will be called
         self.bytes_max: int = connection.max_payload - HEADERS_BYTES
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
@@ -111,15 +115,13 @@ class NatsBroker:
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         if not messages:
             return
+        outgoing = [
+            (self._subject((topic, partition)), message.value, headers_of(message, partition))
+            for topic, partition, message in messages
+        ]
         try:
             async with asyncio.timeout(PUBLISH_S):
-                acknowledged = [
-                    await self._streams.publish_async(
-                        self._subject((topic, partition)), message.value, headers=_headers(message, partition)
-                    )
-                    for topic, partition, message in messages
-                ]
-                await asyncio.gather(*acknowledged)
+                await self._publishing.publish(outgoing)
         except (Error, OSError, TimeoutError) as error:
             raise _error("publish", error) from error
 
@@ -186,34 +188,33 @@ class NatsBroker:
                 await asyncio.sleep(WAIT_S)
 
     async def _read_from(self, topic: str, places: Mapping[Lane, int], epoch: int) -> None:
-        """Read from these places on until others are wanted."""
+        """Read from these places on until others are wanted, or some of it did not come."""
         stream = self._stream(topic)
         made = await self._streams.add_consumer(stream, self._reader_of(sorted(places), min(places.values())))
-        reading = await self._streams.pull_subscribe_bind(made.name, stream)
-        try:
+        reading = Reading(self._connection, topic, f"{stream}.{made.name}", self._took(topic, epoch))
+        async with reading.subscribed():
             while epoch == self._epochs[topic] and not self._stopped:
                 if any(self._ahead.is_full(lane) for lane in places):
                     self._wanted[topic].clear()
                     await self._wanted[topic].wait()
-                    continue
-                with contextlib.suppress(TimeoutError):
-                    self._came(topic, epoch, await reading.fetch(BATCH, timeout=WAIT_S))
-        finally:
-            with contextlib.suppress(Error, TimeoutError):  # the server forgets a reader by itself
-                async with asyncio.timeout(WAIT_S):
-                    await reading.unsubscribe()
+                elif not await reading.more(WAIT_S):
+                    await asyncio.sleep(AGAIN_S)
+                    return
 
-    def _came(self, topic: str, epoch: int, messages: Sequence[Any]) -> None:
-        if epoch != self._epochs[topic]:
-            return
-        added = 0
-        for each in messages:
-            partition = int(each.subject.rpartition(".")[2])
-            carried = Carried(topic, partition, each.metadata.sequence.stream, _message(each.data, each.headers or {}))
-            added += self._ahead.add(carried)
-        if added:
-            for wake in tuple(self._watchers):
-                wake()
+    def _took(self, topic: str, epoch: int) -> Callable[[Carried], None]:
+        """Return what takes the messages that are read from now on."""
+
+        def take(carried: Carried) -> None:
+            if epoch == self._epochs[topic] and self._ahead.add(carried) and not self._told:
+                self._told = True
+                asyncio.get_running_loop().call_soon(self._tell)
+
+        return take
+
+    def _tell(self) -> None:
+        self._told = False
+        for wake in tuple(self._watchers):
+            wake()
 
     def _reader_of(self, lanes: Sequence[Lane], after: int) -> Any:
         return api.ConsumerConfig(
@@ -252,36 +253,6 @@ class NatsBroker:
 
     def _subject(self, lane: Lane) -> str:
         return f"{self._stream(lane[0])}.{lane[1]}"
-
-
-def _headers(message: Message, partition: int) -> dict[str, str] | None:
-    """Return headers as NATS carries them, one line of text each; where they are more than that, all are packed beside them."""
-    headers: dict[str, str] = {}
-    plain = True
-    for name, value in message.headers:
-        text = value.decode("ascii", errors="replace")
-        if name in headers or not (
-            value.isascii() and text.isprintable() and text == text.strip() and text and name.isascii()
-        ):
-            plain = False
-        else:
-            headers[name] = text
-    subject = headers.get("ce_subject", "").encode()
-    if not plain or message.key != subject:
-        headers[OURS] = base64.b64encode(msgspec.msgpack.encode((message.key, message.headers))).decode()
-    if event_id := id_of(message):
-        twice = base64.urlsafe_b64encode(f"{partition}:{event_id}".encode()).decode()
-        headers["Nats-Msg-Id"] = twice
-    return headers or None
-
-
-def _message(value: bytes, headers: Mapping[str, str]) -> Message:
-    if OURS in headers:
-        with contextlib.suppress(ValueError, msgspec.MsgspecError):
-            key, held = _packed.decode(base64.b64decode(headers[OURS], validate=True))
-            return Message(value, key, held)
-    rest = tuple((name, text.encode()) for name, text in headers.items() if not name.startswith("Nats-"))
-    return Message(value, headers.get("ce_subject", "").encode(), rest)
 
 
 def _address(url: str) -> tuple[list[str], dict[str, str]]:

@@ -1,6 +1,6 @@
 """What is asked of the tables, as queries. Each is one statement, so it sees one state: no commit in part (S1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,12 @@ _FOUND = f"""
 {_PLACED} WHERE id = $1 UNION ALL SELECT topic, partition, {UNPLACED}, body FROM inbox WHERE id = $1
 ORDER BY 3 DESC LIMIT 1
 """  # noqa: S608 - our own names
+# What is in the log comes last, and counts.
+_PLACES = """
+SELECT id, NULL, NULL, NULL FROM inbox WHERE id = ANY($1::text[]) UNION ALL
+SELECT id, (SELECT name FROM topic WHERE topic.id = event.topic), partition, "offset" FROM event WHERE id = ANY($1::text[])
+ORDER BY 4 NULLS FIRST
+"""
 _EVENTS_MAX = 10_000
 _RUN = f"""
 SELECT {_RUN_COLUMNS},
@@ -80,6 +86,15 @@ async def events_by_id(connection: Connection, event_ids: Sequence[str]) -> dict
     ids = [stored(each) for each in event_ids]
     found = [_recorded(row) for row in await connection.fetch(f"{_PLACED} WHERE id = ANY($1::text[])", ids)]
     return {each.event.id: each for each in found}
+
+
+async def places(connection: Connection, ids: Collection[str]) -> dict[str, Position | None]:
+    """Return where those of some events are that are in the log, and None for those that wait."""
+    rows = await connection.fetch(_PLACES, [stored(each) for each in ids]) if ids else []
+    return {
+        told(event_id): Position(told(topic), partition, offset) if topic is not None else None
+        for event_id, topic, partition, offset in rows
+    }
 
 
 async def origin(connection: Connection, correlation_id: str) -> list[Recorded]:

@@ -158,6 +158,9 @@ class PostgresStore(Erases):
     ) -> Sequence[Waiting]:
         return await self._database.ask("submitted", lambda each: workers.submitted(each, partitions, limit, without))
 
+    async def places(self, ids: Collection[str]) -> Mapping[str, Position | None]:
+        return await self._database.ask("places", lambda each: reading.places(each, ids))
+
     # the state
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:

@@ -5,14 +5,15 @@ Streams are read by position, and not by consumer groups: who owns a partition i
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from penstock.core.events.messages import Carried, Lane, Message
+from penstock.core.events.messages import STRUCTURED_HEADERS, Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
 from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
 
@@ -25,6 +26,7 @@ except ImportError as error:
 BYTES_MAX = 16 * 1024 * 1024  # Redis takes 512 MB: what is larger than this is no event
 BATCH = 512
 BEHIND_MAX = 10_000  # messages that are counted
+REST_S = 0.002  # what comes meanwhile is read together
 WAIT_MS = 500  # within which a change of what is read takes effect
 ANSWER_S = 5.0
 KEEP_MS = 7 * 24 * 3_600_000  # how long messages are kept, as Kafka does by default
@@ -32,6 +34,13 @@ TRIM_EVERY = 1000  # messages of a partition
 OPTIONS = ("partitions", "prefix")
 PREFIX = "penstock:"
 _SEQUENCE_BITS = 20  # of a position; the rest is the time of an id, in milliseconds
+DOCUMENT = b"event"  # the one field of a message that is a document
+DOCUMENTS_MAX = 256  # that one script adds
+Messages: TypeAlias = Sequence[tuple[str, int, Message]]
+Command: TypeAlias = tuple[Any, ...]
+KeyOf: TypeAlias = Callable[[Lane], str]
+Commands: TypeAlias = Callable[[KeyOf, Messages], Iterable[Command]]
+_ADD = """for each = 1, #ARGV do redis.call('XADD', KEYS[1], '*', 'event', ARGV[each]) end"""
 _log = logging.getLogger(__name__)
 _headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...])
 
@@ -42,7 +51,8 @@ async def open_redis(url: str) -> AsyncGenerator["RedisBroker"]:
     where, prefix = _address(url)
     opened: Any = redis.Redis  # parts of it are not typed
     client = opened.from_url(where, socket_connect_timeout=ANSWER_S, socket_timeout=2 * ANSWER_S)
-    reading = opened.from_url(where, socket_connect_timeout=ANSWER_S, socket_timeout=2 * ANSWER_S)
+    reading = opened.from_url(where, socket_connect_timeout=ANSWER_S, socket_timeout=2 * ANSWER_S, protocol=2)
+    reading.set_response_callback("XREAD", _as_it_is)
     try:
         async with asyncio.TaskGroup() as group:
             broker = RedisBroker(client, reading, prefix)
@@ -65,6 +75,7 @@ class RedisBroker:
     """A `Broker` on streams of Redis."""
 
     bytes_max = BYTES_MAX
+    structured = True
 
     def __init__(self, client: "redis.Redis", reading: "redis.Redis", prefix: str) -> None:
         self._client: Any = client
@@ -75,6 +86,7 @@ class RedisBroker:
         self._wanted = asyncio.Event()
         self._watchers: list[Callable[[], None]] = []
         self._published: dict[str, int] = {}
+        self._may_run_scripts = True
         self.stopped = False  # beside the cancellation, which the library can lose
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
@@ -95,18 +107,34 @@ class RedisBroker:
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         if not messages:
             return
-        pipeline = self._client.pipeline(transaction=False)
-        for topic, partition, message in messages:
-            key = self._key((topic, partition))
-            pipeline.xadd(key, _fields(message))
-            count = self._published[key] = self._published.get(key, 0) + 1
-            if count % TRIM_EVERY == 0:
-                seconds, micros = await self._client.time()
-                pipeline.xtrim(key, minid=f"{seconds * 1000 + micros // 1000 - KEEP_MS}-0", approximate=True)
         try:
-            await pipeline.execute()
+            await self._trim(messages)
+            if self._may_run_scripts:
+                try:
+                    await self._added(_many_at_once, messages)
+                except NoPermissionError:  # what was added is added again, one by one: its id tells
+                    self._may_run_scripts = False
+            if not self._may_run_scripts:
+                await self._added(_one_by_one, messages)
         except (RedisError, OSError) as error:
             raise _error("publish", error) from error
+
+    async def _added(self, commands: Commands, messages: Messages) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands(self._key, messages):
+            pipeline.execute_command(*command)
+        await pipeline.execute()
+
+    async def _trim(self, messages: Messages) -> None:
+        """Let go of old messages now and then."""
+        for lane, count in Counter((topic, partition) for topic, partition, _ in messages).items():
+            key = self._key(lane)
+            before = self._published.get(key, 0)
+            self._published[key] = before + count
+            if (before + count) // TRIM_EVERY > before // TRIM_EVERY:
+                seconds, micros = await self._client.time()
+                oldest = f"{seconds * 1000 + micros // 1000 - KEEP_MS}-0"
+                await self._client.xtrim(key, minid=oldest, approximate=True)
 
     async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
         known = self._ahead.places.keys()
@@ -152,7 +180,9 @@ class RedisBroker:
             keys, epoch = {self._key(lane): lane for lane in lanes}, self._epoch
             streams = {key: _id_of(lanes[lane]) for key, lane in keys.items()}
             try:
-                found = await self._reading.xread(streams, count=BATCH, block=WAIT_MS)
+                found = await self._reading.execute_command(
+                    "XREAD", "COUNT", BATCH, "BLOCK", WAIT_MS, "STREAMS", *streams, *streams.values()
+                )
             except (RedisError, OSError) as error:
                 _log.warning("Redis does not answer: %s", error)
                 await asyncio.sleep(1.0)
@@ -160,14 +190,14 @@ class RedisBroker:
             if epoch == self._epoch and self._add(keys, found or ()):
                 for wake in tuple(self._watchers):
                     wake()
+                await asyncio.sleep(REST_S)
 
     def _add(self, keys: Mapping[str, Lane], found: Any) -> int:
         added = 0
         for key, entries in found:
             topic, partition = keys[key.decode()]
             for number, fields in entries:
-                carried = Carried(topic, partition, _position(number), _message(cast("dict[bytes, bytes]", fields)))
-                added += self._ahead.add(carried)
+                added += self._ahead.add(Carried(topic, partition, _position(number), _message(fields)))
         return added
 
     async def _made(self, key: str, topic: str, partitions: int) -> Any:
@@ -185,12 +215,48 @@ class RedisBroker:
         return f"{self._prefix}{{{lane[0]}:{lane[1]}}}"  # in a cluster each partition lies on one node
 
 
-def _fields(message: Message) -> dict[str, bytes]:
-    return {"value": message.value, "key": message.key, "headers": msgspec.msgpack.encode(message.headers)}
+def _many_at_once(key_of: KeyOf, messages: Messages) -> Iterable[Command]:
+    """Return what adds messages: documents of a partition by one script, so that there is one answer to read and not one each."""
+    documents: dict[Lane, list[bytes]] = {}
+
+    def together(lane: Lane) -> Iterable[Command]:
+        held = documents.pop(lane, ())
+        return [("EVAL", _ADD, 1, key_of(lane), *held)] if held else ()
+
+    for topic, partition, message in messages:
+        lane = topic, partition
+        if _is_document(message):
+            held = documents.setdefault(lane, [])
+            held.append(message.value)
+            if len(held) == DOCUMENTS_MAX:
+                yield from together(lane)
+        else:
+            yield from together(lane)  # what comes before it in its partition
+            yield _added(key_of(lane), message)
+    for lane in tuple(documents):
+        yield from together(lane)
 
 
-def _message(fields: Mapping[bytes, bytes]) -> Message:
+def _one_by_one(key_of: KeyOf, messages: Messages) -> Iterable[Command]:
+    return (_added(key_of((topic, partition)), message) for topic, partition, message in messages)
+
+
+def _added(key: str, message: Message) -> Command:
+    if _is_document(message):
+        return "XADD", key, "*", DOCUMENT, message.value
+    headers = msgspec.msgpack.encode(message.headers)
+    return "XADD", key, "*", "value", message.value, "key", message.key, "headers", headers
+
+
+def _is_document(message: Message) -> bool:
+    return message.headers == STRUCTURED_HEADERS and not message.key
+
+
+def _message(parts: Sequence[bytes]) -> Message:
     """Return what a stream holds: fields of ours, or any others as headers of a message by whoever wrote them."""
+    if len(parts) == 2 and parts[0] == DOCUMENT:  # noqa: PLR2004 - a name and what it names
+        return Message(parts[1], b"", STRUCTURED_HEADERS)
+    fields = dict(zip(parts[::2], parts[1::2], strict=True))
     headers = fields.get(b"headers")
     if headers is not None:
         with suppress(msgspec.MsgspecError):
@@ -199,6 +265,11 @@ def _message(fields: Mapping[bytes, bytes]) -> Message:
         (name.decode(errors="replace"), value) for name, value in fields.items() if name not in {b"value", b"key"}
     )
     return Message(fields.get(b"value", b""), fields.get(b"key", b""), rest)
+
+
+def _as_it_is(answer: Any, **_: Any) -> Any:
+    """Leave an answer as the server gave it: the library's own form of it takes longer than all that is done with it."""
+    return answer
 
 
 def _position(number: bytes) -> int:

@@ -1,11 +1,11 @@
 """Events by their ids, for all who ask at the same moment in one question: each request asks whether its id is known."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from penstock.adapters.redis_store.forms import event_of_row, sent_of_row
 from penstock.adapters.redis_store.names import named
-from penstock.adapters.redis_store.reading import body_of_waiting
+from penstock.adapters.redis_store.reading import body_of_waiting, events_by_id
 from penstock.adapters.redis_store.server import PAGE, Server
 from penstock.core.events.envelope import UNPLACED, Position, Recorded
 
@@ -38,10 +38,8 @@ class Lookups:
         asked.add_done_callback(self._asked.discard)
 
     async def _answer(self, wanted: Wanted) -> None:
-        names = [*wanted]
         try:
-            for start in range(0, len(names), PAGE):
-                some = names[start : start + PAGE]
+            for some in _pages([*wanted]):
                 found = await found_by_id(self._server, some)
                 for name in some:
                     wanted[name].set_result(found.get(name))
@@ -50,6 +48,25 @@ class Lookups:
                 if not each.done():
                     each.set_exception(error)
                     each.exception()  # who went away does not ask for it
+
+
+def _pages(names: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    return (names[start : start + PAGE] for start in range(0, len(names), PAGE))
+
+
+async def places_of(server: Server, ids: Collection[str]) -> dict[str, Position | None]:
+    """Return where those of some events are that are in the log, and None for those that wait."""
+    keys, names = server.keys, {named(each): each for each in ids}
+    found = dict[str, Position | None]()
+    for some in _pages([*names]):
+        # First those that wait: one that gets its place meanwhile is seen in the log then.
+        numbers, scores = await server.all(
+            "places", [(b"HMGET", keys.inbox_ids, *some), (b"ZMSCORE", keys.event_ids, *some)]
+        )
+        found |= {names[name]: None for name, number in zip(some, numbers, strict=True) if number is not None}
+        placed = [name for name, score in zip(some, scores, strict=True) if score is not None]
+        found |= {each.event.id: each.position for each in await events_by_id(server, placed)}
+    return found
 
 
 async def found_by_id(server: Server, names: Sequence[bytes]) -> dict[bytes, Recorded]:

@@ -15,7 +15,7 @@ from penstock.adapters.redis_store import erasing, pruning, reading, stream_rows
 from penstock.adapters.redis_store import rows as all_rows
 from penstock.adapters.redis_store.address import address_of
 from penstock.adapters.redis_store.listening import Watchers, open_watchers
-from penstock.adapters.redis_store.lookups import Lookups
+from penstock.adapters.redis_store.lookups import Lookups, places_of
 from penstock.adapters.redis_store.names import Keys, named
 from penstock.adapters.redis_store.packing import script_packed
 from penstock.adapters.redis_store.server import Server, open_server
@@ -145,6 +145,9 @@ class RedisStore:
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
     ) -> Sequence[Waiting]:
         return await workers.submitted(self._server, partitions, limit, without)
+
+    async def places(self, ids: Collection[str]) -> Mapping[str, Position | None]:
+        return await places_of(self._server, ids)
 
     # the state
 

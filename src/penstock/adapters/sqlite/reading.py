@@ -1,13 +1,14 @@
 """What is asked of the file, as queries."""
 
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from penstock.adapters.sqlite.blobs import blobs
+from penstock.adapters.sqlite.many import ROWS, at_once
 from penstock.adapters.sqlite.schema import OFFSET_MAX, PARTITIONS_MAX, parts_of, place_of
 from penstock.core.agents.journal import decode_chunk
 from penstock.core.agents.unit import DeadLetter, RunChange
@@ -66,6 +67,20 @@ def event_or_waiting(connection: sqlite3.Connection, event_id: str) -> Recorded 
     if place is not None:
         return _recorded(connection, place, body)
     return Recorded(Position(topic, partition, UNPLACED), decode(body))
+
+
+def places(connection: sqlite3.Connection, ids: Collection[str]) -> dict[str, Position | None]:
+    """Return where those of some events are that are in the log, and None for those that wait."""
+    asked = [(each,) for each in ids]
+    with _one_state(connection):
+        waiting = at_once(connection, f"SELECT id FROM inbox WHERE id IN (VALUES {ROWS})", asked)  # noqa: S608
+        placed = at_once(connection, f"SELECT id, place FROM event WHERE id IN (VALUES {ROWS})", asked)  # noqa: S608
+        names = dict(connection.execute("SELECT id, name FROM topic").fetchall()) if placed else {}
+    found: dict[str, Position | None] = {each: None for (each,) in waiting}
+    for event_id, place in placed:
+        number, partition, offset = parts_of(place)
+        found[event_id] = Position(names[number], partition, offset)
+    return found
 
 
 def origin(connection: sqlite3.Connection, correlation_id: str) -> list[Recorded]:

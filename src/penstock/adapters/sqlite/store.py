@@ -191,6 +191,9 @@ class SqliteStore(Erases):
     ) -> Sequence[Waiting]:
         return self._ask(lambda: workers.submitted(self._reader, partitions, limit, without), "submitted")
 
+    async def places(self, ids: Collection[str]) -> Mapping[str, Position | None]:
+        return self._ask(lambda: reading.places(self._reader, ids), "places")
+
     # the state
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 
+from penstock.adapters.sqlite.many import ROWS, at_once
 from penstock.core.agents.unit import Sent
 from penstock.core.events.codec import decode, encode
 from penstock.errors import Fenced, Refused
@@ -29,10 +30,10 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS inbox_part ON inbox (partition, number)",
 )
 _NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-_SEND = """
-INSERT INTO inbox (partition, topic, id, body) SELECT :partition, :topic, :id, :body
-WHERE NOT EXISTS (SELECT 1 FROM event WHERE id = :id) ON CONFLICT (id) DO NOTHING
-"""
+_SEND = f"""
+INSERT INTO inbox (partition, topic, id, body) SELECT column1, column2, column3, column4 FROM (VALUES {ROWS})
+WHERE NOT EXISTS (SELECT 1 FROM event WHERE id = column3) ON CONFLICT (id) DO NOTHING
+"""  # noqa: S608 - question marks
 
 
 def claim(connection: sqlite3.Connection, owner: str, port: int = 0) -> int:
@@ -99,11 +100,7 @@ def require(connection: sqlite3.Connection, claim: Claim) -> None:
 
 def submit(connection: sqlite3.Connection, events: Iterable[Sent]) -> None:
     """Have events wait that are not known yet."""
-    rows = [
-        {"partition": each.partition, "topic": each.topic, "id": each.event.id, "body": encode(each.event)}
-        for each in events
-    ]
-    connection.executemany(_SEND, rows)
+    at_once(connection, _SEND, [(each.partition, each.topic, each.event.id, encode(each.event)) for each in events])
 
 
 def submitted(

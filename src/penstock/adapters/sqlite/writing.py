@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from penstock.adapters.sqlite import blobs, timers, workers
+from penstock.adapters.sqlite.many import ROWS, at_once
 from penstock.adapters.sqlite.schema import TOPICS_MAX, place_of
 from penstock.core.agents.pieces import StreamChunk
 from penstock.core.agents.unit import (
@@ -27,14 +28,19 @@ from penstock.errors import LimitReached
 
 _packed = msgspec.msgpack.Encoder().encode
 
-_RUN = """
-INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_RUN = f"""
+INSERT INTO run VALUES {ROWS}
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, attempt = excluded.attempt, at_ms = excluded.at_ms,
     due_ms = excluded.due_ms, reason = excluded.reason, result = excluded.result,
     duration_ms = excluded.duration_ms, records = excluded.records
-"""
+"""  # noqa: S608 - question marks
 
 
+# Our own names, and question marks.
+_EVENT = f"INSERT INTO event VALUES {ROWS}"  # noqa: S608
+_CHUNK = f"INSERT INTO journal VALUES {ROWS}"  # noqa: S608
+_RECEIVED = f"DELETE FROM inbox WHERE number IN (VALUES {ROWS})"  # noqa: S608
+_TAKEN = f"DELETE FROM inbox WHERE id IN (VALUES {ROWS})"  # noqa: S608
 _VALUE = f"""
 INSERT INTO value VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant, agent, key, name) DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms,
@@ -72,11 +78,11 @@ def write(connection: sqlite3.Connection, topics: Topics, writes: Writes) -> Non
 
 
 def _write_received(connection: sqlite3.Connection, _: Topics, numbers: list[int]) -> None:
-    connection.executemany("DELETE FROM inbox WHERE number = ?", [(each,) for each in numbers])
+    at_once(connection, _RECEIVED, [(each,) for each in numbers])
 
 
 def _write_taken(connection: sqlite3.Connection, _: Topics, ids: list[str]) -> None:
-    connection.executemany("DELETE FROM inbox WHERE id = ?", [(each,) for each in ids])
+    at_once(connection, _TAKEN, [(each,) for each in ids])
 
 
 def _cut(connection: sqlite3.Connection, _: Topics, cuts: list[JournalCut]) -> None:
@@ -86,7 +92,7 @@ def _cut(connection: sqlite3.Connection, _: Topics, cuts: list[JournalCut]) -> N
 
 def _write_journal(connection: sqlite3.Connection, _: Topics, chunks: list[JournalChunk]) -> None:
     rows = [(chunk.run_id, chunk.number, chunk.body) for chunk in chunks]
-    connection.executemany("INSERT INTO journal VALUES (?, ?, ?)", rows)
+    at_once(connection, _CHUNK, rows)
 
 
 def _write_streams(connection: sqlite3.Connection, _: Topics, chunks: list[StreamChunk]) -> None:
@@ -95,7 +101,7 @@ def _write_streams(connection: sqlite3.Connection, _: Topics, chunks: list[Strea
 
 
 def _write_runs(connection: sqlite3.Connection, _: Topics, runs: list[RunChange]) -> None:
-    connection.executemany(_RUN, [msgspec.structs.astuple(run) for run in runs])
+    at_once(connection, _RUN, [msgspec.structs.astuple(run) for run in runs])
 
 
 def _write_progress(connection: sqlite3.Connection, _: Topics, marks: list[ProgressWrite]) -> None:
@@ -125,7 +131,7 @@ def _write_events(connection: sqlite3.Connection, topics: Topics, events: list[R
         )
         for each in events
     ]
-    connection.executemany("INSERT INTO event VALUES (?, ?, ?)", rows)
+    at_once(connection, _EVENT, rows)
 
 
 def _write_sessions(connection: sqlite3.Connection, _: Topics, deltas: list[SessionDelta]) -> None:

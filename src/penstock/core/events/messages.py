@@ -1,7 +1,8 @@
-"""Events as messages of a broker: CloudEvents 1.0 in binary mode, so that others can read and write them.
+"""Events as messages of a broker: CloudEvents 1.0 in binary or structured mode, so that others can read and write them.
 
-Source of the form: the CNCF's Kafka protocol binding for CloudEvents 1.0.2, section 3.2: attributes are headers with the prefix
-`ce_`, the value is the data, the key is that of the partition. What carries none of them is taken as the data of an event.
+Source of the binary form: the CNCF's Kafka protocol binding for CloudEvents 1.0.2, section 3.2: attributes are headers with the
+prefix `ce_`, the value is the data, the key is that of the partition. The structured form is that of `documents`: the value is
+all of it. Both are read from every broker. What carries none of them is taken as the data of an event.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.core.events.cloudevents import from_cloudevent
+from penstock.core.events.documents import id_in, of_document, to_document
 from penstock.core.events.envelope import DEFAULT_TENANT, Envelope
 from penstock.errors import Finding, Invalid
 
@@ -21,7 +23,12 @@ UNREADABLE: Final = "penstock.Unreadable.v1"  # the type of an event that stands
 HELD: Final = "penstock-held"  # a header: the value, of so many bytes, is held by the store of the app that sent it
 AFTER: Final = "penstock-after"  # a header of what penstock sends: the id of what it sent before in this partition
 HEADERS_MAX = 64
+_JSON: Final = JSON.encode()
+STRUCTURED_HEADERS: Final = (("content-type", STRUCTURED.encode()),)  # of a message that is a document and nothing else
 _PREFIX: Final = "ce_"
+_VERSION: Final = "ce_specversion"
+_SUBJECT: Final = "ce_subject"
+_BEGINNING: Final = ((_VERSION, b"1.0"), ("content-type", _JSON))
 _OWN: Final = {
     "id": "id",
     "source": "source",
@@ -65,35 +72,65 @@ class Place(Struct, frozen=True):
 
 
 def to_message(event: Envelope) -> Message:
-    """Return an event as a message: nothing of it is lost (`to_event` returns the same)."""
-    headers = [(f"{_PREFIX}specversion", b"1.0"), ("content-type", JSON.encode())]
-    for name, attribute in _OWN.items():
-        if value := getattr(event, attribute):
-            headers.append((_PREFIX + name, value.encode()))
-    for name, attribute in _NUMBERS.items():
-        if value := getattr(event, attribute):
-            headers.append((_PREFIX + name, b"%d" % value))
-    if event.key:
-        headers.append((f"{_PREFIX}subject", event.key.encode()))
-    return Message(event.data, event.key.encode(), tuple(headers))
+    """Return an event as a message in binary mode: nothing of it is lost (`to_event` returns the same)."""
+    headers = [*_BEGINNING]
+    for name, value in (
+        ("ce_id", event.id),
+        ("ce_source", event.source),
+        ("ce_type", event.type),
+        ("ce_tenant", event.tenant),
+        ("ce_correlationid", event.correlation_id),
+        ("ce_causationid", event.causation_id),
+        ("ce_traceparent", event.traceparent),
+        ("ce_replyrun", event.reply_run),
+        ("ce_replystep", event.reply_step),
+        ("ce_about", event.subject),
+    ):
+        if value:
+            headers.append((name, value.encode()))
+    if event.time_ms:
+        headers.append(("ce_timems", b"%d" % event.time_ms))
+    if event.depth:
+        headers.append(("ce_depth", b"%d" % event.depth))
+    key = event.key.encode()
+    if key:
+        headers.append((_SUBJECT, key))
+    return Message(event.data, key, tuple(headers))
+
+
+def to_structured(event: Envelope, after: str) -> Message | None:
+    """Return an event as a message in structured mode, with the id of what was sent before it; None for one without that form."""
+    document = to_document(event, after)
+    return None if document is None else Message(document, b"", STRUCTURED_HEADERS)
 
 
 def to_event(message: Message, place: Place) -> Envelope:
     """Return the event in a message. One that cannot be read becomes an event that says why, and holds all of its bytes."""
+    return arrived(message, place)[0]
+
+
+def arrived(message: Message, place: Place) -> tuple[Envelope, str | None]:
+    """Return the event in a message, and the id of what penstock sent before it there: None for what others put there."""
     try:
+        if message.headers == STRUCTURED_HEADERS and (ours := of_document(message.value)) is not None:
+            return ours
+        raw = dict(message.headers)
+        if _VERSION in raw and (event := _of_ours(message, raw)) is not None:
+            return event, _after(raw)
         headers = {name.lower(): value.decode() for name, value in message.headers}
-        if f"{_PREFIX}specversion" in headers:
-            return _of_binary(message, headers)
+        if _VERSION in headers:
+            return _of_binary(message, headers), _after(raw)
         if headers.get("content-type", "").partition(";")[0].strip() == STRUCTURED:
-            return from_cloudevent(msgspec.json.decode(message.value, type=dict[str, object]), now_ms=place.now_ms)
-        return _bare(message, headers, place)
+            document = msgspec.json.decode(message.value, type=dict[str, object])
+            return from_cloudevent(document, now_ms=place.now_ms), _after(raw)
+        return _bare(message, headers, place), _after(raw)
     except (Invalid, ValueError) as error:
-        return _unreadable(message, place, str(error))
+        return _unreadable(message, place, str(error)), header_of(message, AFTER) if is_divided(message) else None
 
 
 def id_of(message: Message) -> str:
     """Return the id that a message of ours carries, empty without one."""
-    return header_of(message, "ce_id")
+    return id_in(message.value) if message.headers == STRUCTURED_HEADERS else header_of(message, "ce_id")
 
 
 def header_of(message: Message, wanted: str) -> str:
@@ -117,6 +154,39 @@ def is_held(message: Message) -> bool:
 def problem_of(unreadable: Envelope) -> str:
     """Return why a message could not be read."""
     return msgspec.json.decode(unreadable.data, type=dict[str, Any])["problem"]
+
+
+def _after(raw: Mapping[str, bytes]) -> str | None:
+    value = raw.get(AFTER)
+    return None if value is None else value.decode(errors="replace")
+
+
+def _of_ours(message: Message, raw: Mapping[str, bytes]) -> Envelope | None:
+    """Return the event of a message that has its attributes as penstock writes them; None where more must be looked at."""
+    name, source, kind = raw.get("ce_id"), raw.get("ce_source"), raw.get("ce_type")
+    if not (name and source and kind) or HELD in raw or raw.get("content-type") != _JSON:
+        return None
+    get = raw.get
+    time_ms, depth = get("ce_timems", b"0"), get("ce_depth", b"0")
+    if not (time_ms.isdigit() and depth.isdigit()):
+        return None
+    event_id = name.decode()
+    return Envelope(
+        event_id,
+        source.decode(),
+        kind.decode(),
+        (get(_SUBJECT) or message.key).decode(),
+        int(time_ms),
+        message.value,
+        get("ce_tenant", b"").decode() or DEFAULT_TENANT,
+        get("ce_correlationid", b"").decode() or event_id,
+        get("ce_causationid", b"").decode(),
+        int(depth),
+        get("ce_traceparent", b"").decode(),
+        get("ce_replyrun", b"").decode(),
+        get("ce_replystep", b"").decode(),
+        get("ce_about", b"").decode(),
+    )
 
 
 def _of_binary(message: Message, headers: Mapping[str, str]) -> Envelope:
