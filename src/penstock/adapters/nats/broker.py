@@ -25,7 +25,7 @@ except ImportError as error:
     raise Missing("the package nats-py", "pip install 'penstock[nats]'") from error
 
 from penstock.adapters.nats.client import RawClient
-from penstock.adapters.nats.forms import headers_of
+from penstock.adapters.nats.forms import block_of
 from penstock.adapters.nats.publishing import Publishing
 from penstock.adapters.nats.reading import Reading
 
@@ -116,7 +116,7 @@ class NatsBroker:
         if not messages:
             return
         outgoing = [
-            (self._subject((topic, partition)), message.value, headers_of(message, partition))
+            (self._subject((topic, partition)), message.value, block_of(message, partition))
             for topic, partition, message in messages
         ]
         try:

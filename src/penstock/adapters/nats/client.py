@@ -5,10 +5,11 @@ that takes longer than all that penstock does with an event. What a subscription
 at once, and in its order; connections, requests and everything else stay the library's.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from nats.aio.client import Client
+from nats.errors import ConnectionClosedError, ConnectionReconnectingError
 
 Taker = Callable[[bytes, bytes, bytes, bytes], None]  # subject, reply, data and headers of a message
 
@@ -31,6 +32,14 @@ class RawClient(_client):
         subscription: Any = await self.subscribe(subject, cb=slowly)
         self._takers[subscription._id] = take  # noqa: SLF001 - the number of a subscription, which its messages come with
         return subscription
+
+    async def publish_together(self, commands: Sequence[bytes]) -> None:
+        """Send commands to publish, as they are on the wire, in their order."""
+        if not self.is_connected:  # nothing is held for later: whoever publishes does it again
+            raise ConnectionClosedError if self.is_closed else ConnectionReconnectingError
+        for each in commands:
+            await self._send_command(each)
+        await self._flush_pending()
 
     async def unhear(self, subscription: Any) -> None:
         """End what `hear` returned."""

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import re
 from typing import Final
 
 import msgspec
@@ -14,30 +15,31 @@ _VERSION: Final = b"NATS/1.0"
 _LINE: Final = b"\r\n"
 _DOCUMENT: Final = f"NATS/1.0\r\ncontent-type: {STRUCTURED}\r\n{_TWICE}: ".encode()
 _DOCUMENT_LINES: Final = 4
+_NAME: Final = re.compile(r"[!-9;-~]+")  # of a header: printable, without blanks or a colon
 _packed = msgspec.msgpack.Decoder(tuple[bytes, tuple[tuple[str, bytes], ...]])
 
 
-def headers_of(message: Message, partition: int) -> dict[str, str] | None:
-    """Return headers as NATS carries them, one line of text each; where they are more than that, all are packed beside them."""
-    if message.headers == STRUCTURED_HEADERS and not message.key:
-        twice = _known_by(message, partition)
-        return {"content-type": STRUCTURED, _TWICE: twice} if twice else {"content-type": STRUCTURED}
-    headers: dict[str, str] = {}
+def block_of(message: Message, partition: int) -> bytes:
+    """Return headers as they are on the wire, a line of text each; where they are more than that, all are packed beside them."""
+    twice = _known_by(message, partition)
+    if message.headers == STRUCTURED_HEADERS and not message.key and twice:
+        return b"%b%b\r\n\r\n" % (_DOCUMENT, twice)
+    lines: dict[str, bytes] = {}
     plain = True
     for name, value in message.headers:
         text = value.decode("ascii", errors="replace")
-        if name in headers or not (
-            value.isascii() and text.isprintable() and text == text.strip() and text and name.isascii()
-        ):
+        if name in lines or not (value.isascii() and text.isprintable() and text == text.strip() and text):
             plain = False
+        elif _NAME.fullmatch(name):
+            lines[name] = value
         else:
-            headers[name] = text
-    subject = headers.get("ce_subject", "").encode()
-    if not plain or message.key != subject:
-        headers[OURS] = base64.b64encode(msgspec.msgpack.encode((message.key, message.headers))).decode()
-    if twice := _known_by(message, partition):
-        headers[_TWICE] = twice
-    return headers or None
+            plain = False
+    if not plain or message.key != lines.get("ce_subject", b""):
+        lines[OURS] = base64.b64encode(msgspec.msgpack.encode((message.key, message.headers)))
+    if twice:
+        lines[_TWICE] = twice
+    block = b"".join(b"%b: %b\r\n" % (name.encode(), text) for name, text in lines.items())
+    return b"%b\r\n%b\r\n" % (_VERSION, block) if block else b""
 
 
 def message_of(value: bytes, block: bytes) -> Message:
@@ -69,7 +71,7 @@ def status_of(block: bytes) -> str:
     return first.removeprefix(_VERSION).strip()[:3].decode(errors="replace")
 
 
-def _known_by(message: Message, partition: int) -> str:
+def _known_by(message: Message, partition: int) -> bytes:
     """Return what tells the server that a message comes twice; empty for one without an id."""
     event_id = id_of(message)
-    return base64.urlsafe_b64encode(f"{partition}:{event_id}".encode()).decode() if event_id else ""
+    return base64.urlsafe_b64encode(f"{partition}:{event_id}".encode()) if event_id else b""

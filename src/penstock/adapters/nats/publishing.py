@@ -1,7 +1,7 @@
 """Messages on their way to JetStream: many at once, and one subscription for the server's word on each that it has stored it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,14 +10,14 @@ from nats.js.errors import APIError, NoStreamResponseError
 from penstock.adapters.nats.forms import status_of
 
 PENDING_MAX = 1000  # messages that the server has not spoken of yet
-Outgoing = tuple[str, bytes, Mapping[str, str] | None]  # subject, value and headers
+Outgoing = tuple[str, bytes, bytes]  # subject, value and headers as they are on the wire
 
 
 class _Batch:
     """Messages that are waited for together."""
 
-    def __init__(self) -> None:
-        self.left = 0
+    def __init__(self, count: int) -> None:
+        self.left = count
         self.error: Exception | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -50,20 +50,23 @@ class Publishing:
             await self._publish(messages[start : start + PENDING_MAX])
 
     async def _publish(self, messages: Sequence[Outgoing]) -> None:
-        batch, numbers = _Batch(), list[bytes]()
-        batch.left = len(messages)
-        publish, waiting = self._connection.publish, self._waiting
+        batch = _Batch(len(messages))
+        first = self._number + 1
+        self._number += len(messages)
+        numbers = [b"%d" % number for number in range(first, self._number + 1)]
+        self._waiting.update(dict.fromkeys(numbers, batch))
+        inbox = self._inbox.encode()
         try:
-            for subject, value, headers in messages:
-                self._number += 1
-                number = b"%d" % self._number
-                numbers.append(number)
-                waiting[number] = batch
-                await publish(subject, value, f"{self._inbox}.{self._number}", headers)
+            await self._connection.publish_together(
+                [
+                    _command(subject.encode(), b"%b.%b" % (inbox, number), value, headers)
+                    for number, (subject, value, headers) in zip(numbers, messages, strict=True)
+                ]
+            )
             await batch.ended
         finally:
             for number in numbers:
-                waiting.pop(number, None)
+                self._waiting.pop(number, None)
         if batch.error is not None:
             raise batch.error
 
@@ -71,6 +74,13 @@ class Publishing:
         batch = self._waiting.pop(subject.rpartition(b".")[2], None)
         if batch is not None:
             batch.stored(_error_in(data, headers))
+
+
+def _command(subject: bytes, reply: bytes, value: bytes, headers: bytes) -> bytes:
+    if not headers:
+        return b"PUB %b %b %d\r\n%b\r\n" % (subject, reply, len(value), value)
+    sizes = len(headers), len(headers) + len(value)
+    return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (subject, reply, *sizes, headers, value)
 
 
 def _error_in(data: bytes, headers: bytes) -> Exception | None:
