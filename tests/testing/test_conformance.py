@@ -1,15 +1,22 @@
 """The conformance test finds what is broken, works at places of its own, and removes them. Whole, it is `make conformance`."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from penstock.agent_hosts import code_of, version_of_penstock
+from penstock.app_files import load
 from penstock.brokers import remove_topics
 from penstock.cli import app as command
+from penstock.core.hosting.app_places import AppPlace, encode_place
 from penstock.errors import Invalid
+from penstock.hosts.serving import serving
 from penstock.settings import Settings
 from penstock.testing.conformance.counting import Kept, looked_at
 from penstock.testing.conformance.depot import Poison, Shipped, depot
+from penstock.testing.conformance.outcomes import digest_of
+from penstock.testing.conformance.own_file import depot_of
 from penstock.testing.conformance.places import places
 from penstock.testing.conformance.plan import order_id, order_of
 from penstock.testing.conformance.report import Report
@@ -71,6 +78,31 @@ async def test_topics_of_others_are_never_removed():
         await remove_topics("kafka://127.0.0.1:1")
 
 
+async def test_workers_of_a_host_execute_the_same_app_from_a_file_of_its_own(tmp_path):
+    app = depot_of(tmp_path, 3)
+    place = AppPlace(app.name, app.source, code_of(app.declared), version_of_penstock())
+    async with serving(encode_place(place)):  # refuses one with other code
+        assert load(Path(app.source)).agents.keys() == app.agents.keys()
+    assert Path(app.source).parent == tmp_path
+
+
+def test_a_row_says_why_it_does_not_hold_or_is_not_there():
+    report = Report({})
+    for row in report.rows.values():
+        row.tried = "yes"
+    report["C5"].limit = "start one"
+    report["C8"].absent = "run it elsewhere"
+    assert (report["C5"].result, report["C8"].result) == ("does not hold", "is not there")
+    assert (report.holds, report.is_as_said) == (False, True)
+    report["C5"].expect(False, "it came twice")
+    assert (report["C5"].result, report.is_as_said) == ("broken", False)
+
+
+def test_an_outcome_is_equal_where_its_parts_are():
+    assert digest_of([["order-1", "2"]], {"b": [1], "a": []}) == digest_of([["order-1", "2"]], {"a": [], "b": [1]})
+    assert digest_of([["order-1", "2"]], {}) != digest_of([["order-1", "3"]], {})
+
+
 def test_a_row_holds_when_it_was_tried_and_nothing_was_found():
     report = Report({})
     assert {row.result for row in report.rows.values()} == {"not tried"}
@@ -88,6 +120,9 @@ def test_a_row_holds_when_it_was_tried_and_nothing_was_found():
         (["--store", "memory:"], "outlives"),
         (["--store", "sqlite:a.db", "--state", "sqlite:b.db"], "differs"),
         (["--host", "mainframe://"], "host"),
+        (["--host", "ray://127.0.0.1:9"], "ray"),
+        (["--host", "flink"], "kafka://HOST:PORT"),
+        (["--host", "flink", "--log", "kafka://127.0.0.1:1", "--store", "sqlite:a.db"], "--store"),
     ],
 )
 def test_what_cannot_be_tried_is_said(flags, finding, capsys):

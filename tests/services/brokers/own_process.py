@@ -35,8 +35,11 @@ def require(name: str, error: NoServerError) -> None:
 class OwnProcess:
     """A server that belongs to the tests: it can be killed, frozen and started again on the same data."""
 
-    def __init__(self, command: Sequence[str | Path], folder: Path, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], folder: Path, ready: Callable[[], bool], *, start_s: float = START_S
+    ) -> None:
         self._command = [str(each) for each in command]
+        self._start_s = start_s
         self.folder = folder
         self._ready = ready
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,7 +55,7 @@ class OwnProcess:
                 subprocess.Popen, [*death, *self._command], env={**os.environ, **(environment or {})}, **given
             )
             self._process = started.result(START_S)
-        until_s = time.monotonic() + START_S
+        until_s = time.monotonic() + self._start_s
         while time.monotonic() < until_s:
             if self._ready():
                 return

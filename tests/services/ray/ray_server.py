@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ ROOT = HERE.parents[2]
 VERSION = "2.60.0"
 GCS, CLIENT = 6399, 10001
 DRIVER_S = 240
+START_S = 150  # 3 s on a quiet machine, and more than 60 s on one with ten times too much to do
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 # A node that does not answer for some seconds is dead: by default half a minute.
 HEALTH = {
@@ -37,7 +39,7 @@ class Ray:
 
     def __init__(self, process: OwnProcess, python: Path, folder: Path) -> None:
         self.process = process
-        self._python = python
+        self.python = python
         self._folder = folder
 
     def stop(self) -> None:
@@ -53,7 +55,7 @@ class Ray:
     def driver(
         self, *arguments: str | Path, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a Python in the cluster's network, and return how it ended."""
+        """Run a Python of Ray's in the cluster's network, and return how it ended."""
         paths = os.pathsep.join(str(each) for each in (HERE, ROOT / "src"))
         given = {
             **os.environ,
@@ -62,10 +64,14 @@ class Ray:
             "RAY_TEST_FOLDER": str(self._folder),
             **(environment or {}),
         }
-        inside = ["nsenter", "-t", str(self.process.pid), "-n", str(self._python), *map(str, arguments)]
+        command = self.inside(self.python, *arguments)
         return subprocess.run(
-            inside, env=given, capture_output=True, text=True, timeout=DRIVER_S, check=False, cwd=ROOT
+            command, env=given, capture_output=True, text=True, timeout=DRIVER_S, check=False, cwd=ROOT
         )
+
+    def inside(self, *command: str | Path) -> list[str]:
+        """Return a command that is executed in the cluster's network."""
+        return ["nsenter", "-t", str(self.process.pid), "-n", *map(str, command)]
 
 
 @contextmanager
@@ -112,7 +118,7 @@ def own_ray(folder: Path) -> Ray:
         inside = ["nsenter", "-t", str(process.pid), "-n", str(python), "-S", "-c", probe]
         return subprocess.run(inside, capture_output=True, check=False).returncode == 0
 
-    process = OwnProcess(["unshare", "-n", "bash", "-c", script], folder, ready)
+    process = OwnProcess(["unshare", "-n", "bash", "-c", script], folder, ready, start_s=START_S)
     process.start({**QUIET, **HEALTH, "PYTHONPATH": os.pathsep.join(str(each) for each in (HERE, ROOT / "src"))})
     return Ray(process, python, folder)
 
@@ -131,6 +137,15 @@ def installed() -> Path:
             run([uv, *arguments], environment={"VIRTUAL_ENV": str(home)})
             done.write_text(lock.read_text())
     return home / "bin" / "python"
+
+
+def paths_of(python: Path) -> str:
+    """Return a PYTHONPATH by which a Python of Ray's venv finds this checkout, and, after its own, what only our venv has.
+
+    So a driver has the clients of brokers and stores too, and Ray's lock need not hold them.
+    """
+    own, ours = (sysconfig.get_path("purelib", vars={"base": str(each)}) for each in (python.parents[1], sys.prefix))
+    return os.pathsep.join((str(ROOT / "src"), own, ours))
 
 
 def values(text: str, name: str) -> Sequence[str]:

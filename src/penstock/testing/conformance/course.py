@@ -1,29 +1,31 @@
 """The course of a conformance test: lives that are killed, workers that are killed and frozen, and then all is counted."""
 
 import asyncio
-import hashlib
-import json
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from time import perf_counter
 
+from penstock.adapters.clock.system import SystemClock
+from penstock.agent_hosts import hosted_agents
 from penstock.app import Running
-from penstock.errors import LimitReached, PenstockError
+from penstock.errors import LimitReached, PenstockError, Refused
 from penstock.ports.state import DeadFilter, RunFilter
 from penstock.runtime.dividing import divided
 from penstock.runtime.write_points import WritePoint
 from penstock.settings import Settings, shown_url
 from penstock.testing.conformance.child import SIGKILLED, Child, Said, lived, worker
 from penstock.testing.conformance.counting import Kept, count, looked_at, seen
-from penstock.testing.conformance.depot import CURE, CUSTOMERS, NAME, SLOW_S, Echo, Order, Shipped, Slow, depot
+from penstock.testing.conformance.deaths import host_workers_die
+from penstock.testing.conformance.depot import CURE, CUSTOMERS, NAME, SLOW_S, Echo, Order, Shipped, Slow
 from penstock.testing.conformance.life import Life, clients
+from penstock.testing.conformance.outcomes import digest_of
+from penstock.testing.conformance.own_file import depot_of
 from penstock.testing.conformance.places import PARTITIONS, Places, places
 from penstock.testing.conformance.plan import Plan
 from penstock.testing.conformance.reading import read_library
 from penstock.testing.conformance.report import Report
-from penstock.testing.outside import Outside
 from penstock.wiring import opened
 
 POINTS = (
@@ -44,9 +46,9 @@ FRESH_S = 40.0
 Step = Callable[[str], None]
 
 
-def steps_of(plan: Plan) -> int:
+def steps_of(given: Settings, plan: Plan) -> int:
     """Return how many steps `conform` will tell of."""
-    return plan.kills + 7
+    return plan.kills + (9 if given.host else 7)
 
 
 async def conform(given: Settings, plan: Plan, *, step: Step, within_s: float, keep: bool = False) -> Report:
@@ -88,6 +90,11 @@ class Course:
 
     async def run(self) -> None:
         """Go through all of it."""
+        async with AsyncExitStack() as stack:
+            await self._meet_host(stack)
+            await self._run()
+
+    async def _run(self) -> None:
         self._do("dividing the store")
         await self._divide()
         for number, (point, nth) in enumerate(POINTS[: self._plan.kills], 1):
@@ -96,14 +103,23 @@ class Course:
         await self._together()
         self._do("knowledge: killed and looked at")
         found = await read_library(self._where, self._plan, self._report)
-        outcome = json.dumps([self._kept.outcome, found], sort_keys=True)
-        self._report.outcome = hashlib.sha256(outcome.encode()).hexdigest()[:12]
+        outcome = self._kept.outcome
+        self._report.outcome = digest_of(outcome, found)
+        orders = [each for each in outcome["told"] if each[0].startswith("order-")]
+        self._report.outcome_of_agents = digest_of(orders, outcome["sessions"])
+
+    async def _meet_host(self, stack: AsyncExitStack) -> None:
+        """Be connected to the host until the end, if there is one: what is wrong with it is said before anything is done."""
+        if self._where.depot.host:
+            self._do("asking the host whether it has the app")
+            app = depot_of(self._where.folder, 0)
+            await hosted_agents(self._where.depot, app.declared, SystemClock(), stack)
 
     async def _divide(self) -> None:
         if self._where.depot.log:
             return  # the store is divided as the topics are
-        app = depot(Outside(self._where.folder), self._where.folder)
-        async with opened(app.declared, self._where.depot, shared=True) as parts:
+        app, here = depot_of(self._where.folder, 0), replace(self._where.depot, host="")
+        async with opened(app.declared, here, shared=True) as parts:
             await divided(parts, NAME, PARTITIONS, within_s=REST_S)
 
     async def _die(self, number: int, point: WritePoint, nth: int) -> None:
@@ -111,6 +127,10 @@ class Course:
         self._kept.kills += code == SIGKILLED
         if code not in (0, SIGKILLED):
             told = "; ".join(" ".join(each) for each in said if each[0] in ("failed", "fenced"))
+            if not any(each[0] == "up" for each in said):
+                raise Refused(
+                    f"a worker does not start: {told or f'it ended with code {code}'}", "try penstock run there"
+                )
             self._report["C1"].findings.append(f"life {number} ended with code {code}: {told}")
         self._kept.told.update(each for each in said if each[0] != "up")
         await looked_at(self._where, self._kept, number)
@@ -118,7 +138,7 @@ class Course:
     async def _together(self) -> None:
         plan, folder = self._plan, self._where.folder
         first, second = plan.kills + 2, plan.kills + 3
-        app = depot(Outside(folder, plan.kills + 1), folder)
+        app = depot_of(folder, plan.kills + 1)
         async with AsyncExitStack() as stack:
             self._do("three workers start")
             live = await stack.enter_async_context(app.running(self._where.depot, beside=True))
@@ -129,6 +149,9 @@ class Course:
             last: list[Said] = []
             await clients(live, plan, lambda what, name, value: last.append((what, name, value)))
             self._kept.last = set(last)
+            if self._where.depot.host:
+                self._do("workers of the host die")
+                await host_workers_die(live, folder, self._report)
             self._do("slow, poisoned, endless and too large events")
             await self._slow(live)
             await self._poison(live)

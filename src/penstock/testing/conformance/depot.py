@@ -4,13 +4,18 @@
   handled twice or not at all, and the session what was remembered.
 - `travel` is a workflow in Python: it acts, calls an agent, sleeps, waits for a signal. `machine` is one of the States Language.
 - `remind` is what timers come to, `digest` fails until it is cured, `dawdle` is slow, `echo` goes round for ever.
+- `perish` kills the process that executes it, once: it is asked for where that is a worker of a host.
 """
 
 import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 from penstock.app import App
+from penstock.core.agents.resources import Resources
 from penstock.core.events.event import Event
 from penstock.errors import Refused
 from penstock.runtime.context import Context
@@ -24,6 +29,7 @@ SLOW_S = 6.0
 SLEEP_S = 0.05
 SIGNAL_S = 60.0
 CURE: Final = "cured"  # the file that cures what is poison
+SMALL: Final = Resources(cpus=0.05, workers_max=1, handlings_max=16)  # on a host: many workers on few machines
 
 
 class Order(Event, key="customer", topic="order"):
@@ -70,6 +76,12 @@ class Slow(Event, key="customer", topic="slow"):
 
 class Echo(Event, key="customer", topic="echo"):
     """Something that goes round."""
+
+    customer: str
+
+
+class Deadly(Event, key="customer", topic="deadly"):
+    """Something that kills who handles it, the first time."""
 
     customer: str
 
@@ -127,44 +139,47 @@ MACHINE: Final[dict[str, Any]] = {
 }
 
 
-def depot(outside: Outside, folder: Path) -> App:
-    """Return the app, acting upon an outside."""
-    app = App(NAME, events=[Shipped])
+Act = Callable[[Context | WorkflowContext, str], Awaitable[None]]
+
+
+def acting(outside: Outside) -> Act:
+    """Return what does something outside, as a step."""
 
     async def act(ctx: Context | WorkflowContext, step: str) -> None:
         run_id, _, number = ctx.idempotency_key(step).rpartition("/")
         await ctx.step(step, outside.executing, run_id, number)
 
-    @app.agent
-    async def charge(order: Order, ctx: Context) -> Charged:
-        total = await ctx.values.get("total", 0) + 1
-        await ctx.values.set("total", total)
-        await act(ctx, "charge")
-        await act(ctx, "thank")  # begins when the charge is durable: here it is known whether that one is repeated
-        await ctx.session.add("user", str(order.number))
-        return Charged(customer=order.customer, number=order.number, total=total)
+    return act
 
-    @app.agent
+
+def depot(outside: Outside, folder: Path) -> App:
+    """Return the app, acting upon an outside."""
+    app, act = App(NAME, events=[Shipped]), acting(outside)
+    add_orders(app, act)
+
+    @app.agent(resources=SMALL)
     async def recall(asked: Recall, ctx: Context) -> list[int]:
         assert ctx.key == asked.customer
         return [int(message.content) for message in await ctx.session.history(last=20)]
 
-    @app.agent
-    async def ship(charged: Charged, ctx: Context) -> Shipped:
-        await act(ctx, "ship")
-        return Shipped(customer=charged.customer, number=charged.number, total=charged.total)
-
-    @app.agent
+    @app.agent(resources=SMALL)
     async def remind(reminder: Reminder, ctx: Context) -> int:
         await act(ctx, "remind")
         return reminder.number
 
-    @app.agent
+    @app.agent(resources=SMALL)
     async def digest(poison: Poison, ctx: Context) -> str:
         if not (folder / CURE).exists():
             raise Refused(f"{poison.customer} is poison", "cure it")
         await act(ctx, "digest")
         return poison.customer
+
+    @app.agent(resources=SMALL)
+    async def perish(deadly: Deadly, ctx: Context) -> str:
+        await act(ctx, "before")
+        await ctx.step("die", die_once, folder / f"died-{deadly.customer}")
+        await act(ctx, "after")
+        return deadly.customer
 
     @app.workflow
     async def travel(trip: Trip, ctx: WorkflowContext) -> Arrived:
@@ -176,28 +191,62 @@ def depot(outside: Outside, folder: Path) -> App:
         return Arrived(number=priced.number, go=go)
 
     app.workflow("machine", definition=MACHINE)
+    add_echo(app)
     _add_plain(app)
-    del charge, recall, ship, remind, digest, travel
+    del recall, remind, digest, perish, travel
     return app
+
+
+def die_once(mark: Path) -> None:
+    """Kill this process, unless the mark says that it was done already."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def add_orders(app: App, act: Act) -> None:
+    """Add the agents that charge and ship."""
+
+    @app.agent(resources=SMALL)
+    async def charge(order: Order, ctx: Context) -> Charged:
+        total = await ctx.values.get("total", 0) + 1
+        await ctx.values.set("total", total)
+        await act(ctx, "charge")
+        await act(ctx, "thank")  # begins when the charge is durable: here it is known whether that one is repeated
+        await ctx.session.add("user", str(order.number))
+        return Charged(customer=order.customer, number=order.number, total=total)
+
+    @app.agent(resources=SMALL)
+    async def ship(charged: Charged, ctx: Context) -> Shipped:
+        await act(ctx, "ship")
+        return Shipped(customer=charged.customer, number=charged.number, total=charged.total)
+
+    del charge, ship
+
+
+def add_echo(app: App) -> None:
+    """Add the agent that goes round for ever."""
+
+    @app.agent(resources=SMALL)
+    async def echo(event: Echo) -> Echo:
+        return event
+
+    del echo
 
 
 def _add_plain(app: App) -> None:
     """Add the agents that do nothing outside."""
 
-    @app.agent
+    @app.agent(resources=SMALL)
     async def dawdle(slow: Slow) -> str:
         await asyncio.sleep(SLOW_S)
         return slow.customer
 
-    @app.agent
-    async def echo(event: Echo) -> Echo:
-        return event
-
-    @app.agent
+    @app.agent(resources=SMALL)
     async def price(pricing: Pricing) -> Priced:
         return Priced(number=pricing.number)
 
-    del dawdle, echo, price
+    del dawdle, price
 
 
 def library(collection: str) -> App:

@@ -34,9 +34,9 @@ from penstock.testing.conformance.depot import (
     Reminder,
     Shipped,
     Trip,
-    depot,
     library,
 )
+from penstock.testing.conformance.own_file import depot_of
 from penstock.testing.conformance.plan import (
     Plan,
     customer_of,
@@ -47,7 +47,6 @@ from penstock.testing.conformance.plan import (
     trip_id,
 )
 from penstock.testing.crashing import Fate
-from penstock.testing.outside import Outside
 from penstock.wiring import opened
 
 REMIND_AFTER_S = 1.0
@@ -77,7 +76,7 @@ async def live(life: Life) -> None:
     fate = Fate(lambda: os.kill(os.getpid(), signal.SIGKILL))
     if life.point:
         fate.decide(WritePoint(life.point), life.nth)
-    app = depot(Outside(Path(life.folder), life.number), Path(life.folder))
+    app = depot_of(Path(life.folder), life.number)
     async with opened(app.declared, life.chosen, shared=True) as parts:
         mortal: Any = KilledStore(parts.store, fate, Random(life.number))
         async with running(replace(parts, store=mortal, reached=fate.reached), owner=NAME, beside=True) as engine:

@@ -39,11 +39,12 @@ async def places(given: Settings, *, keep: bool = False) -> AsyncGenerator[Place
     of_library = "" if depot.startswith("redis") else given.store
     library = _own_store(of_library, f"{name}_library", folder)
     vectors = _own_schema(given.vectors, f"{name}_vectors")
-    kept = {field: getattr(given, field) for field in OTHERS if hasattr(given, field)}
     try:
         yield Places(
-            Settings(store=depot, log=log, **kept),
-            Settings(store=library, vectors=vectors, **kept),
+            Settings(store=depot, log=log, embedder=given.embedder, host=given.host),
+            Settings(
+                store=library, vectors=vectors, embedder=given.embedder
+            ),  # has no agents that a host could execute
             folder,
             name,
         )
@@ -55,9 +56,6 @@ async def places(given: Settings, *, keep: bool = False) -> AsyncGenerator[Place
                 if each:
                     await remove_store(each)
             shutil.rmtree(folder, ignore_errors=True)
-
-
-OTHERS = ("embedder", "host")  # settings that are taken as they are
 
 
 def _own_log(url: str, name: str) -> str:
