@@ -56,7 +56,7 @@ from penstock.runtime.replaying import History, Stretch, replayed
 from penstock.runtime.routers import OpenRouter
 from penstock.runtime.services import unobserved
 from penstock.runtime.topology import Topology
-from penstock.settings import Settings, settings
+from penstock.settings import Settings, in_scratch, settings
 from penstock.wiring import Declared, opened
 
 E = TypeVar("E", bound=Event)
@@ -208,6 +208,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
             self.routers,
             self.rerankers,
             self.source,
+            self.stages,
         )
 
     @asynccontextmanager
@@ -244,7 +245,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
         """
         declared = self.declared
         async with (
-            opened(declared, replace(chosen or settings(), store="memory:", log="", host=""), clock=clock) as parts,
+            opened(declared, in_scratch(chosen or settings()), clock=clock) as parts,
             running(replace(parts, topology=Topology({}), schedules=None), owner="replay") as scratch,
         ):
             async for verdict in replayed(history, parts.topology, scratch.services, stretch):

@@ -38,6 +38,8 @@ class Settings:
     services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
     `host`: where the handlers of agents are executed: empty for this process, "ray://HOST:PORT" (Ray Client), "ray:HOST:PORT"
     (from a machine of the cluster), or "ray" (the cluster of this machine). See docs/hosts.md.
+    `streams`: where the app's streams are executed: empty for this process, "flink" for a job that is run beside it
+    (`penstock flink run APP.PY --streams`), between the topics of the same Kafka. See docs/deploy/flink.md.
     """
 
     store: str = ""
@@ -51,6 +53,24 @@ class Settings:
     log: str = ""
     reranker: str = ""
     host: str = ""
+    streams: str = ""
+
+
+def require_streams(chosen: Settings) -> None:
+    """Raise `Invalid`, with all findings, where what is said of streams cannot be."""
+    findings: list[Finding] = []
+    if chosen.streams not in ("", "flink"):
+        findings.append(Finding("streams", f"is {chosen.streams!r}", "flink; leave it empty for this process"))
+    if chosen.streams and not chosen.log.startswith("kafka://"):
+        problem = f"is {shown_url(chosen.log)!r}, and the job that runs the streams reads and writes Kafka"
+        findings.append(Finding("log", problem, "give log=kafka://HOST:PORT, as to penstock flink run --streams"))
+    if findings:
+        raise Invalid("the settings", tuple(findings))
+
+
+def in_scratch(chosen: Settings) -> Settings:
+    """Return the settings for a run of which nothing is kept, and that meets nobody else."""
+    return replace(chosen, store="memory:", log="", host="", streams="")
 
 
 def settings(

@@ -16,6 +16,7 @@ from penstock.core.agents.progress import Progress
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
+from penstock.core.streams.values import StreamItem, StreamTick
 from penstock.core.timing.plans import Plan, scheduled_events
 from penstock.core.timing.timers import Timer
 from penstock.embedders import Embedders
@@ -49,7 +50,7 @@ from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
 from penstock.runtime.topology import Topology
-from penstock.settings import POSTGRES, REDIS, Settings, path_of, shown_url, store_url
+from penstock.settings import POSTGRES, REDIS, Settings, path_of, require_streams, shown_url, store_url
 from penstock.vector_stores import opened_vectors, require_room, require_shareable
 
 
@@ -73,6 +74,33 @@ class Declared:
     routers: Mapping[str, RouterPlan] = field(default_factory=dict[str, RouterPlan])
     rerankers: Mapping[str, str | Reranker] = field(default_factory=dict[str, "str | Reranker"])  # by collection
     source: str = ""  # the file that defines it
+    stages: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # agents of its streams
+
+    def here(self, chosen: Settings) -> "Declared":
+        """Return what of it a process with these settings carries; `Invalid` where its streams are to run nowhere."""
+        require_streams(chosen)
+        return self.beside_streams() if chosen.streams else self
+
+    def of_streams(self) -> "Declared":
+        """Return its streams alone, for who runs them apart from its agents."""
+        agents = {name: each for name, each in self.agents.items() if name in self.stages}
+        return Declared(
+            self.name,
+            agents,
+            collections=self.collections,
+            embedders=self.embedders,
+            source=self.source,
+            stages=self.stages,
+        )
+
+    def beside_streams(self) -> "Declared":
+        """Return it without the agents of its streams, whose events it knows all the same: for who runs the rest."""
+        streams = [each for name, each in self.agents.items() if name in self.stages]
+        inner = (StreamItem, StreamTick)
+        passed = {event for each in streams for event in (*each.accepts, *each.emits) if not issubclass(event, inner)}
+        events = tuple(sorted({*self.events, *passed}, key=lambda each: each.type_))
+        agents = {name: each for name, each in self.agents.items() if name not in self.stages}
+        return replace(self, agents=agents, events=events, stages={})
 
 
 Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do
@@ -103,6 +131,7 @@ async def opened(
         from penstock.adapters.clock.system import SystemClock
 
         clock = SystemClock()
+    declared = declared.here(chosen)
     async with AsyncExitStack() as stack:
         agents = await hosted_agents(chosen, declared, clock, stack)
         topology, schedules, reaching = _declared_whole(replace(declared, agents=agents))

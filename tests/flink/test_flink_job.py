@@ -5,10 +5,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flink_installed import Flink, installed_flink
-from flink_runs import Job, Topics, by_key, orders
+from flink_job import Job
+from flink_runs import by_key, orders
+from job_topics import Topics
 from kafka_server import Kafka, required_kafka
 from msgspec import structs
 from own_process import NoServerError, require
@@ -16,9 +19,10 @@ from shop_on_flink import Ordered, app
 
 from penstock import testing
 
+APP = Path(__file__).with_name("shop_on_flink.py")
 COUNT, KEYS = 5_000, 50
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(
         os.environ.get("PENSTOCK_FLINK") != "1", reason="NOT TESTED ON FLINK: it takes a minute, run `make flink`"
     ),
@@ -41,16 +45,17 @@ def kafka() -> Iterator[Kafka]:
 
 
 async def test_a_job_that_is_killed_loses_and_doubles_nothing_and_equals_the_local_host(flink, kafka, tmp_path):
-    topics, job = Topics(kafka.hosts), Job(flink, kafka.hosts, tmp_path, "--late-after-s", "60")
+    topics = Topics(kafka.hosts)
+    job = Job(flink, APP, f"{kafka.address}?partitions=6", tmp_path, "--late-after-s", "60")
     figures: dict[str, float] = {"submitted_s": job.start()}
     try:
-        topics.publish(orders(COUNT // 2, KEYS))
+        topics.publish("ordered", orders(COUNT // 2, KEYS))
         dead, handled = COUNT // 100, COUNT - COUNT // 100
         before = topics.committed("counted", handled // 2, 90)
-        topics.publish([structs.replace(orders(1, KEYS, first=COUNT)[0], time_ms=1)])
+        topics.publish("ordered", [structs.replace(orders(1, KEYS, first=COUNT)[0], time_ms=1)])
         letters = topics.committed("shop-dead-letters", dead // 2 + 1, 30)
         assert sum(b"it came too late" in dict(each.headers)["penstock-reason"] for each in letters) == 1
-        topics.publish(orders(COUNT // 2, KEYS, first=COUNT // 2))
+        topics.publish("ordered", orders(COUNT // 2, KEYS, first=COUNT // 2))
         job.kill()
         began_s = time.monotonic()
         figures["submitted_again_s"] = job.start()
@@ -60,13 +65,13 @@ async def test_a_job_that_is_killed_loses_and_doubles_nothing_and_equals_the_loc
         more = len(topics.committed("counted", handled + 1, 3)) - handled
         figures["resident_mb"] = job.resident_mb
         assert (len(found), len(letters), more) == (handled, dead + 1, 0)
-        assert by_key(found) == await _on_the_local_host()
+        assert by_key("counted", found) == await _on_the_local_host()
         assert job.stop() == 0
         assert "goes on from" in job.said
         sys.stdout.write(json.dumps({"seen_before_the_kill": len(before), **figures}))
     finally:
         job.kill()
-        topics.delete()
+        topics.delete("ordered", "counted", "shop-dead-letters")
 
 
 async def _on_the_local_host() -> dict[str, list[tuple[str, dict[str, object]]]]:

@@ -10,7 +10,7 @@ import pytest
 from hosted_app import Slow
 from hosted_outcomes import story
 
-from penstock import App, Context, Event, Resources, Retry
+from penstock import App, Context, Event, KnowledgeEvent, Pane, Resources, Retry, Tumbling
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.memory.host import MemoryHost
 from penstock.app import Running
@@ -29,12 +29,13 @@ CHOSEN = Settings(store="memory:")
 async def hosted(app, chosen=CHOSEN):
     """Run an app whose handlers run in workers; yield it with its host."""
     clock = SystemClock()
-    served = Served(dict(app.agents), Models(model_opener({}, "offline:extractive"), Prompts(None)), clock)
+    agents = app.declared.agents
+    served = Served(dict(agents), Models(model_opener({}, "offline:extractive"), Prompts(None)), clock)
     async with asyncio.TaskGroup() as group:
         host = MemoryHost(lambda _: working(served), group)
         made = Making("memory", b"", app.declared.events, clock)
         async with (
-            hosting(host, app.agents, made) as agents,
+            hosting(host, agents, made) as agents,
             opened(replace(app.declared, agents=agents), chosen, clock=clock) as parts,
             running(parts, owner=app.name) as engine,
         ):
@@ -146,3 +147,39 @@ async def test_a_worker_whose_handler_does_not_end_when_it_is_cancelled_is_ended
         with pytest.raises(RunFailed, match="timeout_s"):
             await live.call("cling", Stubborn())
         assert host.alive == []
+
+
+class Heard(Event, key="who"):
+    who: str
+    text: str
+    at_ms: int
+
+
+class Summed(Event, key="who"):
+    who: str
+    start_ms: int
+    count: int
+
+
+def summed(pane: Pane[int]) -> Summed:
+    return Summed(who=pane.key, start_ms=pane.start_ms, count=pane.value)
+
+
+async def test_streams_embed_index_and_keep_windows_on_a_host_too():
+    app = App("streamed")
+    books = app.knowledge("books")
+    heard = app.stream(Heard, name="hearing").event_time("at_ms", ahead_s_max=None)
+    heard.embed(books, "text").index(books, id=lambda each: f"{each.value.who}{each.value.at_ms}", text="value.text")
+    heard.window(Tumbling(10)).count().map(summed).to(Summed)
+    async with hosted(app) as (live, host):
+        for second in (1, 2, 11, 25):
+            await live.send(Heard(who="ann", text=f"water in the mill {second}", at_ms=second * 1000))
+        assert await live.engine.settled(60)
+        await live.engine.caught_up("indexer")
+        assert host.workers
+        store = live.engine.parts.store
+        panes = [Summed.decoded(each.event.data) for each in await store.read(Summed.topic_, 0, after=0, limit=9)]
+        assert [(each.start_ms, each.count) for each in panes] == [(0, 2), (10_000, 1)]
+        changes = [each.event for each in await store.read("knowledge-events", 0, after=0, limit=9)]
+        assert [len(KnowledgeEvent.decoded(each.data).embedding or ()) for each in changes] == [256] * 4
+        assert len(await live.knowledge("books").search("mill", limit=9)) == 4

@@ -23,6 +23,7 @@ from penstock.cli.arguments import (
     Port,
     RunId,
     Store,
+    StreamsHost,
     Tenant,
 )
 from penstock.cli.conforming import conformance
@@ -142,6 +143,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     embedder: Embedder = None,
     log: Log = None,
     host: AgentHost = None,
+    streams: StreamsHost = None,
     parallelism: Annotated[int, typer.Option(help="With --host flink: how many subtasks share the keys.")] = 1,
     checkpoints: Annotated[str, typer.Option(help="With --host flink: the folder of checkpoints.")] = "",
     checkpoint_every_ms: Annotated[int, typer.Option(help="With --host flink: how often.")] = 1000,
@@ -160,7 +162,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
 
         run_hosted(host, file, flags, (parallelism, checkpoints, checkpoint_every_ms))
         return
-    flags["host"] = host
+    flags |= {"host": host, "streams": streams}
     if workers is not None:
         raise typer.Exit(run_workers(file, flags, workers))
     run_app(file, flags, while_stdin_open=while_stdin_open, beside=beside)

@@ -31,6 +31,10 @@ AgentHost = Annotated[
         help="Where handlers are executed: ray://HOST:PORT (Ray Client), ray:HOST:PORT, or flink (a job; default: here).",
     ),
 ]
+StreamsHost = Annotated[
+    str | None,
+    typer.Option("--streams", help="flink: the app's streams are a job beside this (penstock flink run --streams)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 JsonAtStart = Annotated[bool, typer.Option("--json", help="Say where it is as a line of JSON: app, url, pid, store.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many to show at most.")]

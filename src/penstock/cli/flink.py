@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.arguments import AppFile, Json, Model
+from penstock.cli.arguments import AppFile, Embedder, Json, Model
 
 flink_app = typer.Typer(
     help="Run the app's agents as a job on Apache Flink, between topics of Kafka.", no_args_is_help=True
@@ -20,6 +20,10 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever check
 OutOfOrder = Annotated[float, typer.Option(help="How many seconds events may be out of order in their time.")]
 LateAfter = Annotated[
     float | None, typer.Option(help="Events so many seconds later than that are dead letters (default: none are).")
+]
+Streams = Annotated[
+    bool,
+    typer.Option("--streams", help="The app's streams alone; its agents run elsewhere: penstock run --streams flink."),
 ]
 Jars = Annotated[
     str, typer.Option(help="Flink's connector for Kafka, flink-sql-connector-kafka-*.jar (or PENSTOCK_FLINK_JARS).")
@@ -37,7 +41,9 @@ def run_on_flink(  # noqa: PLR0913, PLR0917 - the options of a command are its p
     out_of_order_s: OutOfOrder = 5.0,
     late_after_s: LateAfter = None,
     jars: Jars = "",
+    streams: Streams = False,
     model: Model = None,
+    embedder: Embedder = None,
 ) -> None:
     """Run the agents of an app as a job, on a cluster inside this process.
 
@@ -46,8 +52,10 @@ def run_on_flink(  # noqa: PLR0913, PLR0917 - the options of a command are its p
     from penstock.cli.flink_jobs import run_file
     from penstock.flink.plan import JobOptions
 
-    options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, fresh, out_of_order_s, late_after_s, jars)
-    run_file(file, {"log": log, "model": model}, options)
+    options = JobOptions(
+        parallelism, checkpoints, checkpoint_every_ms, fresh, out_of_order_s, late_after_s, jars, streams
+    )
+    run_file(file, {"log": log, "model": model, "embedder": embedder}, options)
 
 
 @flink_app.command("build")
@@ -61,20 +69,24 @@ def build_job(  # noqa: PLR0913, PLR0917 - the options of a command are its para
     out_of_order_s: OutOfOrder = 5.0,
     late_after_s: LateAfter = None,
     jars: Jars = "",
+    streams: Streams = False,
     model: Model = None,
+    embedder: Embedder = None,
 ) -> None:
     """Write a job file, to be submitted to a cluster: flink run -py job.py -pyfs APP.PY."""
     from penstock.cli.flink_jobs import planned, write_job
     from penstock.flink.plan import JobOptions
 
-    options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, True, out_of_order_s, late_after_s, jars)
-    flags = {"log": log, "model": model}
+    options = JobOptions(
+        parallelism, checkpoints, checkpoint_every_ms, True, out_of_order_s, late_after_s, jars, streams
+    )
+    flags = {"log": log, "model": model, "embedder": embedder}
     write_job(planned(file, flags, options), flags, out)
 
 
 @flink_app.command("check")
-def check_job(file: AppFile, as_json: Json = False) -> None:
+def check_job(file: AppFile, streams: Streams = False, as_json: Json = False) -> None:
     """Say what of an app a job on Flink cannot carry. It ends with 1 when there is anything."""
     from penstock.cli.flink_jobs import checked
 
-    raise typer.Exit(checked(file, as_json=as_json))
+    raise typer.Exit(checked(file, streams=streams, as_json=as_json))

@@ -97,17 +97,18 @@ def write_job(plan: JobPlan, flags: Mapping[str, str | None], out: Path) -> None
     print(f"penstock: {out} is written; it says how it is submitted", file=sys.stderr)
 
 
-def checked(file: Path, *, as_json: bool) -> int:
+def checked(file: Path, *, streams: bool, as_json: bool) -> int:
     """Say what of an app a job cannot carry, and return the exit code: 1 when there is anything."""
     findings: tuple[Finding, ...] = ()
     app = loaded_app(file)
     try:
-        require_carried(app.declared)
+        require_carried(JobOptions(streams=streams).carried(app.declared))
     except Invalid as error:
         findings = error.findings
     if as_json:
         print(json.dumps([asdict(each) for each in findings]))
     else:
         at_once = f"{UNDER_WAY_MAX} events at once in each subtask"
-        print("\n".join(map(str, findings)) or f"a job on Flink carries all of {app.name!r}, {at_once}")
+        what = f"the streams of {app.name!r}" if streams else f"all of {app.name!r}"
+        print("\n".join(map(str, findings)) or f"a job on Flink carries {what}, {at_once}")
     return 1 if findings else 0

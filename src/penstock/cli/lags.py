@@ -15,7 +15,7 @@ Lag = dict[tuple[str, str, int], int]  # agent, topic, partition
 
 async def lag_of(app: "App", chosen: Settings) -> Lag:
     """Return how much waits for each agent of an app, and for each topic in its broker."""
-    topology = topology_of(app.declared)
+    topology = topology_of(app.declared.here(chosen))
     async with opened_desk(store_url(chosen, app.name)) as desk:
         done, ends = await desk.progress(), await desk.ends()
     found: Lag = {}

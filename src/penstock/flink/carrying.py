@@ -1,6 +1,7 @@
 """What of an app a job on Flink carries, and what it does not: that is said when the job is built, all of it at once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from penstock.brokers import carried_topics
 from penstock.core.agents.declaration import Agent
@@ -16,7 +17,7 @@ def require_carried(declared: Declared) -> None:
     """Raise `Invalid`, with all findings, for an app that a job on Flink cannot carry."""
     topology = Topology(declared.agents, declared.events)
     findings = [found for agent in declared.agents.values() for found in _of_agent(agent)]
-    findings += _of_app(declared)
+    findings += [*_of_knowledge(declared), *_of_app(declared)]
     try:
         require_one_order(topology)
     except Invalid as error:
@@ -35,9 +36,14 @@ def carried_by_job(declared: Declared) -> dict[str, str]:
 
     Those of the app's events, and those between the stages of its streams; penstock's other own topics stay in the process.
     """
-    topology = topology_of(declared)
+    topology = topology_of(in_job(declared))
     taken = {event.topic_ for agent in declared.agents.values() for event in agent.accepts}
     return dict(sorted((dict.fromkeys(taken, "") | carried_topics(topology)).items()))
+
+
+def in_job(declared: Declared) -> Declared:
+    """Return an app as a job has it: what it knows lies elsewhere, and what is to be found is a message for who indexes it."""
+    return replace(declared, collections=())
 
 
 def source_topics(declared: Declared) -> list[str]:
@@ -66,11 +72,20 @@ def _of_agent(agent: Agent) -> Iterator[Finding]:
         yield Finding(f"{path}.flow", problem, f"leave it out, or {ELSEWHERE}")
 
 
+def _of_knowledge(declared: Declared) -> Iterator[Finding]:
+    """Streams embed, and say what is to be indexed. A search needs what the app's store has, and any agent may search."""
+    if declared.agents.keys() - declared.stages.keys():
+        hint = "its streams alone can be a job (--streams); " + ELSEWHERE
+        for name in declared.collections:
+            yield Finding(f"knowledge {name!r}", "is searched in the app's store, which a job has not", hint)
+        return
+    for stage, searched in declared.stages.items():
+        for name in searched:
+            problem = f"searches {name!r}, and knowledge is searched in the app's store, which a job has not"
+            yield Finding(f"stream {stage!r}", problem, "have an agent search for what the stream emits")
+
+
 def _of_app(declared: Declared) -> Iterator[Finding]:
-    for name in declared.collections:
-        yield Finding(
-            f"knowledge {name!r}", "is written and searched in the app's store, which a job has not", ELSEWHERE
-        )
     for name in declared.plans:
         yield Finding(f"schedule {name!r}", "goes by its name, not by a key", ELSEWHERE)
     for name in declared.reach.rules:

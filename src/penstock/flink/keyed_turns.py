@@ -19,7 +19,8 @@ from penstock.core.events.envelope import Envelope, Position, Recorded
 from penstock.core.events.messages import UNREADABLE, to_message
 from penstock.core.timing.timers import Timer, TimerWrite
 from penstock.errors import Refused
-from penstock.flink.carrying import carried_by_job, dead_letters_topic, require_carried
+from penstock.flink.carrying import carried_by_job, dead_letters_topic, in_job, require_carried
+from penstock.flink.embedding_only import embedded_only, embedders_of
 from penstock.flink.keyed_rows import KeyedRows
 from penstock.flink.keyed_state import Head, Remembered, Underway, decoded, encoded, name_of
 from penstock.flink.live_keys import Live, LiveKeys, Sending, unreadable_message
@@ -28,7 +29,7 @@ from penstock.runtime.engine import Engine, running
 from penstock.runtime.questions import Questions
 from penstock.runtime.subscriptions import WAITING_MAX
 from penstock.runtime.timers import Timers
-from penstock.settings import Settings
+from penstock.settings import Settings, in_scratch
 from penstock.wiring import Declared, opened
 
 UNDER_WAY_MAX = 1000  # events of a subtask; more wait in Kafka
@@ -70,13 +71,17 @@ async def open_turns(
     require_carried(declared)
     keys = LiveKeys(dead_letters_topic(declared.name))
     rows = KeyedRows(keys)
-    inside = replaced(Settings() if chosen is None else chosen, log="", vectors="", host="")
-    async with opened(declared, inside, clock=clock, storage=(rows, None)) as parts:
+    inside = replaced(in_scratch(Settings() if chosen is None else chosen), vectors="")
+    async with (
+        embedders_of(declared, inside) as embedders,
+        opened(in_job(declared), inside, clock=clock, storage=(rows, None)) as parts,
+    ):
         carried = frozenset(carried_by_job(declared))
         # What is kept is the key's, as it is: nothing of it may lie apart, and nothing is tidied.
         mine = replaced(parts, store=rows, household=None, subjects=None, witness=None, carried=carried)
         with suppress(_Left):
             async with running(mine, owner=f"{declared.name} on Flink") as engine:
+                engine.services.collections.update(embedded_only(embedders, engine.delivering.tasks))
                 yield KeyedTurns(engine, keys)
                 raise _Left  # does not wait for handlings
 
@@ -90,6 +95,7 @@ class KeyedTurns:
         self._engine = engine
         self._clock = services.clock
         engine.appender.event_bytes_max = EVENT_BYTES_MAX
+        engine.appender.names_subjects = True  # who keeps it is told whom it is about
         services.timers = _KeptTimers(store, services.clock, services.committer, services.releases, engine.appender)
         services.questions = _NobodyToAsk(services.memory, services.committer, store)
 

@@ -58,7 +58,8 @@ class Handling(KeyedProcessFunction):
         self._head = runtime_context.get_state(ValueStateDescriptor("head", BYTES))
         self._remembered = runtime_context.get_state(ValueStateDescriptor("remembered", BYTES))
         declared: Declared = self._load(found_file(self._plan.file)).declared
-        self._subtask = Subtask(declared, settings(dict(self._plan.settings)))
+        carried = self._plan.options.carried(declared)
+        self._subtask = Subtask(carried, settings(dict(self._plan.settings)))
         self._subtask.start()
 
     def close(self) -> None:

@@ -25,7 +25,8 @@ class JobOptions:
     `checkpoints`: the folder (or s3://...) that checkpoints go to; empty: only the job's own restarts go on from them.
     `fresh`: begin without what the newest checkpoint there has. `out_of_order_s`: how much events may be out of order in time;
     `late_after_s`: events that are later than that, and so many seconds more, are dead letters (None: none are).
-    `jars`: of Flink's connector for Kafka, with ":" between several.
+    `jars`: of Flink's connector for Kafka, with ":" between several. `streams`: the app's streams alone, whose other agents run
+    elsewhere.
     """
 
     parallelism: int = 1
@@ -35,6 +36,11 @@ class JobOptions:
     out_of_order_s: float = 5.0
     late_after_s: float | None = None
     jars: str = ""
+    streams: bool = False
+
+    def carried(self, declared: Declared) -> Declared:
+        """Return what of an app the job carries."""
+        return declared.of_streams() if self.streams else declared
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with them."""
@@ -77,8 +83,11 @@ def plan_of(declared: Declared, file: Path, chosen: Settings, options: JobOption
     if not chosen.log.startswith("kafka://"):
         hint = "give --log kafka://HOST:PORT"
         findings.append(Finding("log", f"is {chosen.log!r}, and a job on Flink reads and writes Kafka", hint))
+    if options.streams and not declared.stages:
+        findings.append(Finding("--streams", "is given, and the app declares none", "declare one: app.stream(...)"))
     if findings:
         raise Invalid("the job", tuple(findings))
+    declared = options.carried(declared)
     require_carried(declared)
     address = address_of(chosen.log)
     types = carried_by_job(declared)

@@ -1,5 +1,6 @@
 """Running a job from here: its topics are made, it is submitted, and it is stopped as it should be."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -28,6 +29,8 @@ def run_job(plan: JobPlan, load: Load, tell: Tell) -> None:
 
     Stopped, it leaves a savepoint where its checkpoints are, and the same command goes on from there.
     """
+    # PyFlink's name for it: else handlers would be threads of this process, and share its interpreter lock.
+    os.environ.setdefault("_python_worker_execution_mode", "process")
     try:
         client: Any = built(plan, load).execute_async(plan.app)
     except PenstockError:

@@ -33,7 +33,7 @@ class Queues(BaseModel):
 async def list_queues(running: RunningApp) -> Queues:
     """Return what waits for each agent of the app, of all tenants, and why."""
     found = await running.engine.queues()
-    mine = [each for each in found if each.agent in running.app.agents or each.agent in running.app.stage_names]
+    mine = [each for each in found if each.agent in running.app.agents or each.agent in running.app.stages]
     return Queues(
         queues=[
             QueueShown(

@@ -44,7 +44,7 @@ class Delivering:
         self.appender = appender
         self._handlings = handlings
         self._workflows = workflows
-        self._tasks = tasks
+        self.tasks = tasks
         self._resuming = Resuming(topology, services, store, workflows)
         self._machine = Machine(store, services, appender, workflows, self.appended)
         self._takers: dict[tuple[str, int], list[Subscription]] = {}
@@ -80,7 +80,7 @@ class Delivering:
         await self._services.timers.own(sorted(self.appender.owned))
         for subscription in opened:
             subscription.open(self.appender)
-            self._tasks.start(subscription.catch_up(self._store, self.appender))
+            self.tasks.start(subscription.catch_up(self._store, self.appender))
         self.on_owned(partitions)
 
     async def disown(self, partition: int, within_s: float = HANDOVER_S) -> None:

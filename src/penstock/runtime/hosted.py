@@ -207,6 +207,9 @@ class Handling:
             case "search":
                 name, tenant, search = body
                 return await context.collection(name).search(msgspec.convert(search, Search), _own(context, tenant))
+            case "embed":
+                name, text = body
+                return await context.collection(name).embedded(text)
             case "route":
                 name, tenant, asked = body
                 return await context.router(name).choose(msgspec.convert(asked, RouteAsked), _own(context, tenant))

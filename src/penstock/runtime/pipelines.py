@@ -302,9 +302,9 @@ class DeclaresStreams:
         return Stream(self.streams[name], self.streams[name])
 
     @property
-    def stage_names(self) -> frozenset[str]:
-        """The names of the agents that streams are made of."""
-        return frozenset(stage.name for node in self.streams.values() for stage in stages_of(node))
+    def stages(self) -> dict[str, tuple[str, ...]]:
+        """The names of the agents that streams are made of, each with the collections that it searches."""
+        return {stage.name: stage.searched() for node in self.streams.values() for stage in stages_of(node)}
 
     def stream_agents(self, known: Mapping[str, Agent]) -> dict[str, Agent]:
         """Return the agents of all streams; `Invalid` with all findings."""

@@ -217,6 +217,9 @@ class RemoteCollection:
         plain = await self._wire.ask("search", [self.name, tenant, msgspec.to_builtins(search)])
         return msgspec.convert(plain, list[Found])
 
+    async def embedded(self, text: str) -> tuple[float, ...]:
+        return tuple(await self._wire.ask("embed", [self.name, text]))
+
 
 class RemoteRouter:
     """A router that the engine asks."""

@@ -141,7 +141,7 @@ def _process(node: _Node) -> OwnProcess:
     java = shutil.which("java")
     if java is None:
         raise NoServerError("no Java here: install openjdk-17-jre-headless, or set PENSTOCK_KAFKA=HOST:PORT")
-    home = _installed()
+    home = installed_kafka()
     settings = node.folder / "server.properties"
     several = node.nodes > 1
     settings.write_text(
@@ -170,7 +170,8 @@ def _process(node: _Node) -> OwnProcess:
     return OwnProcess([java, *memory, logging, *libraries, "kafka.Kafka", settings], node.folder, ready)
 
 
-def _installed() -> Path:
+def installed_kafka() -> Path:
+    """Return where Kafka is, installed now where it is not."""
     home = services_folder() / f"kafka-{VERSION}"
     with alone("kafka"):
         if not (home / "libs" / ".done").exists():

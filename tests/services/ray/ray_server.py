@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -37,10 +37,16 @@ class Ray:
     client = f"ray://127.0.0.1:{CLIENT}"
     direct = f"ray:127.0.0.1:{GCS}"
 
-    def __init__(self, process: OwnProcess, python: Path, folder: Path) -> None:
+    def __init__(self, process: OwnProcess, python: Path, folder: Path, *, apart: bool = True) -> None:
         self.process = process
         self.python = python
         self._folder = folder
+        self._apart = apart
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the processes in which handlers run."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [each for each in family if "ray::HandlingActor" in " ".join(_command(each))]
 
     def stop(self) -> None:
         """Kill all that belongs to it; `ray stop` would stop other people's too."""
@@ -71,7 +77,8 @@ class Ray:
 
     def inside(self, *command: str | Path) -> list[str]:
         """Return a command that is executed in the cluster's network."""
-        return ["nsenter", "-t", str(self.process.pid), "-n", *map(str, command)]
+        there = ["nsenter", "-t", str(self.process.pid), "-n"] if self._apart else []
+        return [*there, *map(str, command)]
 
 
 @contextmanager
@@ -92,9 +99,12 @@ def required_ray() -> Generator[Ray]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def own_ray(folder: Path) -> Ray:
-    """Start a cluster of one node, whose logs and sockets lie in a folder."""
-    if subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode:
+def own_ray(folder: Path, *, apart: bool = True, environment: Mapping[str, str] | None = None) -> Ray:
+    """Start a cluster of one node, whose logs and sockets lie in a folder.
+
+    `apart`: in a network of its own; else in that of this process, which then must be one itself. `environment`: of its workers.
+    """
+    if apart and subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode:
         raise NoServerError("no network namespace may be made here, and Ray would listen at every address: run as root")
     python = installed()
     start = [
@@ -111,16 +121,18 @@ def own_ray(folder: Path) -> Ray:
         "--disable-usage-stats",
         f"--temp-dir={folder / 'r'}",
     ]
-    script = f"ip link set lo up; exec {' '.join(map(str, start))}"
+    script = ["unshare", "-n", "bash", "-c", f"ip link set lo up; exec {' '.join(map(str, start))}"]
     probe = f"import socket; [socket.create_connection(('127.0.0.1', port), 1) for port in ({GCS}, {CLIENT})]"
 
     def ready() -> bool:
-        inside = ["nsenter", "-t", str(process.pid), "-n", str(python), "-S", "-c", probe]
-        return subprocess.run(inside, capture_output=True, check=False).returncode == 0
+        inside = ["nsenter", "-t", str(process.pid), "-n"] if apart else []
+        command = [*inside, str(python), "-S", "-c", probe]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    process = OwnProcess(["unshare", "-n", "bash", "-c", script], folder, ready, start_s=START_S)
-    process.start({**QUIET, **HEALTH, "PYTHONPATH": os.pathsep.join(str(each) for each in (HERE, ROOT / "src"))})
-    return Ray(process, python, folder)
+    process = OwnProcess(script if apart else start, folder, ready, start_s=START_S)
+    paths = os.pathsep.join(str(each) for each in (HERE, ROOT / "src"))
+    process.start({**QUIET, **HEALTH, "PYTHONPATH": paths, **(environment or {})})
+    return Ray(process, python, folder, apart=apart)
 
 
 def installed() -> Path:
@@ -146,6 +158,13 @@ def paths_of(python: Path) -> str:
     """
     own, ours = (sysconfig.get_path("purelib", vars={"base": str(each)}) for each in (python.parents[1], sys.prefix))
     return os.pathsep.join((str(ROOT / "src"), own, ours))
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has ended
+        return []
 
 
 def values(text: str, name: str) -> Sequence[str]:

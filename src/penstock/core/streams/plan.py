@@ -206,6 +206,10 @@ class Stage:
         """Return the windows of this stage."""
         return [each for each in self.nodes() if isinstance(each.does, Cut)]
 
+    def searched(self) -> tuple[str, ...]:
+        """Return the collections that this stage searches."""
+        return tuple(sorted({each.does.collection for each in self.nodes() if isinstance(each.does, JoinKnowledge)}))
+
 
 def _within(node: Node, stage: Stage) -> Iterator[Node]:
     yield node
