@@ -6,7 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench bench-vectors quality chaos conformance takeover docs flink format lock soak clean
+.PHONY: help setup demo test check bench bench-vectors quality chaos conformance takeover docs flink stacks format lock soak clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -54,8 +54,11 @@ conformance: $(STAMP) ## the guarantees on every tier, with real servers and rea
 takeover: $(STAMP) ## kill one of two workers that share a Postgres, and print the seconds until the other does its work
 	@$(BIN)/python scripts/takeover.py $(ARGS)
 
-flink: $(STAMP) ## the agents as a real job on Flink, between topics of a real Kafka: killed and restored (installs 0.8 GB once)
-	@PENSTOCK_FLINK=1 $(BIN)/python -m pytest -q -n 0 -s tests/flink/test_flink_job.py $(ARGS)
+flink: $(STAMP) ## agents and streams as real jobs on Flink, between topics of a real Kafka: killed and restored (installs 0.8 GB once)
+	@PENSTOCK_FLINK=1 $(BIN)/python -m pytest -q -n 0 -s tests/flink/test_flink_job.py tests/flink/test_streams_job.py $(ARGS)
+
+stacks: $(STAMP) ## stream enrichment on its own stack, Kafka, Flink, Milvus, Ray and Redis, with kills (installs 1.3 GB once; needs root)
+	@PENSTOCK_STACKS=1 $(BIN)/python -m pytest -q -n 0 examples/stream_enrichment -k "stack or ray or command" $(ARGS)
 
 docs: $(STAMP) ## check the documents: links, names, code blocks
 	@$(BIN)/python -m pytest -q tests/docs $(ARGS)

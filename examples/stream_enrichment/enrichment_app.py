@@ -2,8 +2,8 @@
 
     raw_requests -> preprocess -> embed -> index into session_context -> enriched_requests -> executor -> agent_responses
 
-Nothing here says where topics, state and vectors lie, or which model answers: settings do. So the same file runs in one process,
-and over Kafka, Redis and Milvus.
+Nothing here says where topics, state and vectors lie, what runs where, or which model answers: settings do. So the same file runs
+in one process, and over Kafka, Flink (the streams), Ray (the agent), Milvus and Redis.
 """
 
 import asyncio
@@ -17,13 +17,15 @@ from weakref import WeakValueDictionary
 from enrichment_text import cleaned, digest, language, masked, tokens
 from pydantic import BaseModel, Field
 
-from penstock import App, Context, Embedded, Event, Flow, Pane, Sessions, Stamped
+from penstock import App, Context, Embedded, Event, Flow, Pane, Resources, Sessions, Stamped
 
 HERE = Path(__file__).parent
 HANDBOOK = Path(os.environ.get("ENRICHMENT_HANDBOOK", HERE.parent / "support_team" / "handbook"))
 SESSION_GAP_S = 1800
 OUT_OF_ORDER_S = 120
 CACHED_MAX = 10_000  # answers
+# On Ray: workers of the agent grow with the queue, and go when they have nothing to do.
+ANSWERING = Resources(cpus=0.5, workers_max=4, handlings_max=16, idle_s=30)
 
 app = App("stream-enrichment", prompts=HERE / "prompts")
 contexts = app.knowledge("session_context", on_change="build")
@@ -157,7 +159,7 @@ sessions.count().map(activity).to(SessionActivity)
 sessions.late().map(late).to(LateRequest)
 
 
-@app.agent(name="executor", timeout_s=60, flow=Flow(concurrency=64))
+@app.agent(name="executor", timeout_s=60, flow=Flow(concurrency=64), resources=ANSWERING)
 async def execute(request: EnrichedRequest, ctx: Context) -> list[AgentResponse | HashEntry]:
     """Answer one request. Each line that asks something is a step: after a crash it is found in the journal."""
     version = await ctx.values.get("model", to=str) or await ctx.read("newest version", newest_version)

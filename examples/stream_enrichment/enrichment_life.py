@@ -6,6 +6,7 @@ It is run by `run_enrichment.py` as a process of its own, which is told by JSON 
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from time import perf_counter
 
 from enrichment_app import (
@@ -26,7 +27,6 @@ from penstock import KnowledgeEvent
 from penstock.runtime.indexer import NAME as INDEXER
 
 AT_ONCE = 64
-DAY_S_MAX = 120
 READ_MAX = 1_000
 
 
@@ -34,18 +34,22 @@ def tell(**what: object) -> None:
     print(json.dumps(what), flush=True)
 
 
-async def events(live, kind) -> list[tuple]:
+async def events(live, kind, *, decoded: bool = True) -> list[tuple]:
     """Return all events of a class, with their envelopes, partition by partition."""
     store, found = live.engine.parts.store, []
     for topic, partition in sorted(await store.ends()):
         after = 0
         while topic == kind.topic_ and (page := await store.read(topic, partition, after=after, limit=READ_MAX)):
-            found += [(each.event, kind.decoded(each.event.data)) for each in page if each.event.type == kind.type_]
+            found += [
+                (each.event, kind.decoded(each.event.data) if decoded else None)
+                for each in page
+                if each.event.type == kind.type_
+            ]
             after = page[-1].position.offset
     return found
 
 
-async def take_in(live, day: list[Said]) -> None:
+async def take_in(live, day: list[Said], day_s_max: float) -> None:
     """Send a day's messages under their ids, so that what was taken already is not taken again, and wait for all answers."""
     expected = {each.id for each in day}
     for start in range(0, len(day), AT_ONCE):
@@ -61,10 +65,27 @@ async def take_in(live, day: list[Said]) -> None:
         tell(answered=len(told))
         return len(expected - told) - len(await live.dead_letters())
 
-    async with asyncio.timeout(DAY_S_MAX):
+    async def unheard() -> int:
+        """How many contexts of the day have not come yet: where a job makes them, answers may come first."""
+        contexts = await events(live, KnowledgeEvent, decoded=False)
+        return len(expected - {event.correlation_id for event, _ in contexts}) - len(await live.dead_letters())
+
+    async with asyncio.timeout(day_s_max):
         await live.engine.until(waiting, lambda left: left <= 0)
-        await live.engine.settled(DAY_S_MAX)
+        await live.engine.until(unheard, lambda left: left <= 0)
+        await live.engine.settled(day_s_max)
         await live.engine.caught_up(INDEXER)
+
+
+async def closed(live, sessions: int, within_s: float) -> None:
+    """Wait until all sessions were shown that have closed: they come on a topic of their own."""
+
+    async def shown() -> int:
+        return len(await events(live, SessionActivity))
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await live.engine.until(shown, lambda count: count >= sessions)
 
 
 async def outcome(live, days: list[list[Said]], took_s: float) -> dict:
@@ -72,7 +93,7 @@ async def outcome(live, days: list[list[Said]], took_s: float) -> dict:
     sent = [each for day in days for each in day]
     raw = {event.id for event, _ in await events(live, RawRequest)}
     told, requests = await events(live, AgentResponse), await events(live, EnrichedRequest)
-    contexts = [event for event, _ in await events(live, KnowledgeEvent)]
+    contexts = [event for event, each in await events(live, KnowledgeEvent) if each.agent_id.startswith("preprocess/")]
     texts = {each.request_id: each.text for _, each in requests}  # several may have the same: they are as near
     order: dict[str, list[str]] = {}
     for _, each in told:
@@ -91,11 +112,7 @@ async def outcome(live, days: list[list[Said]], took_s: float) -> dict:
         "in_order": order == asked,
         "origins": len({event.correlation_id for event, _ in told}),
         "untraced": sum(event.correlation_id not in raw for event, _ in (*told, *requests))
-        + sum(
-            not (event.correlation_id in raw or event.key == "ingest")
-            for event in contexts
-            if "preprocess" in event.key
-        ),
+        + sum(event.correlation_id not in raw for event in contexts),
         "personal": sum(masked(each.text) != each.text for _, each in requests),
         "with_similar": sum(bool(each.similar) for _, each in told),
         "from_cache": sum(each.cached for _, each in told),
@@ -121,7 +138,8 @@ async def live_on(given: dict) -> None:
     async with app.running(**given["settings"]) as live:
         tell(ready=True, total=sum(len(day) for day in days))
         for day in days:
-            await take_in(live, day)
+            await take_in(live, day, given["day_s_max"])
+        await closed(live, sessions_closed(days), given["day_s_max"])
         tell(outcome=await outcome(live, days, perf_counter() - began))
 
 

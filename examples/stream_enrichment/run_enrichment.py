@@ -13,8 +13,9 @@ import tempfile
 import threading
 from pathlib import Path
 
+from enrichment_beginning import NoStack
 from enrichment_input import CORPUS, conversations
-from enrichment_stack import STACKS, NoStack
+from enrichment_stack import STACKS, Embedded, install
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -22,6 +23,7 @@ from rich.progress import Progress
 HERE = Path(__file__).parent
 LIFE = HERE / "enrichment_life.py"
 KILL_AT = 0.4  # of the answers
+AMID_AT = 0.7
 LIFE_S_MAX = 900
 POLICY = CORPUS / "tau_retail_policy.md"
 
@@ -45,28 +47,30 @@ def arguments() -> argparse.Namespace:
 class Life:
     """One process that runs the app until it has told what came of all messages, or is killed."""
 
-    def __init__(self, settings: dict, variables: dict, messages: int, log: Path) -> None:
+    def __init__(self, stack: Embedded, messages: int, log: Path) -> None:
         handbook = {"ENRICHMENT_HANDBOOK": str(POLICY)} if POLICY.is_file() else {}
         with log.open("a") as written:
             self._process = subprocess.Popen(
-                [sys.executable, str(LIFE)],
+                [stack.python, str(LIFE)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=written,
                 text=True,
-                env={**os.environ, **handbook, **variables},
+                env={**os.environ, **handbook, **stack.variables},
             )
         self._log = log
         self._late = threading.Timer(LIFE_S_MAX, self._process.kill)
         self._late.start()
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"settings": settings, "messages": messages}) + "\n")
+        given = {"settings": stack.settings, "messages": messages, "day_s_max": stack.day_s_max}
+        self._process.stdin.write(json.dumps(given) + "\n")
         self._process.stdin.flush()
 
     def told(self):
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            yield json.loads(line)
+            if line.startswith("{"):  # what else is said there is others'
+                yield json.loads(line)
 
     def end(self) -> None:
         self._late.cancel()
@@ -81,28 +85,35 @@ class Life:
         return self._log.read_text()[-1500:]
 
 
-def run(stack: str, given: argparse.Namespace, folder: Path, console: Console) -> tuple[dict, int]:
+def run(name: str, given: argparse.Namespace, folder: Path, console: Console) -> tuple[dict, int]:
     """Return what came of all messages, and how many answers there were when it was killed."""
     with (
         Progress(console=console, transient=True) as progress,
-        STACKS[stack](folder, progress.console.log) as (settings, variables),
+        STACKS[name](folder, progress.console.log) as stack,
     ):
-        bar, killed_at = progress.add_task(stack, total=None), 0
+        bar, killed_at = progress.add_task(name, total=None), 0
         for is_last in (True,) if given.no_kill else (False, True):
-            life, total = Life(settings, variables, given.messages, folder / f"{stack}.log"), 0
+            life, total, is_amid = Life(stack, given.messages, folder / f"{name}.log"), 0, given.no_kill
             try:
                 for told in life.told():
-                    total = told.get("total", total)
-                    progress.update(bar, total=total or None, completed=told.get("answered", 0))
-                    if not is_last and total and told.get("answered", 0) >= KILL_AT * total:
-                        killed_at = told["answered"]
+                    total, answered = told.get("total", total), told.get("answered", 0)
+                    progress.update(bar, total=total or None, completed=answered)
+                    if not is_last and total and answered >= KILL_AT * total:
+                        killed_at = answered
                         break  # SIGKILL
+                    if is_last and not is_amid and total and answered >= AMID_AT * total:
+                        is_amid = True
+                        stack.amid()
                     if "outcome" in told:
-                        return told["outcome"], killed_at
+                        more = stack.told()
+                        return told["outcome"] | more | {
+                            "dead": told["outcome"]["dead"] + more.get("dead", [])
+                        }, killed_at
                 else:
                     raise NoStack(f"the app ended early: {life.why()}")
             finally:
                 life.end()
+            stack.app_killed()
     raise NoStack("the app never came to an end")
 
 
@@ -161,6 +172,19 @@ def checks(outcome: dict, killed_at: int, origin: str) -> list[tuple[str, bool, 
     ]
 
 
+def of_cluster(told: dict, killed_at: int) -> tuple[str, bool, str]:
+    """Return whether Flink and Ray lost processes as they were to, and went on."""
+    count, workers = told["processes_of_job"], told["workers_of_ray"]
+    if not killed_at:
+        return "streams on Flink, the agent on Ray", True, "nothing was killed"
+    said = (
+        f"the job, {count} processes, was killed with the app, and taken again after {told['job_back_s']:.0f} s; later one of "
+        f"Flink's workers, and one of Ray's {workers}"
+    )
+    holds = bool(count and told["worker_of_flink"] and told["worker_of_ray"])
+    return "streams on Flink, the agent on Ray, over SIGKILL", holds, said
+
+
 def shown(found: list[tuple[str, bool, str]], console: Console, *, as_json: bool) -> int:
     for title, holds, figures in found:
         if as_json:
@@ -174,6 +198,8 @@ def shown(found: list[tuple[str, bool, str]], console: Console, *, as_json: bool
 def main() -> int:
     given = arguments()
     console = Console(stderr=given.json, emoji=False)
+    if given.stack != "embedded":
+        install(console.log)  # and begins again
     folder = given.keep or Path(tempfile.mkdtemp(prefix="stream-enrichment-"))
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("*.db")):
@@ -188,6 +214,7 @@ def main() -> int:
         (folder / "answers.json").write_text(
             json.dumps({given.stack: outcome["answers"], "embedded": other["answers"]})
         )
+        found.append(of_cluster(outcome["cluster"], killed_at))
         found.append(
             (f"equal to embedded ({given.stack})", not differing, f"{same:,} answers equal, {len(differing)} not")
         )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,12 +24,16 @@ from enrichment_hashes import broken_links
 from enrichment_text import cleaned, language, masked
 
 from penstock import KnowledgeEvent
+from penstock.errors import Invalid
+from penstock.flink.carrying import require_carried
 from penstock.ports.chat_model import ChatEnd, TextDelta, Usage
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.testing import WritePoint, apps
 from penstock.testing.crashing import NotReached
 from penstock.testing.virtual_time import run_virtually
 
+HERE = Path(__file__).parent
+STACKS_TOO = os.environ.get("PENSTOCK_STACKS") == "1"
 DAY_MS = 86_400_000
 NOON_MS = 1_764_072_000_000
 
@@ -244,13 +249,50 @@ async def test_what_is_sent_without_a_time_is_of_today():
         assert request.day > "2020"
 
 
+def test_trap_on_ray_one_slow_answer_does_not_hold_up_those_of_other_sessions():
+    if not STACKS_TOO:
+        pytest.skip("NOT TESTED ON RAY: it takes half a minute; run `make stacks`")
+    from enrichment_on_ray import OTHERS, PORT
+    from ray_server import own_ray
+
+    with tempfile.TemporaryDirectory(prefix="pr-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        ray = own_ray(Path(folder), environment={"ANSWERER_V1": f"http://127.0.0.1:{PORT}/v1#slow"})
+        try:
+            ended = ray.driver(HERE / "enrichment_on_ray.py", ray.direct)
+        finally:
+            ray.stop()
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert sorted(told["early"]) == sorted(f"s{number}" for number in range(1, OTHERS + 1))
+    assert told["last"] == "s0"
+
+
+def test_trap_a_job_has_the_streams_and_nothing_that_flink_has_removed():
+    require_carried(app.declared.of_streams())
+    rest = app.declared.beside_streams()
+    assert list(rest.agents) == ["executor"]
+    with pytest.raises(Invalid, match="--streams"):
+        require_carried(app.declared)
+
+
 @pytest.mark.parametrize("stack", ["embedded", "kafka-flink-ray"])
+@pytest.mark.timeout(900)
 def test_the_command_shows_that_all_of_it_holds_over_a_kill(stack):
-    if stack != "embedded" and os.environ.get("PENSTOCK_STACKS") != "1":
-        pytest.skip("NOT TESTED: it takes a minute; set PENSTOCK_STACKS=1")
-    command = [sys.executable, str(Path(__file__).with_name("run_enrichment.py")), "--json", "--stack", stack]
+    if stack != "embedded" and not STACKS_TOO:
+        pytest.skip("NOT TESTED: it takes some minutes; run `make stacks`")
+    command = [sys.executable, str(HERE / "run_enrichment.py"), "--json", "--stack", stack]
     environment = {**os.environ, "PENSTOCK_CORPUS": "/nowhere"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(found) == (9 if stack == "embedded" else 10)
+    assert len(found) == (9 if stack == "embedded" else 11)
+
+
+def test_the_command_says_what_is_missing_for_a_stack():
+    command = [sys.executable, str(HERE / "run_enrichment.py"), "--stack", "kafka-flink-ray"]
+    python = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": python}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "run_enrichment: " in done.stderr
+    assert "Traceback" not in done.stderr
