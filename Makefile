@@ -45,13 +45,13 @@ bench-vectors: $(STAMP) ## the embedded index beside other engines, 10k to 1M ve
 quality: $(STAMP) ## how well knowledge is found, on all judged collections that are here (ARGS=--help): docs/knowledge-quality.md
 	@$(BIN)/python benchmarks/quality.py $(ARGS)
 
-chaos: $(STAMP) ## kill processes at every write point, on SQLite and Postgres (ARGS=--help): docs/chaos.md
+chaos: $(STAMP) ## kill processes at every write point; servers, networks, disks and clocks fail (ARGS=--help): docs/chaos.md
 	@$(BIN)/python scripts/chaos.py $(ARGS)
 
 conformance: $(STAMP) ## the guarantees on every tier, with real servers and real crashes (ARGS=--help): docs/conformance.md
 	@$(BIN)/python scripts/conformance.py $(ARGS)
 
-takeover: $(STAMP) ## kill one of two workers that share a Postgres, and print the seconds until the other does its work
+takeover: $(STAMP) ## kill one of two workers that share a store, and print the seconds until the other does its work (ARGS=--help)
 	@$(BIN)/python scripts/takeover.py $(ARGS)
 
 flink: $(STAMP) ## agents and streams as real jobs on Flink, between topics of a real Kafka: killed and restored (installs 0.8 GB once)

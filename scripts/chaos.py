@@ -1,241 +1,328 @@
-"""`make chaos`: kill processes at every write point on every backend, have brokers fail, and write docs/chaos.md.
+"""`make chaos`: kill processes at every write point, have servers, networks, disks and clocks fail, and write docs/chaos.md.
 
-make chaos                             the page
-make chaos ARGS="--kills 50 --json"    more of it, as JSON, and no page
-make chaos ARGS="--point 'after effect' --backend sqlite"
+make chaos                                        all of it, and the page
+make chaos ARGS="--list"                          the names of its scenes
+make chaos ARGS="--only faults/nats --only storm" those whose name holds one of these texts; no page is written
+make chaos ARGS="--only 'points/sqlite' --kills 50 --json"
+
+A scene that fails, hangs or cannot be tried is noted, and the others go on; the exit code is 1 then.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import platform
 import secrets
-import subprocess
+import signal
 import sys
 import tempfile
-from contextlib import ExitStack
-from dataclasses import asdict
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-for each in ("postgres", "brokers", "proxy", "faults"):
-    sys.path.insert(0, str(ROOT / "tests" / "services" / each))
+SERVICES = [str(ROOT / "tests" / "services" / each) for each in ("postgres", "brokers", "proxy", "faults")]
+sys.path[:0] = SERVICES
 
-from broker_faults import CLUSTER_FAULT, FAULTS, broker_behind_a_proxy, tried
+from chaos_page import Found, commit, machine, page
+from fault_scene import ORDERS, SCENES
 from fault_trial import FaultOutcome
-from own_process import NoServerError as NoBrokerError
-from postgres_server import NoServerError, postgres_server
+from kafka_server import own_kafka
+from nats_server import own_nats
+from postgres_server import postgres_server
+from redis_server import started_redis
 
-from penstock.runtime.write_points import WritePoint
-from penstock.testing.chaos.trial import BESIDE, ORDERS, TRIPS, Outcome, Trial
+from penstock.runtime.write_points import OF_BROKERS, OF_ENGINES, WritePoint
+from penstock.testing.chaos.trial import BESIDE, Outcome, Trial
 
 PAGE = ROOT / "docs" / "chaos.md"
-BACKENDS = ("sqlite", "postgres")
+STORES = ("sqlite", "postgres", "redis")
 BROKERS = ("kafka", "nats", "redis")
-AT_ONCE = 2
+# The engine is the same over each broker: all points are tried over one, and those where the broker differs over all.
+OF_EACH_BROKER = (WritePoint.BEFORE_COMMIT, WritePoint.DURING_COMMIT, WritePoint.AFTER_COMMIT, *OF_BROKERS)
+TAKEOVERS = ("sqlite", "postgres", "redis")
+KILLS = 6
+BROKER_KILLS = 2
 KILLS_MAX = 5  # of one store: an event in whose handling six processes have died is given up, as it should be
+AT_ONCE = 3  # they wait for leases and servers most of the time
+SCENE_S_MAX = 200.0
+TOLD_MAX = 600  # characters of what a scene said that failed
 
 
-async def trials(
-    points: list[WritePoint], stores: dict[str, str], kills: int, folder: Path
-) -> dict[str, list[Outcome]]:
-    """Run all trials, some at once, and return the outcomes of each backend in the order of the points."""
+@dataclass(frozen=True)
+class Scene:
+    """Something that is tried. `try_it` notes what came of it, or raises."""
+
+    name: str
+    try_it: Callable[[], Awaitable[str]]
+    failed: Callable[[str], None]  # notes why it could not be tried
+
+
+class Servers:
+    """Those that many scenes share, started when the first one asks."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._starting: dict[str, asyncio.Future[str]] = {}
+
+    async def address(self, name: str) -> str:
+        """Return the address of a server."""
+        if name not in self._starting:
+            self._starting[name] = asyncio.ensure_future(asyncio.to_thread(self._start, name))
+        return await asyncio.shield(self._starting[name])
+
+    def _start(self, name: str) -> str:
+        if name == "postgres":
+            return self._stack.enter_context(postgres_server()).dsn
+        folder = self._folder / f"server-{name}"
+        folder.mkdir()
+        server = {"kafka": own_kafka, "nats": own_nats, "redis": started_redis}[name](folder)
+        assert server.process is not None
+        self._stack.callback(server.process.stop)
+        self._stack.callback(server.process.kill)
+        return server.address
+
+
+class Chaos:
+    """All scenes, and what came of them."""
+
+    def __init__(self, chosen: argparse.Namespace, folder: Path, servers: Servers) -> None:
+        self._chosen = chosen
+        self._folder = folder
+        self._servers = servers
+        self.found = Found()
+        self._rows: dict[str, dict[str, Outcome]] = {}
+
+    def scenes(self) -> list[Scene]:
+        """Return those that are asked for, the longest first."""
+        every = [
+            *(self._fault(place, fault) for place, fault in sorted(SCENES, key=lambda each: each[1] not in LONG)),
+            *(self._point(f"{each}+sqlite", point) for each in BROKERS for point in points_over(each)),
+            *(self._point(store, point) for store in STORES for point in OF_ENGINES),
+        ]
+        return [each for each in every if self._is_wanted(each.name)]
+
+    def measurements(self) -> list[Scene]:
+        """Return what is measured alone, when all else is over."""
+        return [each for each in map(self._takeover, TAKEOVERS) if self._is_wanted(each.name)]
+
+    def _is_wanted(self, name: str) -> bool:
+        return not self._chosen.only or any(each in name for each in self._chosen.only)
+
+    def _point(self, place: str, point: WritePoint) -> Scene:
+        async def tried() -> str:
+            over, _, _ = place.partition("+")
+            kills = self._chosen.broker_kills if "+" in place else self._chosen.kills
+            some = [min(KILLS_MAX, kills - done) for done in range(0, kills, KILLS_MAX)]
+            outcomes = [
+                await (await self._trial(place, over, point, seed, each)).outcome() for seed, each in enumerate(some)
+            ]
+            outcome = sum(outcomes[1:], outcomes[0])
+            self._rows.setdefault(place, {})[point.value] = outcome
+            return (
+                f"{outcome.kills} kills, {outcome.lost} lost, {outcome.duplicated} duplicated, "
+                f"{outcome.out_of_order} out of order{told(outcome.findings)}"
+            )
+
+        def failed(why: str) -> None:
+            self._rows.setdefault(place, {})[point.value] = Outcome(point.value, findings=[why])
+
+        return Scene(f"points/{place}/{point.value}", tried, failed)
+
+    async def _trial(self, place: str, over: str, point: WritePoint, seed: int, kills: int) -> Trial:
+        name = f"{point.name.lower()}_{seed}"
+        folder = self._folder / place / name
+        folder.mkdir(parents=True)
+        store, log = f"sqlite:{folder}/shop.db", ""
+        if "+" in place:
+            log = f"{await self._servers.address(over)}?partitions=4&prefix={name}-"
+        elif place == "postgres":
+            dsn = await self._servers.address(place)
+            store = f"{dsn}{'&' if '?' in dsn else '?'}schema=chaos_{name}_{secrets.token_hex(3)}"
+        elif place == "redis":
+            store = f"{await self._servers.address(place)}?prefix=chaos_{name}"
+        return Trial(point, store, folder / "outside", kills, seed=seed, log=log)
+
+    def _fault(self, place: str, fault: str) -> Scene:
+        async def tried() -> str:
+            folder = self._folder / f"fault-{place}-{fault}".replace(" ", "-").replace(",", "")
+            folder.mkdir()
+            script = str(Path(SERVICES[-1]) / "fault_scene.py")
+            said = await in_a_process(folder, script, place, fault, str(folder), str(self._chosen.orders))
+            said.pop("holds")
+            outcome = FaultOutcome(**said)
+            self.found.faults.append(outcome)
+            if outcome.untried:
+                return f"NOT TRIED: {outcome.untried}"
+            return (
+                f"{outcome.orders} orders, {outcome.lost} lost, {outcome.doubled} doubled, {outcome.out_of_order} out of order, "
+                f"{outcome.repeated} repeated, pause {outcome.pause_s} s{told(outcome.findings)}"
+            )
+
+        def failed(why: str) -> None:
+            self.found.faults.append(FaultOutcome(place, fault, findings=[why]))
+
+        return Scene(f"faults/{place}/{fault}", tried, failed)
+
+    def _takeover(self, store: str) -> Scene:
+        async def tried() -> str:
+            folder = self._folder / f"takeover-{store}"
+            folder.mkdir()
+            script = str(ROOT / "scripts" / "takeover.py")
+            said = await in_a_process(folder, script, "--store", store, "--rounds", str(self._chosen.rounds), "--json")
+            rounds: list[dict[str, Any]] = said["rounds"]
+            row = {
+                "store": store,
+                "rounds": len(rounds),
+                "median_s": said["median_s"],
+                "longest_s": max(each["takeover_s"] for each in rounds),
+                "once_in_order": all(each["once_in_order"] for each in rounds),
+                "holds": said["holds"],
+            }
+            self.found.takeovers.append(row)
+            return f"median {row['median_s']:.2f} s, longest {row['longest_s']:.2f} s"
+
+        def failed(why: str) -> None:
+            row = {
+                "store": store,
+                "rounds": 0,
+                "median_s": 0.0,
+                "longest_s": 0.0,
+                "once_in_order": False,
+                "holds": False,
+            }
+            self.found.takeovers.append({**row, "finding": why})
+
+        return Scene(f"takeover/{store}", tried, failed)
+
+    def ended(self, seconds: float) -> Found:
+        """Put what was found into the order of the page."""
+        order = {each.value: number for number, each in enumerate(WritePoint)}
+        places = [*STORES, *(f"{each}+sqlite" for each in BROKERS)]
+        for place in [each for each in places if each in self._rows]:
+            self.found.points[place] = sorted(self._rows[place].values(), key=lambda row: order[row.point])
+        self.found.faults.sort(key=lambda each: SCENES.index((each.place, each.fault)))
+        self.found.seconds = seconds
+        return self.found
+
+
+LONG = ("storm", "deadly poison", "node lost", "clock set", "disk full")
+
+
+def points_over(broker: str) -> Sequence[WritePoint]:
+    """Return the write points that are tried over a broker."""
+    return BESIDE if broker == "redis" else [each for each in BESIDE if each in OF_EACH_BROKER]
+
+
+def told(findings: Sequence[str]) -> str:
+    return "".join(f"; {each}" for each in findings)
+
+
+async def in_a_process(folder: Path, *command: str) -> dict[str, Any]:
+    """Run a script for a bounded time, and return the JSON on its last line; what fails is raised with what it said."""
+    errors = folder / "stderr.txt"
+    paths = os.pathsep.join(SERVICES)
+    with errors.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, "PYTHONPATH": paths},
+            start_new_session=True,
+        )
+    try:
+        async with asyncio.timeout(SCENE_S_MAX):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        raise RuntimeError(f"it took longer than {SCENE_S_MAX:g} s") from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a session of its own: it, and the servers that it started
+            await process.wait()
+    lines = output.decode().strip().splitlines()
+    if not lines or not lines[-1].startswith("{"):
+        raise RuntimeError(f"it ended with {process.returncode}: {errors.read_text(errors='replace')[-TOLD_MAX:]}")
+    return json.loads(lines[-1])
+
+
+async def run_all(chaos: Chaos) -> None:
+    """Try all scenes, some at once; then measure."""
+    scenes, alone = chaos.scenes(), chaos.measurements()
+    count, done, began = len(scenes) + len(alone), 0, perf_counter()
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(backend: str, point: WritePoint, seed: int, kills: int) -> Outcome:
-        async with places:
-            name = f"{point.name.lower()}_{seed}"
-            place = folder / backend / name
-            place.mkdir(parents=True)
-            store = stores[backend].format(place=place, schema=f"chaos_{name}_{secrets.token_hex(3)}")
-            return await Trial(point, store, place / "outside", kills, seed=seed).outcome()
-
-    async def all_of(backend: str, point: WritePoint) -> Outcome:
-        some = [min(KILLS_MAX, kills - done) for done in range(0, kills, KILLS_MAX)]
-        outcomes = await asyncio.gather(*(one(backend, point, seed, each) for seed, each in enumerate(some)))
-        outcome = sum(outcomes[1:], outcomes[0])
-        print(f"{backend:9} {outcome}", file=sys.stderr)
-        return outcome
-
-    found = {backend: await asyncio.gather(*(all_of(backend, point) for point in points)) for backend in stores}
-    return {backend: list(outcomes) for backend, outcomes in found.items()}
-
-
-async def broker_trials(
-    points: list[WritePoint], brokers: list[str], kills: int, folder: Path
-) -> dict[str, list[Outcome]]:
-    """Kill workers of apps whose events go over a broker, with SQLite behind it, one broker after the other."""
-    found: dict[str, list[Outcome]] = {}
-    for broker in brokers:
-        (folder / f"broker-{broker}").mkdir()
-        async with broker_behind_a_proxy(broker, folder / f"broker-{broker}") as (log, _, _):
-            places = asyncio.Semaphore(AT_ONCE)
-
-            async def one(broker: str, point: WritePoint, log: str, places: asyncio.Semaphore) -> Outcome:
-                async with places:
-                    place = folder / broker / point.name.lower()
-                    place.mkdir(parents=True)
-                    address = f"{log}{point.name.lower()}-"  # the prefix stands last
-                    store = f"sqlite:{place}/shop.db"
-                    outcome = await Trial(point, store, place / "outside", kills, log=address).outcome()
-                    print(f"{broker}+sqlite {outcome}", file=sys.stderr)
-                    return outcome
-
-            outcomes = [one(broker, point, log, places) for point in points if point in BESIDE]
-            found[f"{broker}+sqlite"] = list(await asyncio.gather(*outcomes))
-    return found
-
-
-async def faults(brokers: list[str], folder: Path) -> list[FaultOutcome]:
-    """Have each broker, and the way to it, fail in each way, one after the other."""
-    outcomes: list[FaultOutcome] = []
-    wanted = [(broker, fault) for broker in brokers for fault in FAULTS]
-    for broker, fault in [*wanted, *([("kafka", CLUSTER_FAULT)] if "kafka" in brokers else [])]:
-        place = folder / f"{broker}-{fault.replace(' ', '-')}"
-        place.mkdir()
-        outcomes.append(await tried(broker, fault, place))
-        print(outcomes[-1], file=sys.stderr)
-    return outcomes
-
-
-def fault_lines(outcomes: list[FaultOutcome]) -> list[str]:
-    """Return the part of the page that is about brokers."""
-    lines = [
-        "## Brokers that fail",
-        "",
-        "Two workers (`penstock run --workers 2`, SQLite) and who sends 400 orders of 8 customers go on while their broker, or the way to",
-        "it, fails: killed (SIGKILL, started again after 1 s on the same data), frozen (4 s), behind a TCP proxy that cuts all connections",
-        "(3 s), holds them up (3 s) or makes each piece late (50 ms); a worker is killed; a third worker joins and leaves four times",
-        "(storm); one of three nodes of Kafka is lost. **pause**: the longest time in which nothing of one customer was shipped.",
-        "",
-        "| broker | fault | orders | lost | doubled | out of order | repeated with the same key | pause, s | seconds |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {each.broker} | {each.fault} | {each.orders} | {each.lost} | {each.doubled} | {each.out_of_order} "
-        f"| {each.repeated} | {each.pause_s:g} | {each.seconds:g} |"
-        for each in outcomes
-    ]
-    return [*lines, "", *(f"- {each.broker}, {each.fault}: {found}" for each in outcomes for found in each.findings)]
-
-
-def stores_of(backends: list[str], stack: ExitStack) -> dict[str, str]:
-    """Return the address of a new store of each backend; those whose server cannot be had are left out."""
-    stores = {}
-    if "sqlite" in backends:
-        stores["sqlite"] = "sqlite:{place}/shop.db"
-    if "postgres" in backends:
+    async def one(scene: Scene) -> None:
+        nonlocal done
+        started = perf_counter()
         try:
-            dsn = stack.enter_context(postgres_server()).dsn
-        except NoServerError as error:
-            print(f"NOT TRIED ON POSTGRES: {error}", file=sys.stderr)
-        else:
-            stores["postgres"] = f"{dsn}{'&' if '?' in dsn else '?'}schema={{schema}}"
-    return stores
+            said = await scene.try_it()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            said = f"FAILED: {type(error).__name__}: {error}"
+            scene.failed(said.removeprefix("FAILED: "))
+            if not isinstance(error, RuntimeError):
+                traceback.print_exc()
+        done += 1
+        took, since = perf_counter() - started, perf_counter() - began
+        print(f"[{done}/{count} {since:4.0f} s] {scene.name}: {said} ({took:.0f} s)", file=sys.stderr, flush=True)
+
+    async def in_turn(scene: Scene) -> None:
+        async with places:
+            await one(scene)
+
+    await asyncio.gather(*map(in_turn, scenes))
+    for each in alone:
+        await one(each)
 
 
-def page(outcomes: dict[str, list[Outcome]], failed: list[FaultOutcome]) -> str:
-    """Return docs/chaos.md."""
-    lines = [
-        "# Chaos",
-        "",
-        "Made by `make chaos`; do not edit. Real processes of an app are killed with SIGKILL at each named write point of the",
-        "engine (`penstock.testing.WritePoint`), again and again, each time at another moment; the next process goes on on the",
-        f"same store. {ORDERS} orders and {TRIPS} workflow runs are to come through. What steps do is noted outside of the store, one",
-        "line per execution, and is compared with what clients were told and what lies on the disk after each kill.",
-        "",
-        "- **acknowledged**: events whose `send` had returned, and answers that clients had been told, before a kill.",
-        "- **lost**: of them, what is not on the disk after the kill, or is answered differently at the end; and orders without an end.",
-        "- **duplicated**: steps executed although their record was durable, or under a second key; orders counted twice.",
-        "- **out of order**: effects of one key, against the order of the log.",
-        "- **repeated with the same key**: executed again because the kill came between the execution and its durable record",
-        "  (C4: the outcome is unknown, and the policy is to call again with the same idempotency key). The receiver can tell.",
-        "",
-        "| backend | killed | kills | acknowledged | lost | duplicated | out of order | repeated with the same key | seconds |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for backend, rows in outcomes.items():
-        lines += [
-            f"| {backend} | {row.point} | {row.kills} | {row.acknowledged} | {row.lost} | {row.duplicated} "
-            f"| {row.out_of_order} | {row.repeated} | {row.seconds:.1f} |"
-            for row in rows
-        ]
-        total = [sum(getattr(row, name) for row in rows) for name in NUMBERS]
-        lines.append(f"| {backend} | **all** | " + " | ".join(f"**{each:g}**" for each in total) + " |")
-    findings = [
-        f"- {backend}, {row.point}: {each}"
-        for backend, rows in outcomes.items()
-        for row in rows
-        for each in row.findings
-    ]
-    lines += [
-        "",
-        *findings,
-        *([""] if findings else []),
-        *fault_lines(failed),
-        f"Machine: {machine()}. Commit: {commit()}.",
-    ]
-    lines.append("Postgres runs here with `fsync=off`: its clients are killed, the machine is not.")
-    return "\n".join(lines) + "\n"
-
-
-NUMBERS = ("kills", "acknowledged", "lost", "duplicated", "out_of_order", "repeated", "seconds")
-
-
-def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-
-
-def commit() -> str:
-    found = subprocess.run(
-        ["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="scenes whose name holds this text; again for more"
     )
-    return found.stdout.strip() or "unknown"
+    parser.add_argument("--kills", type=int, default=KILLS, help=f"kills per write point and store ({KILLS})")
+    parser.add_argument(
+        "--broker-kills", type=int, default=BROKER_KILLS, help=f"kills per write point and broker ({BROKER_KILLS})"
+    )
+    parser.add_argument("--orders", type=int, default=ORDERS, help=f"orders of a fault, at least ({ORDERS})")
+    parser.add_argument("--rounds", type=int, default=2, help="takeovers of each store (2)")
+    parser.add_argument("--json", action="store_true", help="print the outcomes as JSON, and write no page")
+    parser.add_argument("--keep", type=Path, help="a folder in which to leave what the scenes wrote, logs and all")
+    parser.add_argument("--list", action="store_true", help="print the names of the scenes")
+    return parser.parse_args()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=10, help="kills per write point and backend (10)")
-    parser.add_argument("--point", action="append", choices=[each.value for each in WritePoint], help="only this one")
-    parser.add_argument("--backend", action="append", choices=BACKENDS, help="only this one")
-    parser.add_argument("--broker", action="append", choices=[*BROKERS, "none"], help="only this one, or none")
-    parser.add_argument("--broker-kills", type=int, default=2, help="kills per write point and broker (2)")
-    parser.add_argument("--json", action="store_true", help="print the outcomes as JSON, and write no page")
-    chosen = parser.parse_args()
-    points = [WritePoint(each) for each in chosen.point or WritePoint]
+    chosen = arguments()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-chaos-")))
-        stores = stores_of(chosen.backend or ([] if chosen.broker else list(BACKENDS)), stack)
-        outcomes = asyncio.run(trials(points, stores, chosen.kills, folder))
-        failed: list[FaultOutcome] = []
-        brokers = [each for each in chosen.broker or BROKERS if each != "none"]
-        try:
-            outcomes |= asyncio.run(broker_trials(points, brokers, chosen.broker_kills, folder))
-            failed = asyncio.run(faults(brokers, folder))
-        except NoBrokerError as error:
-            print(f"NOT TRIED ON ALL BROKERS: {error}", file=sys.stderr)
-    plain = {backend: [asdict(row) for row in rows] for backend, rows in outcomes.items()}
-    if chosen.json:
-        print(
-            json.dumps(
-                {
-                    "machine": machine(),
-                    "commit": commit(),
-                    "outcomes": plain,
-                    "faults": [asdict(each) for each in failed],
-                },
-                indent=2,
+        if chosen.keep:
+            chosen.keep.mkdir(parents=True)
+            folder = chosen.keep.resolve()
+        else:
+            folder = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-chaos-", ignore_cleanup_errors=True))
             )
-        )
+        chaos = Chaos(chosen, folder, Servers(folder, stack))
+        if chosen.list:
+            print(*(each.name for each in [*chaos.scenes(), *chaos.measurements()]), sep="\n")
+            return 0
+        began = perf_counter()
+        asyncio.run(run_all(chaos))
+        found = chaos.ended(perf_counter() - began)
+    if chosen.json:
+        print(json.dumps({"machine": machine(), "commit": commit(), "holds": found.holds, **asdict(found)}, indent=2))
     else:
-        whole = not (chosen.point or chosen.backend or chosen.broker) and set(BACKENDS) < set(outcomes) and bool(failed)
-        text = page(outcomes, failed)
+        text = page(found)
         print(text)
-        if whole:
+        if not chosen.only:
             PAGE.write_text(text, encoding="utf-8")
-    held = all(row.holds for rows in outcomes.values() for row in rows) and all(each.holds for each in failed)
-    return 0 if outcomes and held else 1
+    return 0 if found.holds else 1
 
 
 if __name__ == "__main__":

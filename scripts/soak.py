@@ -1,4 +1,6 @@
-"""`make soak`: the simulation over fresh seeds for hours. What fails is printed with the command that runs it again.
+"""`make soak`: the simulation over fresh seeds for hours, each with a store alone and over a broker.
+
+What fails is printed with the command that runs it again.
 
 make soak                          an hour
 make soak ARGS="--hours 8"         a night
@@ -12,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from time import monotonic
 
@@ -28,9 +30,9 @@ def tried(seeds: range) -> list[tuple[int, str]]:
 
     logging.getLogger("penstock").disabled = True
     failed = []
-    for seed in seeds:
+    for seed, over_broker in product(seeds, (False, True)):
         try:
-            check(seed)
+            check(seed, over_broker=over_broker)
         except Exception:  # noqa: BLE001 - whatever it is, the seed has failed
             failed.append((seed, traceback.format_exc(limit=-3)))
     return failed

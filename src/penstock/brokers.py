@@ -29,9 +29,14 @@ async def over_broker(
     The store is divided as the topics are, if it is new. Raises `Invalid` for an address that names no broker, and for topics
     or a store with another number of partitions; `Refused` for a store that holds events and is not divided.
     """
-    partitions = partitions_of(url)
+    return await behind_broker(await opened_broker(url, stack), partitions_of(url), store, clock, topology, stack)
+
+
+async def behind_broker(
+    broker: Broker, partitions: int, store: Store, clock: Clock, topology: Topology, stack: AsyncExitStack
+) -> tuple[Store, frozenset[str]]:
+    """Return a store behind an open broker, and the topics that this one carries."""
     carried = carried_topics(topology)
-    broker = await _opened(url, stack)
     await broker.require(carried.keys(), partitions)
     await _divide(store, partitions)
     await _require_not_made_anew(store, broker, [(topic, each) for topic in carried for each in range(partitions)])
@@ -56,7 +61,8 @@ def carried_topics(topology: Topology) -> dict[str, str]:
     return {topic: each[0] if len(each) == 1 else "" for topic, each in sorted(types.items())}
 
 
-async def _opened(url: str, stack: AsyncExitStack) -> Broker:
+async def opened_broker(url: str, stack: AsyncExitStack) -> Broker:
+    """Return the broker of an address, open until `stack` is left; `Invalid` for one that names none."""
     match urlsplit(url).scheme:
         case "kafka":
             from penstock.adapters.kafka.broker import open_kafka
@@ -87,7 +93,7 @@ async def behind(url: str, topics: Iterable[str], done: Mapping[Lane, int]) -> M
     """Return how many messages of each partition of these topics were not received yet; `done`: through which they were."""
     lanes = [(topic, partition) for topic in topics for partition in range(partitions_of(url))]
     async with AsyncExitStack() as stack:
-        broker: Any = await _opened(url, stack)
+        broker: Any = await opened_broker(url, stack)
         lagging: Lagging = broker
         return await lagging.behind({lane: done.get(lane, 0) for lane in lanes})
 

@@ -135,12 +135,12 @@ class Shop:
     async def put(self, *messages, topic="t", partition=0):
         await MemoryBroker(self.topics).publish([(topic, partition, each) for each in messages])
 
-    async def receive(self, store=None, partitions=(0, 1)):
+    async def receive(self, store=None, partitions=(0, 1), limit=100):
         """Do what the owner of partitions does, and return what got its place."""
         store = store or self.store
         placed, numbers = [], []
         ends = dict(await store.ends())
-        for each in await store.submitted(partitions, limit=100):
+        for each in await store.submitted(partitions, limit=limit):
             numbers.append(each.number)
             if not each.known:
                 lane = each.sent.topic, each.sent.partition
@@ -320,6 +320,17 @@ async def test_what_a_dead_worker_did_not_publish_comes_before_anything_of_who_t
     assert [each.headers[2][1] for each in shop.carried()] == [b"a", b"b", b"c"]
 
 
+async def test_what_is_published_for_a_dead_worker_keeps_its_order_where_a_part_of_it_arrives_first(shop):
+    line = [sent("a"), sent("b"), sent("c")]
+    await MemoryStore(shop.disk).commit(shop.claim, 1, Writes(sent=line))
+    shop.number = 1
+    await shop.store.take(shop.claim, [0])
+    first, *others = shop.topics.messages["t", 0]
+    shop.topics.messages["t", 0] = [*others, first]  # what did not arrive was published again
+    received = [*await shop.receive(), *await shop.receive()]
+    assert received == [each.event for each in line]
+
+
 async def test_what_does_not_come_back_is_published_once_more(shop):
     await MemoryStore(shop.disk).commit(shop.claim, 1, Writes(sent=[sent("a")]))
     shop.number = 1
@@ -352,3 +363,20 @@ async def test_what_overtook_an_earlier_event_of_its_key_waits_for_it(shop):
     assert await shop.receive() == [a.event, b.event]
     assert await shop.receive() == []
     assert shop.disk.progress[AGENT, "t", 0].low == 4
+
+
+async def test_many_that_overtook_an_earlier_event_do_not_hide_it(shop):
+    line = [sent(f"e{number}") for number in range(9)]
+    await MemoryStore(shop.disk).commit(shop.claim, 1, Writes(sent=line))
+    shop.number = 1
+    messages = [
+        structs.replace(message, headers=(*message.headers, (AFTER, before.encode())))
+        for message, before in zip(
+            (to_message(each.event) for each in line), ("", *(each.event.id for each in line)), strict=False
+        )
+    ]
+    await shop.put(*messages[1:], messages[0])  # the first one's publishing was repeated
+    received = []
+    for _ in range(9):
+        received += await shop.receive(limit=2)
+    assert received == [each.event for each in line]

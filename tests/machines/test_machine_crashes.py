@@ -10,10 +10,11 @@ from penstock.core.agents.policy import Retry
 from penstock.errors import Missing
 from penstock.runtime.executions import history
 from penstock.runtime.machine_tasks import TaskCall
+from penstock.runtime.write_points import OF_ENGINES
 from penstock.testing import WritePoint
 
 STARTING = (WritePoint.BEFORE_CLAIM, WritePoint.AFTER_CLAIM, WritePoint.WHILE_RESUMING)
-DYING = [each for each in WritePoint if each not in STARTING]
+DYING = [each for each in OF_ENGINES if each not in STARTING]
 TIMES_MAX = 60
 PAY = {"Type": "Task", "Resource": "agent:pay"}
 BACKOFF = [{"ErrorEquals": ["Pay.Busy"], "IntervalSeconds": 30, "BackoffRate": 2, "MaxAttempts": 5}]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from brokered import over_its_broker
 from troubles import troubles_of
 from watching import WatchedStore
 from world import World
@@ -26,7 +27,7 @@ from penstock.runtime.models import Models, Prompts
 from penstock.runtime.ownership import BEAT_S
 from penstock.runtime.schedules import Schedules
 from penstock.runtime.topology import Topology
-from penstock.testing import WritePoint
+from penstock.runtime.write_points import WritePoint
 from penstock.testing.crashing import Crashed, Fate, mortal
 from penstock.testing.faults import Faults, Weather
 from penstock.testing.faulty_store import FaultyStore
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 RETRY = Retry(attempts_max=6, delay_s=0.05)
 PATIENCE_S = 3600.0  # within which a healed world must come to rest; virtual, so a bound and no cost
 NTH_MAX = 20
-POINTS = tuple(WritePoint)
 
 
 class Life:
@@ -51,6 +51,7 @@ class Life:
         world.lives.append(self)
         self.active: Counter[tuple[str, str]] = Counter()
         self.fate = Fate()
+        self.is_doomed = False
         random, chances = world.random, world.chances
         self.clock = VirtualClock(random, name)
         self.clock.skew_ms = random.choice([0, 0, -60_000, 60_000])
@@ -65,7 +66,8 @@ class Life:
         self.collections: dict[str, Index] = {}  # of the one that has knowledge, as the next
         self.embedding: Embedding | None = None
         agents = {agent.name: agent for scene in scenes for agent in scene.agents(self)} | {CONTROL: control()}
-        store = RetryingStore(FaultyStore(WatchedStore(world, agents), faults or Faults()), self.clock)
+        self.backend = FaultyStore(WatchedStore(world, agents), faults or Faults())
+        store = RetryingStore(self.backend, self.clock)
         models = Models(_no_model, Prompts(None))
         beat_s = 30.0 if world.healthy else BEAT_S  # alone in a healed world, for hours
         self.parts = Parts(
@@ -86,7 +88,14 @@ class Life:
     def doomed(self, point: WritePoint, nth: int) -> None:
         """Have it die at a write point."""
         self.fate.decide(point, nth)
-        self.parts = replace(self.parts, store=mortal(self.parts.store, self.fate), reached=self.fate.reached)
+        self.is_doomed = True
+
+    @property
+    def mortal_parts(self) -> Parts:
+        """What its engine is made of; with write points, if it is to die at one."""
+        if not self.is_doomed:
+            return self.parts
+        return replace(self.parts, store=mortal(self.parts.store, self.fate), reached=self.fate.reached)
 
     @property
     def owns(self) -> bool:
@@ -121,26 +130,24 @@ class Alone:
 
 
 async def live(life: Life, scenes: "Sequence[Scene]") -> None:
-    """Run one process until it ends or is killed."""
+    """Run one process until it ends or is killed. In a healed world whatever ends it is a fault."""
     world = life.world
     dying = world.lucky(world.chances.deaths) and not world.healthy
     if dying:
-        life.doomed(world.random.choice(POINTS), world.random.randint(1, NTH_MAX))
-    befalling = [asyncio.ensure_future(trouble()) for trouble in life.troubles]
+        life.doomed(world.random.choice(world.write_points), world.random.randint(1, NTH_MAX))
+    befalling: list[asyncio.Future[Any]] = []
     try:
-        async with running(life.parts, owner=life.name, beside=world.chances.partitions > 1) as engine:
-            life.epoch = engine.services.committer.claim.epoch
-            await _ask(life, scenes, engine)
-            if world.healthy:
-                for scene in scenes:
-                    await scene.healed(life, engine)
-                began_s = life.clock.monotonic_s()
-                await taken_over(world, engine)
-                assert await engine.settled(PATIENCE_S), "the healed world never came to rest"
-                took_s = life.clock.monotonic_s() - began_s
-                assert took_s <= PATIENCE_S, f"the healed world came to rest only after {took_s:.0f} s"
+        async with over_its_broker(life):
+            befalling = [asyncio.ensure_future(trouble()) for trouble in life.troubles]
+            async with running(life.mortal_parts, owner=life.name, beside=world.shared) as engine:
+                life.epoch = engine.services.committer.claim.epoch
+                await _ask(life, scenes, engine)
+                if world.healthy:
+                    await _heal(life, scenes, engine)
     except* PenstockError:
-        pass  # fenced by a rival, or the store stayed away: the next life goes on
+        if world.healthy:
+            raise
+        # Fenced by a rival, or the store stayed away: the next life goes on.
     except* Crashed:
         assert life.fate.dead
     finally:
@@ -148,10 +155,31 @@ async def live(life: Life, scenes: "Sequence[Scene]") -> None:
             each.cancel()
 
 
+async def _heal(life: Life, scenes: "Sequence[Scene]", engine: Engine) -> None:
+    """Have everything come to its end, and to rest."""
+    for scene in scenes:
+        await scene.healed(life, engine)
+    began_s = life.clock.monotonic_s()
+    await taken_over(life.world, engine)
+    assert await engine.settled(PATIENCE_S), "the healed world never came to rest"
+    took_s = life.clock.monotonic_s() - began_s
+    assert took_s <= PATIENCE_S, f"the healed world came to rest only after {took_s:.0f} s"
+    await taken_over(life.world, engine)
+
+
 async def taken_over(world: World, engine: Engine) -> None:
-    """Wait until nothing is left to those who were killed, and nothing waits for them."""
-    while len(engine.partitions) < world.chances.partitions or world.disk.waiting:  # noqa: ASYNC110 - seen from outside
-        await asyncio.sleep(0.1)
+    """Wait until nothing is left to those who were killed, and nothing waits for them, nor in the broker."""
+
+    def left() -> object:
+        away = world.chances.partitions - len(engine.partitions)
+        return away or world.disk.waiting or (world.broker is not None and world.broker.left(world.disk))
+
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while left():  # noqa: ASYNC110 - seen from outside
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"{left()} is left for ever") from None
 
 
 async def _ask(life: Life, scenes: "Sequence[Scene]", engine: Engine) -> None:

@@ -9,6 +9,7 @@ from scenes import scenes_of
 from test_simulation import expect_all_held
 from world import World
 
+from penstock.runtime.write_points import OF_ENGINES
 from penstock.testing import WritePoint, run_virtually
 from penstock.testing.faults import Faults, NthWrite
 
@@ -53,7 +54,7 @@ def test_a_fault_at_any_write_loses_and_doubles_nothing(fault):
             raise
 
 
-@pytest.mark.parametrize("point", [each for each in WritePoint if each != WritePoint.WHILE_RESUMING])
+@pytest.mark.parametrize("point", [each for each in OF_ENGINES if each != WritePoint.WHILE_RESUMING])
 def test_a_death_at_any_time_at_any_point_loses_and_doubles_nothing(point):
     nth, died = 0, True
     while died:

@@ -36,6 +36,7 @@ class WatchedStore(MemoryStore):
         self._world.expect(member is not None and member.claim == claim, f"{claim} committed, and has ended")
         if number <= was_number:
             return  # it was written before
+        self._world.sent(claim.epoch, writes.sent)
         if writes.index:
             await self._world.passages.apply(writes.index)  # it waits for nothing: a part of the commit
         for recorded in writes.events:

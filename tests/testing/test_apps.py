@@ -7,6 +7,7 @@ import pytest
 
 from penstock import App, Context, Event, Retry, WorkflowContext, testing
 from penstock.errors import Fenced, RunFailed, Unavailable
+from penstock.runtime.write_points import OF_ENGINES
 from penstock.testing import WritePoint
 from penstock.testing.fixtures import anyio_backend, disk
 
@@ -80,7 +81,7 @@ async def test_waiting_takes_no_time(shop):
 
 
 # Those that come in the handling of one order by one process that had started before.
-WITHIN = [point for point in WritePoint if point not in ("before claim", "after claim", "while resuming")]
+WITHIN = [point for point in OF_ENGINES if point not in ("before claim", "after claim", "while resuming")]
 
 
 @pytest.mark.parametrize("point", WITHIN)
@@ -122,7 +123,7 @@ async def test_a_process_dies_while_it_resumes_and_the_one_after_it_goes_on(shop
         assert len(await live.events(Receipt)) == 1
 
 
-@pytest.mark.parametrize("point", WritePoint)
+@pytest.mark.parametrize("point", OF_ENGINES)
 async def test_a_process_dies_anywhere_on_its_way_up(shop, disk, point):
     async with testing.app(shop.app, disk=disk) as live, live.crash_at("after release"):
         await live.send(Order(customer="a", number=1), id="order-1")

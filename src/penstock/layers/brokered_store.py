@@ -122,7 +122,7 @@ class BrokeredStore(PassingStore):
         if writes.sent:
             which = claim.epoch, number
             if self._publishing[0] != which:
-                self._publishing = which, self._in_line(writes.sent)
+                self._publishing = which, self._in_line(writes.sent, self._last)
             # `Unavailable`: the commit is repeated, which writes nothing, and publishes the same again.
             await self._broker.publish(self._publishing[1])
             self._wake_soon()
@@ -146,21 +146,20 @@ class BrokeredStore(PassingStore):
         return structs.replace(writes, received=rows, taken=taken, progress=progress, runs=runs, dead=dead)
 
     async def _publish(self, events: Iterable[Sent]) -> None:
-        messages = [(each.topic, each.partition, self._message(each)) for each in events if each.topic in self._carried]
-        if messages:
+        if messages := self._in_line(events, {}):
             await self._broker.publish(messages)
 
-    def _in_line(self, events: Iterable[Sent]) -> list[tuple[str, int, Message]]:
-        """Return the messages of a commit, each with the id of the one before it in its partition."""
+    def _in_line(self, events: Iterable[Sent], last: dict[Lane, str]) -> list[tuple[str, int, Message]]:
+        """Return events as messages, each with the id of the one before it in its partition; `last`: those before the first."""
         messages: list[tuple[str, int, Message]] = []
         for each in events:
             if each.topic in self._carried:
                 lane = each.topic, each.partition
-                messages.append((*lane, self._message(each, self._last.get(lane, ""))))
-                self._last[lane] = each.event.id
+                messages.append((*lane, self._message(each, last.get(lane, ""))))
+                last[lane] = each.event.id
         return messages
 
-    def _message(self, sent: Sent, before: str = "") -> Message:
+    def _message(self, sent: Sent, before: str) -> Message:
         message = to_structured(sent.event, before) if self._broker.structured else None
         if message is None or len(message.value) > self._broker.bytes_max:
             plain = to_message(sent.event)
@@ -187,7 +186,9 @@ class BrokeredStore(PassingStore):
         lanes = [(topic, each) for topic in self._carried for each in sorted(partitions) if topic not in without]
         await self._load(lanes)
         ours = {lane: self._received[lane] for lane in lanes if lane in self._received}
-        found = await self._broker.fetch({lane: received.low for lane, received in ours.items()}, limit=limit)
+        # What was fetched and is not received yet comes again, and must not hide what is behind it: it may wait for that.
+        held = sum(len(received.fetched) for received in ours.values())
+        found = await self._broker.fetch({lane: received.low for lane, received in ours.items()}, limit=limit + held)
         waiting = list(await self._inner.submitted(partitions, limit=limit, without=[*self._carried, *without]))
         new = [each for each in found if ours[each.topic, each.partition].is_new(each.position)]
         waiting += await self._waiting(ours, new)

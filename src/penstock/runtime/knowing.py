@@ -25,6 +25,7 @@ TOPIC = KnowledgeEvent.topic_
 WITHIN_S = 30.0
 LAG_MAX = 50_000  # events that may wait for the indexer
 EVENTS_MAX = 10_000  # of one put
+PAGE = 4096
 ELSEWHERE_LOOK_S = 0.2  # who is not woken by what other workers commit looks now and then
 LAG = "the number of events that wait for the indexer"
 
@@ -86,14 +87,37 @@ def lag(engine: Engine) -> int:
 
 
 async def refresh(engine: Engine) -> None:
-    """Wait until everything that was accepted so far can be found, whichever worker indexes it."""
+    """Wait until everything that was accepted so far can be found, whichever way it takes to whichever worker indexes it."""
     await engine.services.committer.durable()
+    if engine.elsewhere is not None:
+        await _until_elsewhere(engine, partial(_all_placed, engine, await _on_their_way(engine)))
     await engine.caught_up(INDEXER)
     if engine.elsewhere is not None:
         ends = await engine.parts.store.ends()
         away = {part: end for (topic, part), end in ends.items() if topic == TOPIC and part not in engine.partitions}
         await _until_elsewhere(engine, partial(_done_elsewhere, engine, away))
         await _follow(engine)
+
+
+async def _on_their_way(engine: Engine) -> list[str]:
+    """Return the ids of events that are durable and have no place in the log yet: to other workers, or over a broker."""
+    found, after = list[str](), b""
+    while True:
+        page = await engine.parts.store.rows("sent", after=after, limit=PAGE)
+        found += [each.event.id for each in page.rows.sent if each.topic == TOPIC]
+        if not page.after:
+            return found
+        after = page.after
+
+
+async def _all_placed(engine: Engine, waiting: list[str]) -> bool:
+    """Whether all of these events have a place, or are forgotten; takes those out that have."""
+    while waiting:
+        found = await engine.parts.store.event(waiting[-1])
+        if found is not None and not found.position.is_given:
+            return False
+        waiting.pop()
+    return True
 
 
 async def _follow(engine: Engine) -> None:

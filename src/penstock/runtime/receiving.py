@@ -73,12 +73,16 @@ class Receiver:
         return len(waiting)
 
     def _place(self, waiting: Sequence[Waiting], appended: Appended) -> int:
+        held_up: set[tuple[str, str, str]] = set()
         for each in waiting:
+            event = each.sent.event
             if each.sent.partition not in self._appender.owned:
                 continue  # given up meanwhile
             if each.known:
                 self._committer.add().received.append(each.number)
-            elif not self._front.is_arriving(each.sent.event.id):  # one that is will be known when it is durable
+            elif self._front.is_arriving(event.id):  # it will be known when it is durable
+                held_up.add((each.sent.topic, event.tenant, event.key))
+            elif not (held_up and event.key and (each.sent.topic, event.tenant, event.key) in held_up):
                 recorded = self._appender.received(each.sent)
                 writes = self._committer.add(self._front.arriving(recorded))
                 writes.received.append(each.number)

@@ -1,12 +1,12 @@
 """Where a process may die: the places between which the engine writes, by name.
 
 The engine says that it comes to one of them, and that is all; `penstock.testing` makes a process die there. Those of a store
-(claims, resuming, the middle of a commit) are said by the layer that testing puts around it.
+(claims, resuming, the middle of a commit) and of a broker are said by the layers that testing puts around them.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class WritePoint(StrEnum):
@@ -24,7 +24,13 @@ class WritePoint(StrEnum):
     DURING_COMMIT = "during commit"  # the backend writes; nobody can tell whether it will have been written
     AFTER_COMMIT = "after commit"  # durable; nobody is told yet
     AFTER_RELEASE = "after release"  # whoever waited for the commit is told
+    BEFORE_PUBLISH = "before publish"  # what was sent is durable; the broker has nothing of it
+    AFTER_PUBLISH = "after publish"  # the broker has it, and nobody knows
+    AFTER_RECEIVE = "after receive"  # messages came from the broker; no commit has taken them
 
+
+OF_BROKERS: Final = (WritePoint.BEFORE_PUBLISH, WritePoint.AFTER_PUBLISH, WritePoint.AFTER_RECEIVE)
+OF_ENGINES: Final = tuple(each for each in WritePoint if each not in OF_BROKERS)  # those that every app comes to
 
 Reached = Callable[[WritePoint], None]
 # Called with a step's name, its function, arguments and options: it answers in the function's place.

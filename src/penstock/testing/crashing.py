@@ -5,10 +5,12 @@ the caller's: in one process it raises `Crashed`; in a process of its own it is 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from penstock.core.agents.unit import Writes
+from penstock.core.events.messages import Carried, Lane, Message
+from penstock.ports.broker import Broker
 from penstock.ports.state import Claim, StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.write_points import WritePoint
@@ -98,6 +100,39 @@ class MortalStore:
         if found is not None:
             self._fate.reached(WritePoint.WHILE_RESUMING)
         return found
+
+
+class MortalBroker:
+    """A layer that says the write points of a broker, and lets nothing through after the death."""
+
+    def __init__(self, inner: Broker, fate: Fate) -> None:
+        self._inner = inner
+        self._fate = fate
+        self.bytes_max = inner.bytes_max
+        self.structured = inner.structured
+
+    async def require(self, topics: Collection[str], partitions: int) -> None:
+        self._fate.require_alive()
+        await self._inner.require(topics, partitions)
+
+    async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
+        self._fate.reached(WritePoint.BEFORE_PUBLISH)
+        await self._inner.publish(messages)
+        self._fate.reached(WritePoint.AFTER_PUBLISH)
+
+    async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
+        self._fate.require_alive()
+        found = await self._inner.fetch(after, limit=limit)
+        if found:
+            self._fate.reached(WritePoint.AFTER_RECEIVE)
+        return found
+
+    async def ends(self, lanes: Collection[Lane]) -> Mapping[Lane, int]:
+        self._fate.require_alive()
+        return await self._inner.ends(lanes)
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._inner.watch(wake)
 
 
 def mortal(store: Store, fate: Fate) -> Store:

@@ -11,12 +11,12 @@ REDIS = "redis:"
 
 
 @asynccontextmanager
-async def durable_store(address: str) -> AsyncGenerator[Store]:
-    """Open the store at `sqlite:PATH`, `postgresql://...` or `redis://...`, with no layer around it."""
+async def durable_store(address: str, *, shared: bool = False) -> AsyncGenerator[Store]:
+    """Open the store at `sqlite:PATH`, `postgresql://...` or `redis://...`, with no layer around it; `shared`: beside others."""
     if address.startswith(SQLITE):
         from penstock.adapters.sqlite.store import open_sqlite_store
 
-        async with open_sqlite_store(Path(address.removeprefix(SQLITE))) as sqlite:
+        async with open_sqlite_store(Path(address.removeprefix(SQLITE)), shared=shared) as sqlite:
             yield sqlite
     elif address.startswith(REDIS):
         from penstock.adapters.redis_store.store import open_redis_store

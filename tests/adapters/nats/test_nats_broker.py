@@ -1,6 +1,8 @@
 """NATS JetStream keeps the contract of brokers, against a real one; what is wrong with an address or a server is said at once."""
 
+import asyncio
 import secrets
+import time
 from contextlib import AsyncExitStack
 
 import anyio
@@ -8,12 +10,13 @@ import pytest
 from nats import connect
 from real_brokers import RealBrokerContract
 
-from penstock.adapters.nats.broker import open_nats
+from penstock.adapters.nats.broker import WAIT_S, open_nats
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.messages import Message, to_structured
 from penstock.errors import Invalid, Unavailable
 from penstock.testing.broker_contract import fetched
 
+WITHIN_S = 20
 pytestmark = pytest.mark.timeout(300)  # the first time, a server is built
 
 
@@ -100,6 +103,17 @@ async def test_what_was_sent_to_a_reader_and_lost_comes_again(nats, opened, name
     assert (await lost.next_msg(5)).data in {each.value for each in messages}
     await other.close()
     assert [each.message for each in await fetched(broker, {(name, 0): 0}, 1500, limit=5000)] == messages
+
+
+async def test_who_slept_ends_although_the_library_loses_the_cancellation_of_its_reader(nats, name):
+    """When a machine wakes, time-outs are due in the tick in which the reader is cancelled: the library takes one for the other."""
+    async with asyncio.timeout(WITHIN_S):
+        async with open_nats(nats.address) as broker:
+            await broker.require([name], 1)
+            await broker.publish([(name, 0, Message(b"{}"))])
+            await fetched(broker, {(name, 0): 0}, 1)
+            await asyncio.sleep(0.05)  # for the reader to wait again
+            time.sleep(2 * WAIT_S)  # noqa: ASYNC251 - the process sleeps, and no task of it knows
 
 
 async def test_a_server_that_is_not_there_is_said_at_once():

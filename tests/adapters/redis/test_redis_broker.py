@@ -1,17 +1,21 @@
 """Redis Streams keep the contract of brokers, against a real one; what is wrong with an address or a server is said at once."""
 
+import asyncio
 import secrets
+import time
 from contextlib import AsyncExitStack
 
 import pytest
 from real_brokers import RealBrokerContract
 from redis import asyncio as client
 
-from penstock.adapters.redis.broker import open_redis
+from penstock.adapters.redis.broker import WAIT_MS, open_redis
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.messages import Message, to_structured
 from penstock.errors import Invalid, Unavailable
 from penstock.testing.broker_contract import fetched
+
+WITHIN_S = 20
 
 
 @pytest.fixture
@@ -64,6 +68,17 @@ async def test_a_user_who_may_run_no_scripts_publishes_one_by_one(redis, opened,
                 assert [each.message for each in await fetched(broker, {(name, 0): 0}, 9)] == messages
         finally:
             await other.acl_deluser(name)
+
+
+async def test_who_slept_ends_although_the_library_loses_the_cancellation_of_its_reader(redis, name):
+    """When a machine wakes, what came meanwhile and the end are there in one tick: the library may take one for the other."""
+    async with asyncio.timeout(WITHIN_S):
+        async with open_redis(redis.address) as broker:
+            await broker.require([name], 1)
+            await broker.publish([(name, 0, Message(b"{}"))])
+            await fetched(broker, {(name, 0): 0}, 1)
+            await asyncio.sleep(0.05)  # for the reader to wait again
+            time.sleep(2 * WAIT_MS / 1000)  # noqa: ASYNC251 - the process sleeps, and no task of it knows
 
 
 async def test_a_server_that_is_not_there_is_said_at_once():

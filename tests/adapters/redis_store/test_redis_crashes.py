@@ -4,6 +4,8 @@ import asyncio
 import shutil
 
 import pytest
+from clock_set_back import AHEAD_MS, expect_the_dead_are_fenced
+from redis.asyncio import Redis as Client
 from redis_server import own_redis
 
 from penstock.adapters.clock.system import SystemClock
@@ -164,3 +166,18 @@ def _patient(address):
             yield RetryingStore(store, SystemClock())
 
     return opened()
+
+
+async def test_who_died_before_the_clock_was_set_back_is_fenced_soon(redis, url):
+    client = Client.from_url(redis.address)
+    prefix = url.partition("prefix=")[2]
+
+    async def ahead():
+        keys = [each async for each in client.scan_iter(match=f"*{prefix}*worker:*")]
+        assert len(keys) == 2
+        for each in keys:
+            await client.hincrby(each, "seen", AHEAD_MS)
+
+    async with open_redis_store(url) as store:
+        await expect_the_dead_are_fenced(store, ahead)
+    await client.aclose()

@@ -4,6 +4,7 @@ import shutil
 from contextlib import AsyncExitStack
 
 import pytest
+from clock_set_back import AHEAD_MS, expect_the_dead_are_fenced
 
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.adapters.sqlite.waking import Wakes, wake
@@ -75,3 +76,14 @@ async def test_to_wake_one_who_has_gone_is_no_error():
     await mine.close()
     mine.wake()
     wake([port])
+
+
+async def test_who_died_before_the_clock_was_set_back_is_fenced_soon(path):
+    async with open_sqlite_store(path, shared=True) as store:
+
+        async def ahead():
+            await store.transact(
+                lambda each: each.execute("UPDATE worker SET seen_ms = seen_ms + ?", (AHEAD_MS,)).rowcount
+            )
+
+        await expect_the_dead_are_fenced(store, ahead)

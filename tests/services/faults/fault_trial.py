@@ -1,6 +1,7 @@
-"""Workers of a real app on a real broker, which fails meanwhile: what was acknowledged is counted, and how long nothing went on.
+"""Workers of a real app on real servers, which fail meanwhile: what was acknowledged is counted, and how long nothing went on.
 
-The workers are processes of `penstock run --workers`; who sends orders is a worker too, and comes back as they do.
+The workers are processes of `penstock run --workers`; who sends orders is a worker in a process of its own too, and comes back as
+they do.
 """
 
 import asyncio
@@ -8,8 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -18,150 +19,216 @@ from time import perf_counter
 import msgspec
 import psutil
 
-from penstock.cli.loading import load
-from penstock.errors import PenstockError
+from penstock.core.agents.unit import DeadLetter
+from penstock.layers.brokered_store import AGENT as BROKER
 from penstock.ports.state import RunFilter
 from penstock.settings import Settings
-from penstock.wiring import opened_catalog
+from penstock.wiring import Catalog, opened_catalog
 
-APP = Path(__file__).parent / "faulty_shop.py"
+HERE = Path(__file__).parent
+APP = HERE / "faulty_shop.py"
 CUSTOMERS = 8
-PACE_S = 0.01
+START_S = 40.0  # within which the first orders are acknowledged
 REST_S = 60.0
-STOP_S = 30.0
-LOOK_AGAIN_S = 0.2
-SHIPPED = RunFilter(agent="ship", status="succeeded", limit=10_000)
-Fault = Callable[["FaultTrial"], Awaitable[None]]
+STOP_S = 15.0
+LOOK_AGAIN_S = 0.1
+AGAIN_S = 0.3  # after which one who sends begins anew
+LETTERS_SHOWN = 3
+UNREADABLE = "unreadable"  # a message in the broker that is no event
+DONE = RunFilter(agent="thank", status="succeeded", limit=10_000)
+Fault = Callable[["FaultTrial"], Awaitable[object]]
 
 
 @dataclass
 class FaultOutcome:
     """What came of one fault. `lost`, `doubled` and `out_of_order` must be 0."""
 
-    broker: str
+    place: str  # the servers
     fault: str
     orders: int = 0
-    lost: int = 0
-    doubled: int = 0  # effects that happened twice, without a worker that died in between; totals that are wrong
+    lost: int = 0  # orders that were acknowledged and are not shipped, or nobody is thanked for
+    doubled: int = 0  # effects that happened twice, without a worker that ended in between; totals that are wrong
     out_of_order: int = 0
-    repeated: int = 0  # effects that happened again, with the same key, since a worker died
+    repeated: int = 0  # effects that happened again, with the same key, since a worker ended
     pause_s: float = 0.0  # the longest time in which nothing of one customer was shipped
     seconds: float = 0.0
     findings: list[str] = field(default_factory=list)
+    untried: str = ""  # why it was not tried
 
     @property
     def holds(self) -> bool:
         return not (self.lost or self.doubled or self.out_of_order or self.findings)
 
 
+def poison_of(letter: DeadLetter) -> str:
+    """Return what was wrong with an event in the dead letters, by whose order it was."""
+    return UNREADABLE if letter.agent == BROKER else letter.event.event.id.partition("-")[0]
+
+
 @dataclass
 class FaultTrial:
-    """One fault on one broker. `kills`: whether workers die by it, so that effects may be repeated with the same key."""
+    """One fault. `ends_workers`: they may end by it, so that effects may be repeated with the same key."""
 
-    broker: str
+    place: str
     fault: str
-    log: str
+    chosen: Settings
     folder: Path
     inject: Fault
     orders: int = 400
     workers: int = 2
-    kills: bool = False
+    ends_workers: bool = False
+    poison: Collection[str] = ()  # orders that are sent meanwhile, and end in the dead letters
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the workers, not of who sends
     acknowledged: int = 0
-    process: "subprocess.Popen[bytes] | None" = None
-
-    @property
-    def chosen(self) -> Settings:
-        return Settings(store=f"sqlite:{self.folder / 'shop.db'}", log=self.log)
+    injected: bool = False
+    supervisor: "subprocess.Popen[bytes] | None" = None
 
     async def outcome(self) -> FaultOutcome:
         """Send orders, have the fault come when a third is acknowledged, and count."""
-        began, outcome = perf_counter(), FaultOutcome(self.broker, self.fault, self.orders)
+        began, outcome = perf_counter(), FaultOutcome(self.place, self.fault)
         os.environ["FAULTS_NOTES"] = str(self.folder / "notes.txt")
+        os.environ.update({"PENSTOCK_STORE": self.chosen.store, "PENSTOCK_LOG": self.chosen.log})
         (self.folder / "notes.txt").touch()
-        with self._running():
+        async with self._running():
             try:
-                async with asyncio.timeout(3 * REST_S), asyncio.TaskGroup() as group:
+                async with asyncio.timeout(START_S + 2 * REST_S), asyncio.TaskGroup() as group:
                     group.create_task(self._fault())
                     group.create_task(self._send_all())
                 await self._rested(outcome)
             except TimeoutError:
-                outcome.findings.append(f"it did not end: {self.acknowledged} of {self.orders} were acknowledged")
-        self._count(outcome)
+                done = "was not over" if not self.injected else "was over"
+                outcome.findings.append(f"it did not end: {self.acknowledged} were acknowledged, the fault {done}")
+        outcome.orders = self.acknowledged
+        await self._count(outcome)
         outcome.seconds = round(perf_counter() - began, 1)
         return outcome
 
     def worker_pids(self) -> list[int]:
         """Return the processes of the workers."""
-        assert self.process is not None
-        return sorted(each.pid for each in psutil.Process(self.process.pid).children())
+        assert self.supervisor is not None
+        return sorted(each.pid for each in psutil.Process(self.supervisor.pid).children())
 
-    @contextmanager
-    def _running(self) -> Generator[None]:
-        settings = {"PENSTOCK_STORE": self.chosen.store, "PENSTOCK_LOG": self.log}
+    async def send_poison(self, customer: str) -> None:
+        """Have one order sent that is to end in the dead letters, by a process that may die of it."""
+        for _ in range(int(REST_S / AGAIN_S)):
+            sender = await self._sender(0, customer)
+            await sender.communicate()
+            if sender.returncode in {0, -signal.SIGKILL}:  # it may have killed who sent it
+                return
+            await asyncio.sleep(AGAIN_S)
+
+    async def until_dead(self, customer: str) -> None:
+        """Wait until an order lies in the dead letters."""
+        with opened_catalog(self.chosen.store) as catalog:
+            for _ in range(int(REST_S / LOOK_AGAIN_S)):
+                if customer in map(poison_of, await catalog.dead_letters()):
+                    return
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncGenerator[None]:
         command = [sys.executable, "-m", "penstock.cli", "run", str(APP), "--workers", str(self.workers)]
         with (self.folder / "workers.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                command, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stderr=log, stdout=log
-            )
+            given = {"stdin": subprocess.DEVNULL, "stderr": log, "stdout": log}
+            env = {**os.environ, **self.environment}
+            self.supervisor = await asyncio.to_thread(subprocess.Popen, command, env=env, **given)
         try:
+            await self._until_up()
             yield
         finally:
-            self.process.send_signal(signal.SIGINT)
+            self.supervisor.send_signal(signal.SIGINT)
             try:
-                self.process.wait(STOP_S)
+                await asyncio.to_thread(self.supervisor.wait, STOP_S)
             except subprocess.TimeoutExpired:
-                for each in psutil.Process(self.process.pid).children(recursive=True):
-                    each.kill()
-                self.process.kill()
-                self.process.wait(STOP_S)
+                for each in psutil.Process(self.supervisor.pid).children(recursive=True):
+                    with suppress(psutil.NoSuchProcess):
+                        each.kill()
+                self.supervisor.kill()
+                self.supervisor.wait(STOP_S)
+
+    async def _until_up(self) -> None:
+        """Wait until all workers say that they run: what comes before is not theirs to do."""
+        for _ in range(int(START_S / LOOK_AGAIN_S)):
+            if (self.folder / "workers.log").read_text("utf-8", "replace").count(" runs on ") >= self.workers:
+                return
+            await asyncio.sleep(LOOK_AGAIN_S)
+        raise RuntimeError(f"the workers did not start: {(self.folder / 'workers.log').read_text('utf-8')[-500:]}")
 
     async def _send_all(self) -> None:
-        """Send the orders in their order, each until it is acknowledged; who cannot go on begins anew, as workers do."""
-        app = load(APP)
-        kind = next(iter(app.agents["charge"].accepts))
-        while self.acknowledged < self.orders:
+        """Have orders sent until there are enough of them and the fault is over; who sends begins anew when it ends."""
+        while not self._enough:
+            sender = await self._sender(self.acknowledged)
+            assert sender.stdout is not None
+            assert sender.stdin is not None
             try:
-                async with app.running(self.chosen, beside=True) as live:
-                    while self.acknowledged < self.orders:
-                        number = self.acknowledged
-                        order = kind(customer=f"c{number % CUSTOMERS}", number=number)
-                        await live.send(order, id=f"order-{number}")
-                        self.acknowledged += 1
-                        await asyncio.sleep(PACE_S)
-            except PenstockError:
-                await asyncio.sleep(0.5)
+                while line := await sender.stdout.readline():
+                    self.acknowledged = int(line) + 1
+                    if self._enough:
+                        sender.stdin.close()
+            finally:
+                if sender.returncode is None:
+                    sender.kill()
+                await sender.wait()
+            await asyncio.sleep(AGAIN_S)
+
+    @property
+    def _enough(self) -> bool:
+        return self.injected and self.acknowledged >= self.orders
+
+    async def _sender(self, first: int, *customer: str) -> asyncio.subprocess.Process:
+        with (self.folder / "sender.log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(HERE / "sender.py"),
+                str(first),
+                *customer,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
 
     async def _fault(self) -> None:
-        for _ in range(int(REST_S / PACE_S)):
+        for _ in range(int(START_S / LOOK_AGAIN_S)):
             if self.acknowledged >= self.orders / 3:
                 break
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(LOOK_AGAIN_S)
         await self.inject(self)
+        self.injected = True
 
     async def _rested(self, outcome: FaultOutcome) -> None:
         with opened_catalog(self.chosen.store) as catalog:
-            done = await catalog.runs(SHIPPED)
             for _ in range(int(REST_S / LOOK_AGAIN_S)):
-                if len(done) >= self.orders:
+                done = await catalog.runs(DONE)
+                if len(done) >= self.acknowledged:
                     break
                 await asyncio.sleep(LOOK_AGAIN_S)
-                done = await catalog.runs(SHIPPED)
-            outcome.lost = self.orders - len(done)
-            letters = await catalog.dead_letters()
-            outcome.findings += [f"dead letter: {each.reason}" for each in letters]
+            await self._letters(catalog, outcome)
             values = [await catalog.values("default", "charge", f"c{each}") for each in range(CUSTOMERS)]
-            totals = sum(msgspec.msgpack.decode(each["total"], type=int) for each in values)
-            outcome.doubled += abs(totals - self.orders)
+            totals = sum(msgspec.msgpack.decode(each["total"], type=int) for each in values if each)
+            # The last order may be there although its sender was ended before it was told.
+            outcome.doubled += max(0, totals - self.acknowledged - 1)
 
-    def _count(self, outcome: FaultOutcome) -> None:
+    async def _letters(self, catalog: Catalog, outcome: FaultOutcome) -> None:
+        letters = await catalog.dead_letters()
+        found = {poison_of(each) for each in letters}
+        strange = [each for each in letters if poison_of(each) not in self.poison]
+        outcome.findings += [f"dead letter: {each.reason}" for each in strange[:LETTERS_SHOWN]]
+        outcome.findings += [f"{each} is not in the dead letters" for each in self.poison if each not in found]
+
+    async def _count(self, outcome: FaultOutcome) -> None:
         lines = [line.split() for line in (self.folder / "notes.txt").read_text("utf-8").splitlines()]
-        numbers = [int(line[4]) for line in lines]
-        again = len(numbers) - len(set(numbers))
-        outcome.repeated, outcome.doubled = (again, outcome.doubled) if self.kills else (0, outcome.doubled + again)
+        for act in ("ship", "thank"):
+            numbers = [int(line[4]) for line in lines if line[2] == act]
+            outcome.lost += len(set(range(self.acknowledged)) - set(numbers))
+            again = len(numbers) - len(set(numbers))
+            if self.ends_workers:
+                outcome.repeated += again
+            else:
+                outcome.doubled += again
+        ships = [line for line in lines if line[2] == "ship"]
         for customer in range(CUSTOMERS):
-            first = list(dict.fromkeys(each for each in numbers if each % CUSTOMERS == customer))
+            mine = [line for line in ships if int(line[4]) % CUSTOMERS == customer]
+            first = list(dict.fromkeys(int(line[4]) for line in mine))
             outcome.out_of_order += sum(one > other for one, other in pairwise(first))
-        for customer in range(CUSTOMERS):
-            times = sorted(float(line[0]) for line in lines if int(line[4]) % CUSTOMERS == customer)
-            pauses = (other - one for one, other in pairwise(times))
+            pauses = (other - one for one, other in pairwise(sorted(float(line[0]) for line in mine)))
             outcome.pause_s = max(outcome.pause_s, round(max(pauses, default=0.0), 1))

@@ -1,9 +1,16 @@
-"""An app of two agents, whose every act is a line in the file that FAULTS_NOTES names: what is run while servers fail."""
+"""An app of three agents, whose every act is a line in the file that FAULTS_NOTES names: what is run while servers fail.
+
+`thank` comes a moment later, by a timer. What is poisonous fails each time (`bad`), or kills its process (`deadly`).
+"""
 
 import os
+import signal
 import time
 
-from penstock import App, Context, Event
+from penstock import App, Context, Event, Retry
+
+BAD, DEADLY = "bad", "deadly"
+THANK_AFTER_S = 0.5
 
 
 class Order(Event, key="customer", topic="order"):
@@ -17,6 +24,11 @@ class Charged(Event, key="customer", topic="charged"):
     total: int
 
 
+class Thanked(Event, key="customer", topic="thanked"):
+    customer: str
+    number: int
+
+
 app = App("faulty-shop")
 
 
@@ -26,8 +38,12 @@ def note(what: str, customer: str, number: int) -> None:
     os.close(notes)
 
 
-@app.agent
+@app.agent(retry=Retry(attempts_max=3, delay_s=0.1))
 async def charge(order: Order, ctx: Context) -> Charged:
+    if order.customer == BAD:
+        raise ValueError("this order cannot be charged")
+    if order.customer == DEADLY:
+        os.kill(os.getpid(), signal.SIGKILL)
     total = await ctx.values.get("total", 0) + 1
     await ctx.values.set("total", total)
     return Charged(customer=order.customer, number=order.number, total=total)
@@ -36,4 +52,10 @@ async def charge(order: Order, ctx: Context) -> Charged:
 @app.agent
 async def ship(charged: Charged, ctx: Context) -> int:
     await ctx.step("ship", note, "ship", charged.customer, charged.number)
+    ctx.emit(Thanked(customer=charged.customer, number=charged.number), after_s=THANK_AFTER_S)
     return charged.total
+
+
+@app.agent
+async def thank(thanked: Thanked, ctx: Context) -> None:
+    await ctx.step("thank", note, "thank", thanked.customer, thanked.number)

@@ -35,7 +35,11 @@ TABLES = (
 _EPOCH = "UPDATE owner SET owner = $1, epoch = epoch + 1, number = 0 RETURNING epoch"
 _JOIN = "INSERT INTO worker VALUES ($1, $2, $3, 0, clock_timestamp())"
 _BEAT = "UPDATE worker SET seen = clock_timestamp() WHERE epoch = $1 AND owner = $2 RETURNING epoch"
+# Who was seen in the future was seen before the clock was set back: he is given another while from now.
 _SILENT = """
+WITH ahead AS (
+    UPDATE worker SET seen = clock_timestamp() WHERE seen > clock_timestamp() + $2 * interval '1 millisecond'
+)
 DELETE FROM worker WHERE NOT alone AND epoch <> $1 AND seen + $2 * interval '1 millisecond' <= clock_timestamp()
 RETURNING epoch
 """

@@ -17,6 +17,7 @@ from penstock.adapters.redis_store.server import Server
 from penstock.core.agents.policy import Retry
 
 HEARTBEAT_S = 15.0  # after so much silence the server is asked whether it is still there
+AGAIN_S = 0.5
 BACKOFF = Retry(delay_s=0.1, delay_max_s=5.0)
 
 
@@ -28,9 +29,9 @@ async def open_watchers(server: Server) -> AsyncGenerator["Watchers"]:
     try:
         yield watchers
     finally:
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        while not listening.done():  # the library can lose a cancellation that comes with a time-out
+            listening.cancel()
+            await asyncio.wait([listening], timeout=AGAIN_S)
 
 
 class Watchers:

@@ -63,7 +63,11 @@ asked['renew'] = function(epoch, owner, ttl_ms)
     for _, each in ipairs(all()) do
         if each ~= text(epoch) then
             local found = call('HMGET', key_of(each), 'alone', 'seen')
-            if found[1] == '0' and now - found[2] >= ttl_ms then finish(tonumber(each)) end
+            if found[1] == '0' and now - found[2] >= ttl_ms then
+                finish(tonumber(each))
+            elseif found[2] - now > ttl_ms then -- seen before the clock was set back: another while from now
+                call('HSET', key_of(each), 'seen', text(now))
+            end
         end
     end
     return { all(), call('HGETALL', P .. 'parts') }

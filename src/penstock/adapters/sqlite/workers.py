@@ -30,6 +30,7 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS inbox_part ON inbox (partition, number)",
 )
 _NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+_NOT_AHEAD = f"UPDATE worker SET seen_ms = {_NOW_MS} WHERE seen_ms > {_NOW_MS} + ?"  # noqa: S608 - our own expression
 _SEND = f"""
 INSERT INTO inbox (partition, topic, id, body) SELECT column1, column2, column3, column4 FROM (VALUES {ROWS})
 WHERE NOT EXISTS (SELECT 1 FROM event WHERE id = column3) ON CONFLICT (id) DO NOTHING
@@ -54,6 +55,8 @@ def renew(connection: sqlite3.Connection, claim: Claim, ttl_ms: int) -> tuple[Me
     """Return who is there, and the ports at which the others are woken."""
     query = f"UPDATE worker SET seen_ms = {_NOW_MS} WHERE epoch = ? AND owner = ?"  # noqa: S608 - our own expression
     _require(connection.execute(query, (claim.epoch, claim.owner)).rowcount, claim)
+    # Who was seen in the future was seen before the clock was set back: he is given another while from now.
+    connection.execute(_NOT_AHEAD, (ttl_ms,))
     # Written as a sum, since a clock that was set back makes nobody silent.
     _end(connection, f"NOT alone AND epoch <> ? AND seen_ms + ? <= {_NOW_MS}", (claim.epoch, ttl_ms))
     workers = connection.execute("SELECT epoch, port FROM worker ORDER BY epoch").fetchall()

@@ -11,13 +11,15 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from penstock.adapters.clock.system import SystemClock
 from penstock.app import App, Running
+from penstock.brokers import behind_broker, opened_broker, partitions_of
 from penstock.core.agents.unit import Writes
 from penstock.ports.state import Claim
 from penstock.ports.store import Store
@@ -25,10 +27,10 @@ from penstock.runtime.engine import running
 from penstock.runtime.write_points import WritePoint
 from penstock.settings import Settings
 from penstock.testing.chaos.shop import CUSTOMERS, Arrived, Order, Shipped, Trip, customer_of, order_id, shop
-from penstock.testing.crashing import Fate, MortalStore
+from penstock.testing.crashing import Fate, MortalBroker, MortalStore
 from penstock.testing.outside import Outside
 from penstock.testing.stores import SQLITE, durable_store
-from penstock.wiring import opened
+from penstock.wiring import opened, topology_of
 
 if TYPE_CHECKING:
     from penstock.adapters.sqlite.store import SqliteStore
@@ -107,10 +109,17 @@ async def live(given: dict[str, Any]) -> None:
 
 async def _live_beside(app: App, given: dict[str, Any], fate: Fate) -> None:
     """Live as one of several workers, whose events go over a broker."""
-    chosen = Settings(store=given["store"], log=given["log"])
-    async with opened(app.declared, chosen, shared=True) as parts:
+    clock, log = SystemClock(), given["log"]
+    async with AsyncExitStack() as stack:
+        plain = await stack.enter_async_context(durable_store(given["store"], shared=True))
+        broker = MortalBroker(await opened_broker(log, stack), fate)
+        topology = topology_of(app.declared)
+        store, carried = await behind_broker(broker, partitions_of(log), plain, clock, topology, stack)
+        storage = (store, None)
+        parts = await stack.enter_async_context(opened(app.declared, Settings(), storage=storage, shared=True))
         mortal: Any = KilledStore(parts.store, fate, Random(given["life"]))
-        async with running(replace(parts, store=mortal, reached=fate.reached), owner=app.name, beside=True) as engine:
+        watched = replace(parts, store=mortal, reached=fate.reached, carried=carried)
+        async with running(watched, owner=app.name, beside=True) as engine:
             await _clients(Running(app, engine), given["orders"], given["trips"])
             if not given["point"]:
                 assert await engine.settled(SETTLE_S), "it did not come to rest"
