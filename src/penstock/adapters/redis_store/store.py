@@ -72,6 +72,7 @@ class RedisStore:
         self._told: dict[int, int] = {}  # epoch -> the number of the last commit that was acknowledged
         self._appending = asyncio.Lock()
         self._lookups = Lookups(server)
+        self._topics_of_waiting = workers.TopicsOfWaiting()
 
     # the log
 
@@ -144,7 +145,7 @@ class RedisStore:
     async def submitted(
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
     ) -> Sequence[Waiting]:
-        return await workers.submitted(self._server, partitions, limit, without)
+        return await workers.submitted(self._server, self._topics_of_waiting, partitions, limit, without)
 
     async def places(self, ids: Collection[str]) -> Mapping[str, Position | None]:
         return await places_of(self._server, ids)

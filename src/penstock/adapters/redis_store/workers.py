@@ -13,6 +13,8 @@ from penstock.ports.permits import Holding, Wish
 from penstock.ports.state import Claim
 from penstock.ports.workers import Membership
 
+KNOWN_MAX = 16_384  # numbers whose topics are remembered
+
 
 async def _held(server: Server, what: str, claim: Claim, *arguments: Any) -> Any:
     """Do what needs a claim; `Fenced` when it has ended."""
@@ -60,7 +62,26 @@ async def hold(server: Server, claim: Claim, wishes: Sequence[Wish]) -> list[Hol
     return [Holding(wish.name, *map(int, each)) for wish, each in zip(wishes, answers, strict=True)]
 
 
-async def submitted(server: Server, partitions: Collection[int], limit: int, without: Collection[str]) -> list[Waiting]:
+class TopicsOfWaiting:
+    """The topics of what waits, by its number: over a broker nearly all of it is left out, and need not be read each time."""
+
+    def __init__(self) -> None:
+        self._topics: dict[int, str] = {}
+
+    def unless(self, numbers: Sequence[int], without: Collection[str]) -> list[int]:
+        """Return numbers without those that are known to be of topics to be left out."""
+        return [each for each in numbers if self._topics.get(each) not in without] if without else [*numbers]
+
+    def learn(self, number: int, topic: str) -> None:
+        """Remember the topic of a number, which it has for good."""
+        if len(self._topics) >= KNOWN_MAX:
+            self._topics.clear()  # what still waits is read once more
+        self._topics[number] = topic
+
+
+async def submitted(
+    server: Server, topics: TopicsOfWaiting, partitions: Collection[int], limit: int, without: Collection[str]
+) -> list[Waiting]:
     """Return the first events that wait, of several partitions in the order in which they came."""
     found = list[Waiting]()
     after, width = dict.fromkeys(partitions, 0), min(limit, PAGE)
@@ -73,18 +94,22 @@ async def submitted(server: Server, partitions: Collection[int], limit: int, wit
         # What follows the end of a full page may stand before what another page has: that waits for the next round.
         horizon = min((int(page[-1]) for page in pages.values() if len(page) == width), default=1 << 62)
         numbers = sorted(number for page in pages.values() for each in page if (number := int(each)) <= horizon)
-        found += await _waiting(server, numbers, without)
+        found += await _waiting(server, topics, topics.unless(numbers, without), without)
         if horizon == 1 << 62:
             break
         after = {each: max(horizon, last) for each, last in after.items() if pages[each]}
     return found[:limit]
 
 
-async def _waiting(server: Server, numbers: Sequence[int], without: Collection[str]) -> list[Waiting]:
+async def _waiting(
+    server: Server, topics: TopicsOfWaiting, numbers: Sequence[int], without: Collection[str]
+) -> list[Waiting]:
     if not numbers:
         return []
     (rows,) = await server.all("submitted", [(b"HMGET", server.keys.inbox, *numbers)])
     there = [(number, sent_of_row(body_of_waiting(row))) for number, row in zip(numbers, rows, strict=True) if row]
+    for number, sent in there if without else ():
+        topics.learn(number, sent.topic)
     wanted = [(number, sent) for number, sent in there if sent.topic not in without]
     if not wanted:
         return []
