@@ -112,7 +112,7 @@ class InboxContract:
             found = await store.submitted(ALL, limit=9, without=["t"])
             assert [each.sent for each in found if not each.known] == [other]
         assert list(await store.submitted(ALL, limit=9, without=["t", "ünd so"])) == []
-        assert [each.sent.event.id for each in await waiting(store, ALL)] == ["a", "c", "b"]
+        assert {each.event.id for each in await waiting(store, ALL)} == {"a", "b", "c"}
 
     async def test_i4_a_commit_that_is_fenced_sends_and_receives_nothing(self, store: Store) -> None:
         claim = await store.claim("w")
