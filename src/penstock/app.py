@@ -209,6 +209,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
             self.rerankers,
             self.source,
             self.stages,
+            self.tracer_provider,
         )
 
     @asynccontextmanager
@@ -243,10 +244,9 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
 
         It happens in a scratch store: `history` is only read, and nothing outside is changed. Settings say which models answer.
         """
-        declared = self.declared
         async with (
-            opened(declared, in_scratch(chosen or settings()), clock=clock) as parts,
-            running(replace(parts, topology=Topology({}), schedules=None), owner="replay") as scratch,
+            opened(self.declared, in_scratch(chosen or settings()), clock=clock) as parts,
+            running(replace(parts, topology=Topology({}), schedules=None, tracer=None), owner="replay") as scratch,
         ):
             async for verdict in replayed(history, parts.topology, scratch.services, stretch):
                 yield verdict

@@ -1,6 +1,6 @@
 """Brokers: from the setting `log` to the adapter that it names, and to a store whose events go over it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -10,31 +10,45 @@ from penstock.core.events.partitions import PARTITIONS_MAX
 from penstock.errors import Fenced, Finding, Invalid, Refused
 from penstock.layers.brokered_store import AGENT, BrokeredStore
 from penstock.layers.publishing_later import published_later
+from penstock.layers.traced_broker import TracedBroker
 from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
 from penstock.ports.store import Store
+from penstock.ports.tracer import Tracer
 from penstock.runtime.topology import Topology
 from penstock.settings import shown_url
 
+Behind = Callable[[], Awaitable[Mapping[Lane, int]]]
 PARTITIONS = 8
 OWN = "penstock-"  # topics of penstock's own stay in the store
 ATTEMPTS_MAX = 10
 
 
 async def over_broker(
-    url: str, store: Store, clock: Clock, topology: Topology, stack: AsyncExitStack
-) -> tuple[Store, frozenset[str]]:
-    """Return the store behind the broker of an address, and the topics that it carries: those of the app's events.
+    url: str,
+    store: Store,
+    clock: Clock,
+    topology: Topology,
+    stack: AsyncExitStack,
+    tracer: Tracer | None = None,
+) -> tuple[Store, frozenset[str], Behind]:
+    """Return the store behind the broker of an address, the topics that it carries, and what tells how much waits there for us.
+
+    The topics are those of the app's events.
 
     The store is divided as the topics are, if it is new. Raises `Invalid` for an address that names no broker, and for topics
     or a store with another number of partitions; `Refused` for a store that holds events and is not divided.
     """
-    return await behind_broker(await opened_broker(url, stack), partitions_of(url), store, clock, topology, stack)
+    there: Any = await opened_broker(url, stack)
+    lagging: Lagging = there
+    broker = there if tracer is None else TracedBroker(there, tracer, urlsplit(url).scheme)
+    brokered, carried = await behind_broker(broker, partitions_of(url), store, clock, topology, stack)
+    return brokered, carried, lambda: lagging.behind(brokered.received)
 
 
 async def behind_broker(
     broker: Broker, partitions: int, store: Store, clock: Clock, topology: Topology, stack: AsyncExitStack
-) -> tuple[Store, frozenset[str]]:
+) -> tuple[BrokeredStore, frozenset[str]]:
     """Return a store behind an open broker, and the topics that this one carries."""
     carried = carried_topics(topology)
     await broker.require(carried.keys(), partitions)

@@ -8,20 +8,26 @@ from pathlib import Path
 from penstock.errors import Finding, Invalid, Missing
 from penstock.layers.cached_embedder import CachedEmbedder
 from penstock.layers.metered_embedder import MeteredEmbedder
+from penstock.layers.traced_embedder import TracedEmbedder
 from penstock.ports.embedder import Embedder
+from penstock.ports.tracer import Tracer
 
 
 class Embedders:
     """The embedders of an app: each is opened once, and closed with `stack`."""
 
-    def __init__(self, own: Mapping[str, Embedder], stack: AsyncExitStack) -> None:
-        self._opened: dict[str, Embedder] = {name: MeteredEmbedder(each) for name, each in own.items()}
+    def __init__(self, own: Mapping[str, Embedder], stack: AsyncExitStack, tracer: Tracer | None = None) -> None:
+        self._tracer = tracer
+        self._opened: dict[str, Embedder] = {name: MeteredEmbedder(self._seen(each)) for name, each in own.items()}
         self._stack = stack
+
+    def _seen(self, embedder: Embedder) -> Embedder:
+        return embedder if self._tracer is None else TracedEmbedder(embedder, self._tracer)
 
     async def open(self, spec: str) -> Embedder:
         """Return an embedder; `Invalid` for a name that is not known, `Missing` for what must be installed or set."""
         if spec not in self._opened:
-            self._opened[spec] = CachedEmbedder(await _opened(spec, self._stack))
+            self._opened[spec] = CachedEmbedder(self._seen(await _opened(spec, self._stack)))
         return self._opened[spec]
 
 

@@ -41,7 +41,9 @@ async def opened_vectors(chosen: Settings, index: Index, stack: AsyncExitStack, 
     guarded = await stack.enter_async_context(open_guarded(vectors, clock, patience))
     spaces = None if index.spaces is None else SpacesApart((vectors, index.spaces))
     apart = structs.replace(index, vectors=guarded, in_store=False, together=False, spaces=spaces)
-    return structs.replace(apart, texts=index.vectors, checks=None)
+    scheme = urlsplit(chosen.vectors).scheme
+    system = "postgresql" if scheme in POSTGRES else scheme
+    return structs.replace(apart, texts=index.vectors, checks=None, system=system)
 
 
 def require_shareable(url: str) -> None:

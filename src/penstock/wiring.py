@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from penstock.adapters.exports.proofs import Proofs
 from penstock.agent_hosts import hosted_agents
-from penstock.brokers import over_broker
+from penstock.brokers import Behind, over_broker
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.forgetting import FORGETTER
 from penstock.core.agents.progress import Progress
@@ -51,6 +51,7 @@ from penstock.runtime.schedules import Schedules
 from penstock.runtime.tidying import Household
 from penstock.runtime.topology import Topology
 from penstock.settings import POSTGRES, REDIS, Settings, path_of, require_streams, shown_url, store_url
+from penstock.tracers import opened_tracer
 from penstock.vector_stores import opened_vectors, require_room, require_shareable
 
 
@@ -75,6 +76,7 @@ class Declared:
     rerankers: Mapping[str, str | Reranker] = field(default_factory=dict[str, "str | Reranker"])  # by collection
     source: str = ""  # the file that defines it
     stages: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # agents of its streams
+    tracer_provider: Any = None  # OpenTelemetry's, where the app was given one
 
     def here(self, chosen: Settings) -> "Declared":
         """Return what of it a process with these settings carries; `Invalid` where its streams are to run nowhere."""
@@ -133,6 +135,7 @@ async def opened(
         clock = SystemClock()
     declared = declared.here(chosen)
     async with AsyncExitStack() as stack:
+        tracer = opened_tracer(declared.name, declared.tracer_provider, stack)
         agents = await hosted_agents(chosen, declared, clock, stack)
         topology, schedules, reaching = _declared_whole(replace(declared, agents=agents))
         store, index = storage or await _store(
@@ -142,19 +145,21 @@ async def opened(
             require_shareable(chosen.vectors)
         if chosen.vectors and index is not None:
             index = await opened_vectors(chosen, index, stack, clock)
-        embedders = Embedders(declared.embedders, stack)
+        embedders = Embedders(declared.embedders, stack, tracer)
         embedding = await _embedding(declared, chosen, embedders) if declared.collections else None
         if embedding is not None and index is not None:
             require_room(index, embedding.embedder)
         models = Models(model_opener(declared.models, chosen.model), Prompts(declared.prompts))
         indexes = {name: index for name in declared.collections if index is not None}
         carried: frozenset[str] = frozenset()
+        behind: Behind | None = None
         if chosen.log:
-            store, carried = await over_broker(chosen.log, store, clock, topology, stack)
+            store, carried, behind = await over_broker(chosen.log, store, clock, topology, stack, tracer)
         patient = RetryingStore(store, clock)
         sealing = await _sealing(patient, topology)
         whole = OffloadingStore(patient, clock, sealing=sealing)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch, carried=carried)
+        parts = replace(parts, tracer=tracer, behind=behind)
         judges = await opened_rerankers(declared.collections, declared.rerankers, chosen.reranker, embedders, stack)
         parts = replace(parts, routers=await _routers(declared, chosen, embedders), rerankers=judges)
         send = await stack.enter_async_context(opened_calls())

@@ -69,7 +69,7 @@ async def test_a_store_is_divided_once(file, tmp_path):
     assert await divide(load(file), chosen, 8) == 4
 
 
-@pytest.mark.parametrize("workers", [0, -1, 65])
+@pytest.mark.parametrize("workers", ["0", "-1", "65", "3-2", "1-65", "many", "1-", "2-3-4"])
 def test_a_number_of_workers_that_makes_no_sense_is_refused(file, workers):
     with pytest.raises(Invalid, match="--workers"):
         run_workers(file, {}, workers)
@@ -77,4 +77,4 @@ def test_a_number_of_workers_that_makes_no_sense_is_refused(file, workers):
 
 def test_a_store_in_memory_cannot_be_shared(file):
     with pytest.raises(Invalid, match="cannot be shared"):
-        run_workers(file, {"store": "memory:"}, 2)
+        run_workers(file, {"store": "memory:"}, "2")

@@ -19,12 +19,14 @@ from penstock.cli.arguments import (
     Limit,
     Log,
     MaybeAppFile,
+    Metrics,
     Model,
     Port,
     RunId,
     Store,
     StreamsHost,
     Tenant,
+    Workers,
 )
 from penstock.cli.conforming import conformance
 from penstock.cli.dead import dead_app
@@ -134,16 +136,14 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
 @app.command()
 def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     file: AppFile,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Share the store as so many processes, and with those on other machines (Postgres)."),
-    ] = None,
+    workers: Workers = None,
     store: Store = None,
     model: Model = None,
     embedder: Embedder = None,
     log: Log = None,
     host: AgentHost = None,
     streams: StreamsHost = None,
+    metrics: Metrics = None,
     parallelism: Annotated[int, typer.Option(help="With --host flink: how many subtasks share the keys.")] = 1,
     checkpoints: Annotated[str, typer.Option(help="With --host flink: the folder of checkpoints.")] = "",
     checkpoint_every_ms: Annotated[int, typer.Option(help="With --host flink: how often.")] = 1000,
@@ -153,6 +153,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     """Run an app without a door: its agents handle what comes to its store.
 
     With --workers each process owns a part of the keys; one that dies is replaced, and the others take over within seconds.
+    With --workers 1-4 there are more of them while what waits grows, and fewer when nothing does.
     """
     from penstock.cli.working import run_app, run_workers
 
@@ -164,8 +165,8 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
         return
     flags |= {"host": host, "streams": streams}
     if workers is not None:
-        raise typer.Exit(run_workers(file, flags, workers))
-    run_app(file, flags, while_stdin_open=while_stdin_open, beside=beside)
+        raise typer.Exit(run_workers(file, flags, workers, metrics))
+    run_app(file, flags, metrics, while_stdin_open=while_stdin_open, beside=beside)
 
 
 @app.command()

@@ -24,6 +24,23 @@ Embedder = Annotated[str | None, typer.Option(help="static, minilm, openai:NAME 
 Log = Annotated[
     str | None, typer.Option(help="The broker that events go over: kafka://HOST:PORT, nats://..., redis://...")
 ]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        "--metrics-port",
+        metavar="[HOST:]PORT",
+        envvar="PENSTOCK_METRICS",
+        help="Say how it does: /metrics, /healthz, /readyz (at 127.0.0.1). Each worker has a port: this one, and the next.",
+    ),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|MIN-MAX",
+        help="Share the store as so many processes, and with those on other machines. MIN-MAX: as many as what waits asks for.",
+    ),
+]
 AgentHost = Annotated[
     str | None,
     typer.Option(

@@ -22,22 +22,21 @@ from types import FrameType
 from typing import Any, Self
 
 import msgspec
-import uvicorn
 from fastapi import FastAPI
 
 from penstock.app import App
 from penstock.cli.counting import count_handlings
+from penstock.cli.doors import Server, listening_at, url_of
 from penstock.cli.loading import loaded_app, warn_of_no_agents
 from penstock.cli.reporting import INTERRUPTED
 from penstock.cli.supervising import START_AGAIN, Worker, supervised
 from penstock.cli.working import require_workers, say_that_it_runs, shared_store, worker_command
-from penstock.errors import Fenced, Refused, Unavailable
+from penstock.errors import Fenced, Unavailable
 from penstock.gateway import let_go, web_app
 from penstock.runtime.process import run_tuned
 from penstock.settings import Settings, settings, shown_url, store_url
 
 GRACE_S = 5  # what requests get to end, once they are let go
-BACKLOG = 2048
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -101,32 +100,12 @@ async def _serve(
     with _Signals() as signals:
         async with app.running(chosen, beside=beside) as running:
             api = web_app(running)
-            server = _Server(api, on_started)
+            server = Server(api, on_started, grace_s=GRACE_S)
             stop = _stop(server, api, under_way)
             signals.stop = stop
             if door.while_stdin_open:
                 threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
             await server.serve([shared])
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to us, and says when it is up."""
-
-    def __init__(self, api: FastAPI, on_started: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                api, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
-            )
-        )
-        self._on_started = on_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_started()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 class _Signals:
@@ -153,7 +132,7 @@ class _Signals:
         signal.raise_signal(number)
 
 
-def _stop(server: _Server, api: FastAPI, under_way: Callable[[], int]) -> Callable[[], None]:
+def _stop(server: Server, api: FastAPI, under_way: Callable[[], int]) -> Callable[[], None]:
     """Return what stops the server: gently at first, and at once the second time. It may be called from any thread."""
     loop = asyncio.get_running_loop()
 
@@ -186,18 +165,12 @@ def _listening(door: Door) -> Generator[socket.socket]:
         with socket.socket(fileno=door.inherited) as shared:
             yield shared
         return
-    family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
-    try:
-        listening = socket.create_server((door.host, door.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise Refused(f"{door.host}:{door.port} cannot be listened at ({error})", "choose another --port") from error
-    with listening:
+    with listening_at(door.host, door.port, "--port") as listening:
         yield listening
 
 
 def _announcement(app: App, chosen: Settings, door: Door, listening: socket.socket) -> str:
-    port = listening.getsockname()[1]
-    url = f"http://{f'[{door.host}]' if ':' in door.host else door.host}:{port}"
+    url = url_of(door.host, listening)
     if not _is_local(door.host):
         print("penstock: others can reach this: put a proxy in front that asks who they are", file=sys.stderr)
     if door.as_json:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from penstock.core.agents.policy import Retry
 
@@ -26,6 +26,7 @@ class Worker:
         self._failures = 0
         self._start_at_s = 0.0
         self._began_s = 0.0
+        self._resting_s: float | None = None  # since when it is asked to end, as one that is not needed
         self.process: subprocess.Popen[bytes] | None = None
 
     def look(self, now_s: float) -> int | None:
@@ -41,6 +42,9 @@ class Worker:
         code = self.process.poll()
         if code is None:
             return None
+        if self._resting_s is not None:  # it was not needed, and is again
+            self.process, self._resting_s = None, None
+            return None
         if code == UNUSABLE:
             return code
         self._failures = 1 if now_s - self._began_s >= LASTED_S else self._failures + 1
@@ -54,6 +58,18 @@ class Worker:
         )
         self.process = None
         return None
+
+    def rest(self, now_s: float) -> None:
+        """Have it end, since it is not needed now; it is killed when that takes too long."""
+        if self.process is None:
+            self._start_at_s, self._failures = 0.0, 0
+        elif self.process.poll() is not None:
+            self.process, self._resting_s = None, None
+        elif self._resting_s is None:
+            self._resting_s = now_s
+            self.close()
+        elif now_s - self._resting_s > STOP_S:
+            self.process.kill()
 
     def close(self) -> None:
         """Ask it to end."""
@@ -71,8 +87,11 @@ class Worker:
             self.process.wait()
 
 
-def supervised(workers: list[Worker]) -> int:
-    """Keep processes running until Ctrl-C, or until one ends as each start would; return the exit code."""
+def supervised(workers: list[Worker], wanted: Callable[[], int] | None = None) -> int:
+    """Keep processes running until Ctrl-C, or until one ends as each start would; return the exit code.
+
+    `wanted`: how many of them are needed now, the first ones; all, if it is not given.
+    """
     stop = threading.Event()
 
     def stopped(*_: object) -> None:
@@ -82,8 +101,12 @@ def supervised(workers: list[Worker]) -> int:
     code = 0
     try:
         while not stop.is_set() and not code:
-            for worker in workers:
-                code = code or worker.look(time.monotonic()) or 0
+            needed = len(workers) if wanted is None else wanted()
+            for number, worker in enumerate(workers):
+                if number < needed:
+                    code = code or worker.look(time.monotonic()) or 0
+                else:
+                    worker.rest(time.monotonic())
             stop.wait(LOOK_EVERY_S)
     finally:
         for worker in workers:

@@ -8,13 +8,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from penstock.app import App
+from penstock.app import App, Running
+from penstock.cli.lags import lag_of
 from penstock.cli.loading import loaded_app, warn_of_no_agents
+from penstock.cli.scaling import Fleet, watched_fleet
 from penstock.cli.supervising import BACKOFF, Worker, supervised
 from penstock.errors import Fenced, Finding, Invalid, Unavailable
 from penstock.runtime.dividing import divided
@@ -30,27 +33,59 @@ REST_WITHIN_S = 60.0
 
 
 def run_app(
-    file: Path, flags: Mapping[str, str | None], *, while_stdin_open: bool = False, beside: bool = False
+    file: Path,
+    flags: Mapping[str, str | None],
+    metrics: str | None = None,
+    *,
+    while_stdin_open: bool = False,
+    beside: bool = False,
 ) -> None:
-    """Run the app in a file until it is stopped; `beside`: as one of several workers of its store."""
+    """Run the app in a file until it is stopped; `beside`: as one of several workers. `metrics`: where it says how it does."""
     app = loaded_app(file)
     warn_of_no_agents(app)
-    run_tuned(_run(app, settings(flags), while_stdin_open=while_stdin_open, beside=beside))
+    run_tuned(_run(app, settings(flags), metrics, while_stdin_open=while_stdin_open, beside=beside))
 
 
-async def _run(app: App, chosen: Settings, *, while_stdin_open: bool, beside: bool) -> None:
+async def _run(app: App, chosen: Settings, metrics: str | None, *, while_stdin_open: bool, beside: bool) -> None:
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, stopped.set)
     if while_stdin_open:
         threading.Thread(target=_until_stdin_ends, args=(loop, stopped), daemon=True).start()
+    async with _shown(app, metrics) as shown:
 
-    async def work() -> None:
-        async with app.running(chosen, beside=beside):
-            say_that_it_runs(app, chosen)
-            await stopped.wait()
+        async def work() -> None:
+            async with app.running(chosen, beside=beside) as live:
+                say_that_it_runs(app, chosen)
+                with shown(live):
+                    await stopped.wait()
 
-    await (joining_again(work, stopped.is_set) if beside else work())
+        await (joining_again(work, stopped.is_set) if beside else work())
+
+
+Shown = Callable[[Running], AbstractContextManager[None]]
+
+
+@asynccontextmanager
+async def _shown(app: App, metrics: str | None) -> AsyncGenerator[Shown]:
+    """Open the door for those who watch, if there is to be one; what is yielded tells it what runs, while it does."""
+    if metrics is None:
+        yield lambda _: nullcontext()
+        return
+    from penstock.cli.watching import watch_door, watched
+
+    async with watched(app.name, watch_door(metrics)) as state:
+
+        @contextmanager
+        def shown(live: Running) -> Generator[None]:
+            state.running = live
+            try:
+                yield
+                state.ending = True
+            finally:
+                state.running = None
+
+        yield shown
 
 
 async def joining_again(work: Callable[[], Awaitable[None]], is_stopped: Callable[[], bool]) -> None:
@@ -80,17 +115,48 @@ def _until_stdin_ends(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -
     loop.call_soon_threadsafe(stopped.set)
 
 
-def run_workers(file: Path, flags: Mapping[str, str | None], workers: int) -> int:
-    """Run an app as several processes that share its store, until Ctrl-C; return the exit code."""
-    require_workers(workers)
+def run_workers(file: Path, flags: Mapping[str, str | None], workers: str, metrics: str | None = None) -> int:
+    """Run an app as several processes that share its store, until Ctrl-C; return the exit code.
+
+    `workers`: how many, or "MIN-MAX" for as many as what waits asks for.
+    """
+    least, most = bounds_of(workers)
     app, chosen = loaded_app(file), settings(flags)
     command = worker_command("run", file, flags, "--beside")
+    crew = [Worker([*command, *_door_of(metrics, number, most)]) for number in range(most)]
     with shared_store(app, chosen, workers):
-        return supervised([Worker(command) for _ in range(workers)])
+        if least == most:
+            return supervised(crew)
+        with watched_fleet(Fleet(least, most), partial(waiting_events, app, chosen)) as fleet:
+            return supervised(crew, lambda: fleet.wanted)
+
+
+def waiting_events(app: App, chosen: Settings) -> int:
+    """Return how many events wait for the agents of an app, in its store and in its broker."""
+    return sum(asyncio.run(lag_of(app, chosen)).values())
+
+
+def bounds_of(workers: str) -> tuple[int, int]:
+    """Return the least and the most workers in "N" or "MIN-MAX"; `Invalid` for what is neither."""
+    least, dash, most = workers.partition("-")
+    parts = (least, most) if dash else (least, least)
+    if not all(each.isascii() and each.isdigit() for each in parts) or int(parts[0]) > int(parts[1]):
+        raise Invalid("the command", (Finding("--workers", f"is {workers!r}", "a number, or MIN-MAX as in 1-4"),))
+    for each in parts:
+        require_workers(int(each))
+    return int(parts[0]), int(parts[1])
+
+
+def _door_of(metrics: str | None, number: int, workers: int) -> list[str]:
+    if metrics is None:
+        return []
+    from penstock.cli.watching import OPTION, watch_door
+
+    return [OPTION, str(watch_door(metrics, workers).of(number))]
 
 
 @contextmanager
-def shared_store(app: App, chosen: Settings, workers: int) -> Generator[None]:
+def shared_store(app: App, chosen: Settings, workers: int | str) -> Generator[None]:
     """Keep other commands from the store of an app while workers share it; `Invalid` when they cannot."""
     require_shareable(chosen.vectors)
     with held(store_url(chosen, app.name)):

@@ -18,11 +18,13 @@ from starlette.exceptions import HTTPException
 from penstock.app import Running
 from penstock.core.events.cloudevents import from_cloudevent
 from penstock.core.events.event import Event
+from penstock.core.telemetry.spans import valid
 from penstock.core.timing.timers import when
 from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.gateway.bodies import taken
 from penstock.gateway.callers import RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
+from penstock.runtime.tracing import incoming
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -75,6 +77,7 @@ class _Sent(msgspec.Struct, frozen=True):
     event: Event
     id: str
     key: str | None
+    traceparent: str = ""
 
 
 @routes.post(
@@ -110,6 +113,7 @@ async def send_events(
             415, f"the body is {media_type or 'of no type'}: send {STRUCTURED}, {BATCH}, or ce-* headers"
         )
     one = _sent(running, document, tenant)
+    incoming.set(one.traceparent or incoming.get())  # where it says itself that it lies
     return JSONResponse(
         {"id": await running.engine.send(one.event, id=one.id, tenant=tenant, key=one.key, when=chosen)}, 202
     )
@@ -130,7 +134,9 @@ def _sent(running: Running, document: Mapping[str, Any], tenant: str) -> _Sent:
         raise Invalid("the CloudEvent", tuple(findings))
     kind = engine.parts.topology.named(envelope.type)
     event = taken(kind.event, envelope.data, kind.written_as(envelope.type))
-    return _Sent(event, event_id(tenant, envelope.id, envelope.source), envelope.key or None)
+    return _Sent(
+        event, event_id(tenant, envelope.id, envelope.source), envelope.key or None, valid(envelope.traceparent)
+    )
 
 
 def _batch(running: Running, body: bytes, tenant: str) -> list[_Sent]:
@@ -161,7 +167,9 @@ async def _sent_in_order(running: Running, sent: list[_Sent], tenant: str) -> li
         lanes.setdefault((kind.topic, key), []).append(one)
 
     async def in_order(lane: list[_Sent]) -> None:
+        request = incoming.get()
         for one in lane:
+            incoming.set(one.traceparent or request)
             await running.send(one.event, id=one.id, tenant=tenant, key=one.key)
 
     await asyncio.gather(*(in_order(lane) for lane in lanes.values()))

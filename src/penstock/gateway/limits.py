@@ -67,6 +67,10 @@ class Visits:
         self._waiting: set[asyncio.Future[None]] = set()
         self._is_closing = False
 
+    @property
+    def is_closing(self) -> bool:
+        return self._is_closing
+
     def let_go(self) -> None:
         """End the streams and the waiting, now and from now on."""
         self._is_closing = True

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 import penstock
 from penstock.app import App, Running
+from penstock.errors import Unavailable
 from penstock.gateway import (
     approvals,
     bus,
@@ -34,9 +35,10 @@ from penstock.gateway import (
     timing,
 )
 from penstock.gateway.agents import agent_routes, event_schemas
-from penstock.gateway.callers import RunningApp
+from penstock.gateway.callers import OpenVisits, RunningApp
 from penstock.gateway.limits import KEEP_ALIVE_S, BodyLimit, Visits
 from penstock.gateway.problems import FindingShown, Problem, documented, speak_problems
+from penstock.gateway.tracing import Traced
 from penstock.settings import Settings
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -118,6 +120,7 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
     api.state.visits = visits
     speak_problems(api)
     api.add_middleware(BodyLimit)
+    api.add_middleware(Traced)
     for router in (
         page.routes,
         agent_routes(app.agents),
@@ -147,7 +150,17 @@ def _web_app(app: App, visits: Visits, lifespan: Lifespan | None = None) -> Fast
     api.add_api_route(
         "/healthz", _health, methods=["GET"], tags=["server"], summary="Health", responses=documented(503)
     )
+    api.add_api_route(
+        "/readyz", _ready, methods=["GET"], tags=["server"], summary="Readiness", responses=documented(503)
+    )
     return api
+
+
+async def _ready(running: RunningApp, visits: OpenVisits) -> Health:
+    """Say that the app takes requests; 503 when it can commit no more, or is about to end."""
+    if visits.is_closing:
+        raise Unavailable("the app", "take requests", "it is about to end")
+    return await _health(running)
 
 
 async def _health(running: RunningApp) -> Health:

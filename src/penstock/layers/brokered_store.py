@@ -77,6 +77,11 @@ class BrokeredStore(PassingStore):
 
         return stop
 
+    @property
+    def received(self) -> Mapping[Lane, int]:
+        """How far each partition was received that is received here."""
+        return {lane: each.low for lane, each in self._received.items()}
+
     # who owns what
 
     async def claim(self, owner: str) -> Claim:

@@ -24,6 +24,7 @@ from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.ordering import document_key, ordered
 from penstock.errors import LimitReached, Refused
 from penstock.runtime.topology import Kind, Topology
+from penstock.runtime.tracing import Traces, emitted_by, incoming
 
 DEPTH_MAX = 64
 EVENT_BYTES_MAX = 16 * 1024 * 1024
@@ -58,6 +59,7 @@ class Appender:
         self.shared = False  # whether other workers own partitions
         self.names_subjects = False  # whether the store can keep what is about somebody, so that it can be forgotten
         self.event_bytes_max = EVENT_BYTES_MAX
+        self.traces: Traces | None = None
         self.carried: Collection[str] = ()  # topics of a broker, which says what comes after what
 
     def own(self, partitions: Iterable[int], ends: Mapping[tuple[str, int], int]) -> None:
@@ -126,8 +128,9 @@ class Appender:
         require_tenant(tenant)
         source, subject = f"/{self._app}", subject or ""
         if cause is None:
-            first = Envelope(id, source, event.type_, key, now_ms, data, tenant, correlation_id=id, subject=subject)
-            return kind.topic, first
+            trace = incoming.get() if self.traces is None else self.traces.sent(kind.topic, event.type_, id)
+            start = (id, "", 0, trace)
+            return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, *start, subject=subject)
         require_hops_left(cause)
         origin, hops, trace = cause.correlation_id or cause.id, cause.depth + 1, cause.traceparent
         if not id.startswith(f"{origin}."):  # what followed from an event is found by ids that begin with its own
@@ -193,7 +196,7 @@ class Appender:
             correlation,
             cause.id,
             cause.depth + 1,
-            cause.traceparent,
+            emitted_by(cause),
             run if reply_step else "",
             reply_step,
             cause.subject if event.subject is None else event.subject,

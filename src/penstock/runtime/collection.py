@@ -25,6 +25,7 @@ from penstock.core.knowledge.refining import refined
 from penstock.errors import Refused, Unavailable
 from penstock.ports.embedder import Embedder
 from penstock.ports.state import StoredRun
+from penstock.ports.tracer import Span
 from penstock.runtime.embedding import EmbedsTogether
 from penstock.runtime.expiring import unexpired
 from penstock.runtime.found import Found, Search
@@ -36,6 +37,8 @@ from penstock.runtime.refining import Finer, by_score, cosines_of, finer_of, ref
 from penstock.runtime.search_options import Mode
 from penstock.runtime.search_times import SearchTimes
 from penstock.runtime.tasks import Tasks
+from penstock.runtime.tracing import Traces, stay_below
+from penstock.runtime.tracing_calls import asked_of_index, searched, searching
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +104,8 @@ class Collection:
         self._tasks = tasks
         self._asked: list[tuple[str, Search, asyncio.Future[list[Found]]]] = []
         self._together = EmbedsTogether(tasks)
+        self.traces: Traces | None = None
+        self._span: Span | None = None  # of the first search that is asked for now
 
     async def embedded(self, text: str) -> tuple[float, ...]:
         """Return the vector of a text, as the indexer would make it; what is asked for at the same time is made together."""
@@ -128,9 +133,15 @@ class Collection:
         self._asked.append((tenant, search, future))
         if search.generation is None:
             self.recent.append((tenant, search.text))
-        found = await future
+        found = await (future if self.traces is None else self._traced(self.traces, search, future))
         self.times.note(self.monotonic_s() - began_s)
         return found
+
+    async def _traced(self, traces: Traces, search: Search, future: asyncio.Future[list[Found]]) -> list[Found]:
+        """Wait as a span, which what answers many searches at once lies below, if it is that of the first one."""
+        span = searching(traces, self.name, search.mode, search.limit)
+        self._span = self._span or span
+        return await searched(span, traces, future)
 
     async def _uses_by(self, search: Search) -> int:
         if search.as_of is None or search.uses_by_ms or not search.boost or self.past is None:
@@ -158,7 +169,9 @@ class Collection:
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Write to an index that does not lie in the state store."""
-        await self.index.vectors.apply(writes)
+        applied, traces = self.index.vectors.apply(writes), self.traces
+        count, system = len(writes), self.index.system
+        await (applied if traces is None else asked_of_index(traces, "upsert", self.name, system, count, applied))
         if not self.index.together:
             # The words need no vectors beside them, which are the largest part.
             bare = [
@@ -170,7 +183,7 @@ class Collection:
         return Space(self.name, tenant, self.generations.searching.number)
 
     async def _answer(self) -> None:
-        asked, self._asked = self._asked, []
+        asked = self._taken()
         groups: dict[tuple[str, Search], list[tuple[Search, asyncio.Future[list[Found]]]]] = {}
         for tenant, search, future in asked:
             groups.setdefault((tenant, structs.replace(search, text="")), []).append((search, future))
@@ -190,6 +203,14 @@ class Collection:
             for (_, future), each in zip(members, found, strict=True):
                 if not future.done():
                     future.set_result(each)
+
+    def _taken(self) -> list[tuple[str, Search, asyncio.Future[list[Found]]]]:
+        """Take what is asked for now; where it is traced, this task lies below the first of it."""
+        asked, self._asked = self._asked, []
+        if self._span is not None:
+            span, self._span = self._span, None
+            stay_below(span)
+        return asked
 
     async def _limited(self, tenant: str, texts: list[str], how: Search, limit: int) -> list[list[Found]]:
         return await self._found(tenant, texts, how if limit == how.limit else structs.replace(how, limit=limit))
@@ -272,7 +293,11 @@ class Collection:
         self, space: Space, vectors: NDArray[np.float32], limit: int, how: Search
     ) -> Sequence[Sequence[Hit]]:
         began_s = self.monotonic_s()
-        found = await self.index.vectors.nearest(space, vectors, limit=limit, filter=how.filter)
+        nearest, traces = self.index.vectors.nearest(space, vectors, limit=limit, filter=how.filter), self.traces
+        count, system = len(vectors), self.index.system
+        found = await (
+            nearest if traces is None else asked_of_index(traces, "query", self.name, system, count, nearest)
+        )
         self.times.vectors.observe(self.monotonic_s() - began_s)
         return found
 

@@ -26,6 +26,11 @@ class DeclaresReach:
         self.rules: dict[str, Rule] = {}
         self.tables: dict[str, Schema] = {}
         self.connections: dict[str, Connection | Callable[[], Connection]] = {}
+        self.tracer_provider: Any = None
+
+    def trace_by(self, provider: Any) -> None:
+        """Have the app traced by this `TracerProvider` of OpenTelemetry's SDK, whatever the environment says."""
+        self.tracer_provider = provider
 
     def rule(
         self,

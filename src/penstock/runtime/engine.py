@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from penstock.core.agents.control import RunFollowed
 from penstock.core.events.envelope import Recorded, event_of
+from penstock.core.events.messages import Lane
 from penstock.core.knowledge.passages import DEFAULT_TENANT
 from penstock.errors import Missing, PenstockError, Unavailable
 from penstock.ports.clock import Clock
@@ -21,9 +22,11 @@ from penstock.ports.reranker import Reranker
 from penstock.ports.sealing import Subjects
 from penstock.ports.state import Claim, StoredRun
 from penstock.ports.store import Store
+from penstock.ports.tracer import Tracer
 from penstock.ports.witness import Witness
 from penstock.runtime.appending import Appender
-from penstock.runtime.collection import Collection, Index
+from penstock.runtime.collecting import add_collections
+from penstock.runtime.collection import Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.delivering import Delivering
 from penstock.runtime.elsewhere import Elsewhere
@@ -45,7 +48,6 @@ from penstock.runtime.ownership import BEAT_S, TTL_MS, Ownership
 from penstock.runtime.past import Past
 from penstock.runtime.questions import Questions
 from penstock.runtime.queues import Queue, queue_of
-from penstock.runtime.rearranging import Rearranging
 from penstock.runtime.receiving import Receiver
 from penstock.runtime.releases import Releases
 from penstock.runtime.routing import LiveRouter
@@ -58,7 +60,7 @@ from penstock.runtime.tasks import Tasks
 from penstock.runtime.tidying import Household
 from penstock.runtime.timers import Timers
 from penstock.runtime.topology import Topology, require_one_order
-from penstock.runtime.uses import Uses
+from penstock.runtime.tracing import Traces
 from penstock.runtime.workflows import Workflows
 from penstock.runtime.write_points import Reached, StandIn, unwatched
 
@@ -89,6 +91,8 @@ class Parts:
     witness: Witness | None = None  # proves that somebody was forgotten
     subjects: Subjects | None = None  # seals what is about somebody, so that it can be forgotten
     carried: frozenset[str] = frozenset()  # topics that a broker carries
+    tracer: Tracer | None = None
+    behind: Callable[[], Awaitable[Mapping[Lane, int]]] | None = None  # how much waits in the broker for this worker
     beat_s: float = BEAT_S  # how often one of several workers says that it is alive
 
 
@@ -164,15 +168,7 @@ def _assembled(
     handlings.on_appended = services.timers.on_appended = delivering.appended
     services.listeners.on_appended = delivering.appended
     services.questions.goes_on = workflows.goes_on
-    for name, index in parts.indexes.items():
-        services.collections[name] = Collection(name, index, generations[name], tasks)
-        services.collections[name].durable = services.committer.durable
-        services.collections[name].now_ms = parts.clock.now_ms
-        services.collections[name].monotonic_s = parts.clock.monotonic_s
-        services.collections[name].rearranging = Rearranging(parts.rerankers.get(name))
-        services.collections[name].rearranging.uses = Uses(name, parts.store, appender.partitions)
-        services.collections[name].sole = len(parts.indexes) == 1
-        generations[name].before_writing = partial(generations[name].keep, services.committer)
+    add_collections(services, parts.indexes, generations, parts.rerankers, parts.store, tasks)
     engine = Engine(parts, services, appender, handlings, delivering)
     if parts.outside is not None:
         parts.outside(engine, services.outside)
@@ -271,6 +267,8 @@ def _services(parts: Parts, claim: Claim, appender: Appender) -> Services:
     services.executing = parts.executing
     services.reached, services.stand_in = parts.reached, parts.stand_in
     services.partitions = appender.partitions
+    if parts.tracer is not None:
+        services.traces = appender.traces = parts.models.traces = Traces(parts.tracer)
     committer.meters = parts.models.meters = services.meters
     committer.monotonic_s = parts.models.monotonic_s = parts.clock.monotonic_s
     return services

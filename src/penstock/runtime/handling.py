@@ -163,7 +163,8 @@ class Handlings:
         delivery.watched = line.deadlines.watch(delivery.task)
         started_s = self._services.clock.monotonic_s()
         try:
-            body = await self._called(delivery, context, line)
+            called, traces = self._called(delivery, context, line), self._services.traces
+            body = await (called if traces is None else traces.handling(called, delivery))
         except asyncio.CancelledError as error:
             if (self._tasks.ending or delivery.dropped) and not delivery.watched.ran_out:
                 raise
@@ -202,7 +203,9 @@ class Handlings:
         if delivery is None:
             self.workflows.waits_for_people(run_id, asking=asking)
             return
-        line = self.places.lines[delivery.agent.name]
+        line, traces = self.places.lines[delivery.agent.name], self._services.traces
+        if traces is not None and asking != (run_id in self._asking):
+            traces.waits(delivery, asking=asking)
         if asking and run_id not in self._asking:
             self.places.leave(delivery, line)
             self._asking.add(run_id)

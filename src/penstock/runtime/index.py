@@ -25,6 +25,7 @@ class Index(Struct, frozen=True):
     texts: VectorIndex | None = None  # which passages are read of, where vectors lie elsewhere
     checks: PassageChecks | None = None  # of an index that is written within commits
     purging: Purging | None = None  # None: what was deleted is nowhere
+    system: str = "penstock"  # who finds by vectors, as traces name it
 
     @property
     def reads(self) -> VectorIndex:

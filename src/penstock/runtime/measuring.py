@@ -1,19 +1,33 @@
 """What a running engine says of itself to those who watch it: counted, or looked up when they ask. Of this worker."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from penstock.core.events.messages import Lane
 from penstock.core.telemetry.embedding_meters import EmbedderMeter
 from penstock.core.telemetry.meters import Family, Histogram, counter, gauge, histogram
+from penstock.errors import PenstockError
 from penstock.runtime.collection import Collection
 from penstock.runtime.engine import Engine
 
+BROKER_ANSWERS_S = 2.0
 _OPEN = ("running", "waiting", "held", "in_log")
 
 
 async def measured(engine: Engine) -> list[Family]:
     """Return all metrics of an engine."""
-    return [*await _queues(engine), *_lags(engine), *_work(engine), *_knowledge(engine), *_models(engine), *_process()]
+    there = [*await _queues(engine), *_lags(engine), *await _in_broker(engine)]
+    return [*there, *_work(engine), *_knowledge(engine), *_models(engine), *_process()]
+
+
+def unmeasured() -> list[Family]:
+    """Return what a process says that has no engine at the moment."""
+    return [_up(working=False), *_process()]
+
+
+def _up(*, working: bool) -> Family:
+    return gauge("penstock_up", "Whether the engine commits.", (), [((), float(working))])
 
 
 async def _queues(engine: Engine) -> list[Family]:
@@ -52,6 +66,26 @@ def _lags(engine: Engine) -> list[Family]:
     ]
 
 
+async def _in_broker(engine: Engine) -> list[Family]:
+    """Return what waits in the broker for this worker. One that does not answer has no lag, and is said to be away."""
+    behind = engine.parts.behind
+    if behind is None:
+        return []
+    found: Mapping[Lane, int] = {}
+    is_there = True
+    try:
+        async with asyncio.timeout(BROKER_ANSWERS_S):
+            found = await behind()
+    except (PenstockError, TimeoutError):
+        is_there = False
+    waiting = [((topic, str(partition)), float(count)) for (topic, partition), count in sorted(found.items())]
+    what = "Messages of a partition in the broker that were not received yet."
+    return [
+        gauge("penstock_broker_up", "Whether the broker answers.", (), [((), float(is_there))]),
+        gauge("penstock_broker_lag_events", what, ("topic", "partition"), waiting),
+    ]
+
+
 def _work(engine: Engine) -> list[Family]:
     meters, committer = engine.services.meters, engine.services.committer
     return [
@@ -69,7 +103,7 @@ def _work(engine: Engine) -> list[Family]:
             ("agent", "status"),
             meters.ended.values.items(),
         ),
-        gauge("penstock_up", "Whether the engine commits.", (), [((), 0.0 if committer.failure else 1.0)]),
+        _up(working=committer.failure is None),
     ]
 
 

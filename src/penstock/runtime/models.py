@@ -20,6 +20,8 @@ from penstock.core.sessions.history import SessionMessage
 from penstock.core.telemetry.meters import Meters
 from penstock.errors import Missing
 from penstock.ports.chat_model import ChatEnd, ChatModel, ChatRequest, Message, TextDelta
+from penstock.runtime.tracing import Traces
+from penstock.runtime.tracing_calls import chatted
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 
@@ -83,6 +85,7 @@ class Models:
         self.prompts = prompts
         self.meters = Meters()
         self.monotonic_s: Callable[[], float] = float
+        self.traces: Traces | None = None
 
     def opened(self, name: str) -> ChatModel:
         """Return a model by its name in the app; the default one for a name that the app does not declare."""
@@ -128,7 +131,10 @@ class BoundModel:
     async def _answer(self, request: ChatRequest, version: str) -> Reply:
         meters, began_s = self._of.meters, self._of.monotonic_s()
         try:
-            reply = await self._whole(request, version)
+            answer, traces = self._whole(request, version), self._of.traces
+            reply = await (
+                answer if traces is None else chatted(traces, self.name, version, request.tokens_max, answer)
+            )
         except Exception:
             meters.model_errors.add(self._model.name)
             raise

@@ -194,7 +194,8 @@ class Operations:
         run = self.run
         run.under_way[step] = None
         try:
-            return await work
+            traces = self.services.traces
+            return await (work if traces is None else traces.waited(step, work, self.services.clock.now_ms))
         except asyncio.CancelledError:
             self.cut_off(step)
             raise

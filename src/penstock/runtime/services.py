@@ -25,6 +25,7 @@ from penstock.runtime.releases import Piece, Releases
 from penstock.runtime.routing import LiveRouter
 from penstock.runtime.streams import Streams
 from penstock.runtime.timers import Timers
+from penstock.runtime.tracing import Traces
 from penstock.runtime.write_points import Reached, StandIn, unwatched
 
 
@@ -93,6 +94,7 @@ class Services:
     partitions: int = 1  # of the store
     meters: Meters = field(default_factory=Meters)
     reached: Reached = unwatched
+    traces: Traces | None = None  # where the app is traced
     stand_in: StandIn | None = None  # answers in place of the functions of steps
     outside: Outside = field(default_factory=Outside)  # what state machines call
     routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])

@@ -41,7 +41,7 @@ class Steps:
         self.services = services
         self._executing: Executing = {} if executing is None else executing
 
-    async def execute(  # noqa: C901 - the hot path is in one piece: a call more is a coroutine more for every step
+    async def execute(  # noqa: C901, PLR0912 - the hot path is in one piece: a call more is a coroutine more for every step
         self, name: str, call: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *, effects: bool
     ) -> Any:
         """Return what the step returned, once: `effects` says whether it waits until all that led to it is durable."""
@@ -68,6 +68,8 @@ class Steps:
                 services.reached(WritePoint.BEFORE_EFFECT)
             services.executing(self.run_id, step)
             stand_in = services.stand_in
+            if services.traces is not None:
+                call = services.traces.step(self.run_id, step, name, call)
             try:
                 result = call(*args, **options) if stand_in is None else stand_in(name, call, args, options)
             except TypeError as error:

@@ -123,7 +123,10 @@ class ToolCall:
         self._signs.idle_s = options.idle_s or 0.0
         try:
             async with whole, idle:
-                result = self._begun(attempt)
+                traces = self._services.traces
+                run_id, step, tool = self._steps.run_id, self._step, self._tool
+                begun = self._begun if traces is None else traces.attempt(run_id, step, tool, number, self._begun)
+                result = begun(attempt)
                 return await result if is_awaitable(result) else result
         except TimeoutError as error:
             if whole.expired():

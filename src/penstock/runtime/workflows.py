@@ -229,6 +229,8 @@ class Workflows:
     async def _live(self, run: WorkflowRun) -> None:
         run.task = asyncio.current_task()
         owner.set(run.task)
+        if (traces := self._services.traces) is not None:
+            traces.lives(run.run_id, run.agent.name, run.cause, resumed=run.resumed)
         if run.ending is not None:
             self._tasks.start(self._bound_cleanup(run, DELIVERED_WITHIN_S))
         try:
@@ -345,6 +347,8 @@ class Workflows:
     ) -> None:
         services, cause = self._services, run.cause
         place = self._gone(run)
+        if services.traces is not None:
+            services.traces.ended(run.run_id, run.agent.name, cause, status)
         now_ms = services.clock.now_ms()
         told: list[Recorded] = [
             self._appender.emitted(each, None, run=run.run_id, cause=cause, number=number, now_ms=now_ms)

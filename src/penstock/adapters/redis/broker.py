@@ -27,6 +27,7 @@ BYTES_MAX = 16 * 1024 * 1024  # Redis takes 512 MB: what is larger than this is 
 BATCH = 512
 BEHIND_MAX = 10_000  # messages that are counted
 REST_S = 0.002  # what comes meanwhile is read together
+_COUNT = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])"
 WAIT_MS = 500  # within which a change of what is read takes effect
 ANSWER_S = 5.0
 KEEP_MS = 7 * 24 * 3_600_000  # how long messages are kept, as Kafka does by default
@@ -158,12 +159,15 @@ class RedisBroker:
         """Return how many messages follow these positions, up to `BEHIND_MAX` of each partition."""
         pipeline = self._client.pipeline(transaction=False)
         for lane, position in after.items():
-            pipeline.xrange(self._key(lane), min=f"({_id_of(position)}" if position else "-", count=BEHIND_MAX)
+            first = f"({_id_of(position)}" if position else "-"
+            pipeline.eval(
+                _COUNT, 1, self._key(lane), first, BEHIND_MAX
+            )  # counted there: who watches asks again and again
         try:
             found = await pipeline.execute()
         except (RedisError, OSError) as error:
             raise _error("count what waits", error) from error
-        return {lane: len(each) for lane, each in zip(after, found, strict=True)}
+        return {lane: int(each) for lane, each in zip(after, found, strict=True)}
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         self._watchers.append(wake)

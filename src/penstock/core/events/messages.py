@@ -182,7 +182,9 @@ def _of_ours(message: Message, raw: Mapping[str, bytes]) -> Envelope | None:
         get("ce_correlationid", b"").decode() or event_id,
         get("ce_causationid", b"").decode(),
         int(depth),
-        get("ce_traceparent", b"").decode(),
+        (
+            get("ce_traceparent") or get("traceparent", b"")
+        ).decode(),  # the header of who traces, but knows no CloudEvents
         get("ce_replyrun", b"").decode(),
         get("ce_replystep", b"").decode(),
         get("ce_about", b"").decode(),
@@ -215,7 +217,8 @@ def _of_binary(message: Message, headers: Mapping[str, str]) -> Envelope:
         correlation_id=texts["correlation_id"] or texts["id"],
         causation_id=texts["causation_id"],
         depth=numbers["depth"],
-        traceparent=texts["traceparent"],
+        traceparent=texts["traceparent"]
+        or headers.get("traceparent", ""),  # the header of who traces, but is no CloudEvent
         reply_run=texts["reply_run"],
         reply_step=texts["reply_step"],
         subject=texts["subject"],

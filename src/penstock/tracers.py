@@ -1,0 +1,71 @@
+"""Whether an app is traced, and by what: nothing of OpenTelemetry is imported where it is not.
+
+It is when the environment asks for it by OpenTelemetry's own variables, when the program has a provider of the SDK already, or
+when the app was given one (`app.trace_by`).
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from penstock.ports.tracer import Tracer
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_SDK = "opentelemetry.sdk.trace"
+_log = logging.getLogger("penstock")
+
+
+def opened_tracer(
+    app: str, given: Any, stack: "ExitStack | AsyncExitStack", environment: Mapping[str, str] | None = None
+) -> Tracer | None:
+    """Return what traces an app, or None; what it has not sent when `stack` is closed is sent then.
+
+    Raises `Invalid` and `Missing` for what the environment asks for and is not there; an installation without OpenTelemetry is
+    told once, since the variables may be meant for other programs.
+    """
+    environment = os.environ if environment is None else environment
+    if given is None and not (is_asked_for(environment) or has_provider(environment)):
+        return None
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        _log.warning(
+            "OTEL_* variables ask for traces, and OpenTelemetry is not installed: pip install 'penstock[otel]'"
+        )
+        return None
+    from importlib.metadata import version
+
+    from penstock.adapters.otel.opening import flushed, provider_of
+    from penstock.adapters.otel.tracer import OtelTracer
+
+    provider = provider_of(app, environment) if given is None else given
+    stack.callback(partial(flushed, provider))
+    return OtelTracer(provider, version("penstock"))
+
+
+def is_asked_for(environment: Mapping[str, str]) -> bool:
+    """Whether variables ask for traces: an exporter that is named, or an address to send them to."""
+    if _is_off(environment):
+        return False
+    named = environment.get("OTEL_TRACES_EXPORTER", "").strip()
+    return named != "none" if named else any(environment.get(each) for each in _ENDPOINTS)
+
+
+def has_provider(environment: Mapping[str, str]) -> bool:
+    """Whether the program has set up the SDK itself."""
+    if _SDK not in sys.modules or _is_off(environment):
+        return False
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import get_tracer_provider
+
+    return isinstance(get_tracer_provider(), TracerProvider)
+
+
+def _is_off(environment: Mapping[str, str]) -> bool:
+    return environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
