@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from copy import deepcopy
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from prometheus_server import promtool
 
 from penstock import App
 from penstock.cli.arguments import Metrics
@@ -140,6 +142,17 @@ async def test_what_is_scaled_by_are_metrics_that_workers_have():
         transport = httpx2.ASGITransport(app=probes_app(watched))
         async with httpx2.AsyncClient(transport=transport, base_url="http://app") as client:
             assert "penstock_lag_events" in (await client.get("/metrics")).text
+
+
+def test_prometheus_understands_what_is_scaled_by(tmp_path):
+    (scaled,) = documents("keda-prometheus.yaml")
+    rule = {"record": "waiting", "expr": scaled["spec"]["triggers"][0]["metadata"]["query"]}
+    rules = tmp_path / "rules.yml"
+    rules.write_text(yaml.safe_dump({"groups": [{"name": "scaling", "rules": [rule]}]}))
+    checked = subprocess.run(
+        [promtool(), "check", "rules", rules], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("name", DEPLOYED)

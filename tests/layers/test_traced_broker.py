@@ -4,12 +4,35 @@ import pytest
 from spans_seen import FAR, FAR_TRACE, Spans, links, parent
 
 from penstock import App
-from penstock.adapters.memory.broker import MemoryBroker
+from penstock.adapters.memory.broker import MemoryBroker, Topics
 from penstock.adapters.otel.tracer import OtelTracer
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.messages import Message, to_message, to_structured
 from penstock.errors import Unavailable
 from penstock.layers.traced_broker import TracedBroker
+from penstock.testing.broker_contract import BrokerContract
+
+
+class TestTracedBroker(BrokerContract):
+    @pytest.fixture
+    def topics(self):
+        return Topics()
+
+    @pytest.fixture
+    def another(self, topics, spans):
+        async def opened():
+            return TracedBroker(MemoryBroker(topics), OtelTracer(spans.provider, "1"), "memory")
+
+        return opened
+
+    @pytest.fixture
+    async def broker(self, another):
+        return await another()
+
+    @pytest.fixture
+    def topic(self):
+        return "orders"
+
 
 OTHER = "00-11111111111111111111111111111111-2222222222222222-01"
 
