@@ -249,6 +249,7 @@ async def test_what_is_sent_without_a_time_is_of_today():
         assert request.day > "2020"
 
 
+@pytest.mark.timeout(400)
 def test_trap_on_ray_one_slow_answer_does_not_hold_up_those_of_other_sessions():
     if not STACKS_TOO:
         pytest.skip("NOT TESTED ON RAY: it takes half a minute; run `make stacks`")

@@ -7,6 +7,7 @@
 - A passage is first put where it belongs and then taken away from where it was, so a repeated `apply` mends one that was cut off.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -83,6 +84,7 @@ class PlacedPassages:
         self._store = store
         self._prefix = prefix
         self._names: Sequence[str] = ()
+        self._making = asyncio.Lock()
 
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Make the writes; what is refused is refused before the first of them."""
@@ -217,8 +219,9 @@ class PlacedPassages:
         for _ in range(TRIES_MAX):
             if at.name in self._names and await self._store.put(at, tenant, rows):
                 return
-            await self._store.make(at)
-            await self._look()
+            async with self._making:  # the writers of several partitions come to a new place together
+                await self._store.make(at)
+                await self._look()
         raise Unavailable("the vector store", "writing passages", f"the place {at.name} goes again and again")
 
     async def _require_length(self, each: SpaceWrites) -> None:
