@@ -9,9 +9,11 @@ import msgspec
 from penstock import App, Event
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.messages import Message, Place, to_event
+from penstock.flink.begun import Begun
 from penstock.flink.carrying import source_topics
 from penstock.flink.keyed_state import name_of
 from penstock.flink.keyed_turns import Kept, KeyedTurns, Turn, open_turns
+from penstock.flink.marks import mark_in, marks_topic
 from penstock.testing.virtual_time import VirtualClock
 
 
@@ -24,8 +26,10 @@ def envelope(event: Event, id: str, *, tenant: str = "default", time_ms: int = 0
 class Driver:
     """One subtask: it can die, and go on from a checkpoint."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, steps_wait: bool = True, begun: Begun | None = None) -> None:
         self._app = app
+        self._begun = begun
+        self._steps_wait = steps_wait
         self.clock = VirtualClock()
         self.kept: dict[str, Kept] = {}
         self.sent: list[tuple[str, Message]] = []
@@ -35,7 +39,8 @@ class Driver:
         self.turns: KeyedTurns
 
     async def __aenter__(self) -> Self:
-        self.turns = await self._stack.enter_async_context(open_turns(self._app.declared, clock=self.clock))
+        turns = open_turns(self._app.declared, clock=self.clock, steps_wait=self._steps_wait, begun=self._begun)
+        self.turns = await self._stack.enter_async_context(turns)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,7 +65,12 @@ class Driver:
         while self.carried < len(self.sent):
             topic, message = self.sent[self.carried]
             self.carried += 1
-            if topic in sources:
+            if topic == marks_topic(self._app.declared.name):
+                name = message.key.decode()
+                kept = self.kept.get(name, Kept())
+                mark = mark_in(dict(message.headers))
+                self._take(name, kept, await self.turns.marked(name, mark, kept))
+            elif topic in sources:
                 event = to_event(message, Place(topic, 0, self.carried))
                 name = name_of(event)
                 kept = self.kept.get(name, Kept())

@@ -21,7 +21,7 @@ KAFKA = Settings(log="kafka://k1:9092,k2:9092?partitions=6&prefix=eu.&group=g")
 def test_a_plan_names_the_topics_of_the_app_and_how_kafka_is_spoken_to():
     plan = plan_of(app.declared, Path("shop.py"), KAFKA, JobOptions())
     assert plan.sources == {"ordered": Ordered.type_}
-    assert plan.sinks == ("counted", "ordered", "shop-dead-letters")
+    assert plan.sinks == ("counted", "ordered", "shop-dead-letters", "shop-marks")
     assert (plan.prefix, plan.group) == ("eu.", "g-shop")
     assert plan.kafka == {"bootstrap.servers": "k1:9092,k2:9092"}
     assert plan.without_secrets().kafka == {}

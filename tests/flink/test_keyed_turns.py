@@ -136,7 +136,7 @@ def slow_app(gates: dict[str, asyncio.Event], called: Counter[str]) -> App:
 
 async def test_a_slow_handler_holds_up_its_own_key_alone_c2():
     gates = {"a": asyncio.Event()}
-    async with Driver(slow_app(gates, Counter())) as driver:
+    async with Driver(slow_app(gates, Counter()), steps_wait=False) as driver:
         await driver.bring(Asked(who="a"), "a1", within_s=0.001)
         await driver.bring(Asked(who="a"), "a2", within_s=0.001)
         await driver.bring(Asked(who="b"), "b1")
@@ -150,7 +150,7 @@ async def test_a_slow_handler_holds_up_its_own_key_alone_c2():
 
 async def test_what_was_under_way_at_a_checkpoint_goes_on_with_its_recorded_steps_c4():
     gates, called = {"a": asyncio.Event()}, Counter[str]()
-    async with Driver(slow_app(gates, called)) as driver:
+    async with Driver(slow_app(gates, called), steps_wait=False) as driver:
         await driver.bring(Asked(who="a"), "a1", within_s=0.001)
         await driver.look(A, within_s=0.01)
         checkpoint = dict(driver.kept)
@@ -250,7 +250,7 @@ async def test_events_without_a_key_lie_in_a_few_buckets_and_go_beside_each_othe
 
 async def test_a_key_with_too_much_under_way_waits_in_kafka_c9():
     gates = {"a": asyncio.Event()}
-    async with Driver(slow_app(gates, Counter())) as driver:
+    async with Driver(slow_app(gates, Counter()), steps_wait=False) as driver:
         for number in range(OF_ONE_KEY_MAX):
             await driver.bring(Asked(who="a"), f"a{number}", within_s=0.0)
         async with asyncio.TaskGroup() as group:

@@ -25,6 +25,12 @@ Streams = Annotated[
     bool,
     typer.Option("--streams", help="The app's streams alone; its agents run elsewhere: penstock run --streams flink."),
 ]
+AtOnce = Annotated[
+    bool,
+    typer.Option(
+        "--steps-at-once", help="Steps do not wait for a checkpoint: quicker; after a kill more are done again."
+    ),
+]
 Jars = Annotated[
     str, typer.Option(help="Flink's connector for Kafka, flink-sql-connector-kafka-*.jar (or PENSTOCK_FLINK_JARS).")
 ]
@@ -42,6 +48,7 @@ def run_on_flink(  # noqa: PLR0913, PLR0917 - the options of a command are its p
     late_after_s: LateAfter = None,
     jars: Jars = "",
     streams: Streams = False,
+    steps_at_once: AtOnce = False,
     model: Model = None,
     embedder: Embedder = None,
 ) -> None:
@@ -52,9 +59,8 @@ def run_on_flink(  # noqa: PLR0913, PLR0917 - the options of a command are its p
     from penstock.cli.flink_jobs import run_file
     from penstock.flink.plan import JobOptions
 
-    options = JobOptions(
-        parallelism, checkpoints, checkpoint_every_ms, fresh, out_of_order_s, late_after_s, jars, streams
-    )
+    timing, more = (out_of_order_s, late_after_s), (jars, streams, not steps_at_once)
+    options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, fresh, *timing, *more)
     run_file(file, {"log": log, "model": model, "embedder": embedder}, options)
 
 
@@ -70,6 +76,7 @@ def build_job(  # noqa: PLR0913, PLR0917 - the options of a command are its para
     late_after_s: LateAfter = None,
     jars: Jars = "",
     streams: Streams = False,
+    steps_at_once: AtOnce = False,
     model: Model = None,
     embedder: Embedder = None,
 ) -> None:
@@ -77,9 +84,8 @@ def build_job(  # noqa: PLR0913, PLR0917 - the options of a command are its para
     from penstock.cli.flink_jobs import planned, write_job
     from penstock.flink.plan import JobOptions
 
-    options = JobOptions(
-        parallelism, checkpoints, checkpoint_every_ms, True, out_of_order_s, late_after_s, jars, streams
-    )
+    timing, more = (out_of_order_s, late_after_s), (jars, streams, not steps_at_once)
+    options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, True, *timing, *more)
     flags = {"log": log, "model": model, "embedder": embedder}
     write_job(planned(file, flags, options), flags, out)
 

@@ -13,8 +13,8 @@ import msgspec
 from penstock.brokers import partitions_of
 from penstock.cli.loading import load, loaded_app
 from penstock.errors import Finding, Invalid
+from penstock.flink.beginning import UNDER_WAY_MAX
 from penstock.flink.carrying import require_carried
-from penstock.flink.keyed_turns import UNDER_WAY_MAX
 from penstock.flink.plan import JobOptions, JobPlan, plan_of
 from penstock.settings import settings
 

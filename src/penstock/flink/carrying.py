@@ -6,6 +6,7 @@ from dataclasses import replace
 from penstock.brokers import carried_topics
 from penstock.core.agents.declaration import Agent
 from penstock.errors import Finding, Invalid
+from penstock.flink.marks import marks_topic
 from penstock.runtime.forgetting_control import declares_subjects
 from penstock.runtime.topology import Topology, require_one_order
 from penstock.wiring import Declared, topology_of
@@ -52,8 +53,8 @@ def source_topics(declared: Declared) -> list[str]:
 
 
 def sink_topics(declared: Declared) -> list[str]:
-    """Return the topics that a job may write to: those of all events that the app knows, and the one of dead letters."""
-    return [*carried_by_job(declared), dead_letters_topic(declared.name)]
+    """Return the topics that a job may write to: those of all events that the app knows, of dead letters, and of marks."""
+    return [*carried_by_job(declared), dead_letters_topic(declared.name), marks_topic(declared.name)]
 
 
 def dead_letters_topic(app: str) -> str:

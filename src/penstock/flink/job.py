@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from penstock.flink.marks import marks_topic
 from penstock.flink.operators import READ, SENT, Handling, Load, Reading
 from penstock.flink.plan import JobPlan, connector_jars, newest_checkpoint
 from penstock.flink.pyflink_names import (
@@ -92,7 +93,7 @@ def _configuration(plan: JobPlan) -> Any:
 def _source(plan: JobPlan) -> dict[str, str]:
     return FORMAT | {
         "connector": "kafka",
-        "topic": ";".join(plan.prefix + topic for topic in plan.sources),
+        "topic": ";".join(plan.prefix + topic for topic in (*plan.sources, marks_topic(plan.app))),
         "properties.group.id": plan.group,
         "properties.isolation.level": "read_committed",
         "scan.watermark.idle-timeout": f"{IDLE_S} s",

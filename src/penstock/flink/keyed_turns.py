@@ -3,7 +3,8 @@
 Handlings are the engine's own. Its store are the keys that are in memory (`KeyedRows`), and what a commit says of a key is what
 its turn returns. A turn need not wait until the event is done with: it then is among what is kept, and goes on beside the turns
 of other keys until the key is looked at again. So a handler that waits for a model for 30 s holds nothing up but its key (C2),
-and one that was under way when the job died is begun again from what was kept, with the steps that it has recorded.
+and one that was under way when the job died is begun again from what was kept, with the steps that it has recorded. A step with
+effects that follows from another one waits for a mark (`marks`).
 """
 
 import asyncio
@@ -15,15 +16,18 @@ from typing import Any, NamedTuple, NoReturn
 from msgspec.structs import replace
 
 from penstock.core.agents.unit import Writes
-from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.events.envelope import Envelope, event_of
 from penstock.core.events.messages import UNREADABLE, to_message
 from penstock.core.timing.timers import Timer, TimerWrite
 from penstock.errors import Refused
+from penstock.flink.beginning import UNDER_WAY_MAX, Beginning
+from penstock.flink.begun import Begun
 from penstock.flink.carrying import carried_by_job, dead_letters_topic, in_job, require_carried
 from penstock.flink.embedding_only import embedded_only, embedders_of
 from penstock.flink.keyed_rows import KeyedRows
 from penstock.flink.keyed_state import Head, Remembered, Underway, decoded, encoded, name_of
 from penstock.flink.live_keys import Live, LiveKeys, Sending, unreadable_message
+from penstock.flink.marks import Mark, marks_topic, new_incarnation
 from penstock.ports.clock import Clock
 from penstock.runtime.engine import Engine, running
 from penstock.runtime.questions import Questions
@@ -32,9 +36,9 @@ from penstock.runtime.timers import Timers
 from penstock.settings import Settings, in_scratch
 from penstock.wiring import Declared, opened
 
-UNDER_WAY_MAX = 1000  # events of a subtask; more wait in Kafka
 OF_ONE_KEY_MAX = 64
 EVENT_BYTES_MAX = 900_000  # what Kafka takes as it comes, with headers
+SLOW_S, SLOWER_S = 0.01, 0.1  # for each event beyond that
 LOOK_AGAIN_MS = (5, 10, 20, 40, 80, 160)
 
 
@@ -62,14 +66,23 @@ class Turn(NamedTuple):
 
 @asynccontextmanager
 async def open_turns(
-    declared: Declared, chosen: Settings | None = None, *, clock: Clock | None = None
+    declared: Declared,
+    chosen: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    steps_wait: bool = True,
+    begun: Begun | None = None,
 ) -> AsyncGenerator["KeyedTurns"]:
     """Run the agents of an app for whoever brings their events; `Invalid` with all findings for what cannot be carried.
+
+    `steps_wait`: a step with effects waits until what its run recorded before is known to last. `begun`: what remembers the
+    events that were under way when processes before this one died.
 
     Leaving ends what is under way as a kill would: it is among what was kept.
     """
     require_carried(declared)
     keys = LiveKeys(dead_letters_topic(declared.name))
+    marks = marks_topic(declared.name) if steps_wait else ""
     rows = KeyedRows(keys)
     inside = replaced(in_scratch(Settings() if chosen is None else chosen), vectors="")
     async with (
@@ -82,22 +95,28 @@ async def open_turns(
         with suppress(_Left):
             async with running(mine, owner=f"{declared.name} on Flink") as engine:
                 engine.services.collections.update(embedded_only(embedders, engine.delivering.tasks))
-                yield KeyedTurns(engine, keys)
+                yield KeyedTurns(engine, keys, marks, begun or Begun())
                 raise _Left  # does not wait for handlings
 
 
 class KeyedTurns:
     """The keys of one subtask. Turns of one key must not overlap: Flink's do not."""
 
-    def __init__(self, engine: Engine, keys: LiveKeys) -> None:
+    def __init__(self, engine: Engine, keys: LiveKeys, marks: str, begun: Begun) -> None:
         services, store = engine.services, engine.parts.store
         self._keys = keys
+        self._marks = marks
+        self._incarnation = new_incarnation()
+        self._awaiting = 0  # how many handlings wait for a mark
+        self._beginning = Beginning(engine.delivering, keys, begun)
         self._engine = engine
         self._clock = services.clock
         engine.appender.event_bytes_max = EVENT_BYTES_MAX
         engine.appender.names_subjects = True  # who keeps it is told whom it is about
         services.timers = _KeptTimers(store, services.clock, services.committer, services.releases, engine.appender)
         services.questions = _NobodyToAsk(services.memory, services.committer, store)
+        if marks:
+            services.outlived = self._outlived
 
     async def handled(self, topic: str, event: Envelope, kept: Kept, *, within_s: float | None = None) -> Turn:
         """Give an event to the agents that take it, and return the turn once they are done with it, or `within_s` has passed.
@@ -112,7 +131,7 @@ class KeyedTurns:
             entry = Underway(topic, event, [])
             live.head.under_way.append(entry)
             live.looked = 0
-            self._begin(live, entry)
+            self._beginning.begin(live, entry)
         await self._ended(live, within_s)
         return self._turn(live)
 
@@ -126,6 +145,29 @@ class KeyedTurns:
         await self._ended(live, within_s)
         return self._turn(live)
 
+    async def marked(self, name: str, mark: Mark, kept: Kept, *, within_s: float | None = None) -> Turn:
+        """Take a mark that came back to a key, and return the turn of who waited for it."""
+        live = self._keys.lives.get(name)
+        if live is None or mark.incarnation != self._incarnation:
+            return Turn(kept.head, None, False, [], None, True)  # of a process before this one, or nobody waits
+        live.marking.came(mark.recorded)
+        live.looked = 0
+        await self._ended(live, within_s)
+        return self._turn(live)
+
+    async def _outlived(self, run: str) -> None:
+        """Wait until what a run recorded is in a complete checkpoint; what it began with in this process is."""
+        found, count = self._keys.under_way.get(event_of(run)[0]), self._keys.recorded_of.get(run, 0)
+        if found is None or count <= found[0].marking.known:
+            return
+        waiting = found[0].marking.until(count)
+        self._engine.services.committer.wake()  # whoever waits for this turn sees that it may end
+        self._awaiting += 1
+        try:
+            await waiting
+        finally:
+            self._awaiting -= 1
+
     @property
     def under_way(self) -> int:
         """How many events are under way."""
@@ -137,50 +179,42 @@ class KeyedTurns:
             live = Live(name, decoded(kept.head, Head), decoded(kept.remembered, Remembered))
             self._keys.enter(live)
             for entry in tuple(live.head.under_way):  # a process before this one had begun it
-                self._begin(live, entry, again=True)
+                self._beginning.begin(live, entry, again=True)
         return live
 
     def _is_known(self, live: Live, event: Envelope) -> bool:
         return event.id in self._keys.under_way or live.head.has_seen(event.id)
 
-    def _begin(self, live: Live, entry: Underway, *, again: bool = False) -> None:
-        keys, topic = self._keys, entry.topic
-        keys.begun(live, entry)
-        wanted, entry.left = set(entry.left), []
-        for subscription in self._engine.delivering.at(topic, 0):
-            name = subscription.agent.name
-            if again and name not in wanted:
-                continue
-            offset = subscription.read_to + 1
-            if again:
-                subscription.known_to = offset  # its journal is asked for
-            entry.left.append(name)
-            if not subscription.offer(Recorded(Position(topic, 0, offset), entry.event)):
-                raise Refused(f"agent {name!r} is behind", "tell the authors of penstock")
-            if offset in subscription.progress:  # it does not take it
-                entry.left.remove(name)
-        live.head.see(entry.event.id)
-        if not entry.left:
-            keys.ended(live, entry)
-
     async def _has_room(self, live: Live) -> None:
-        """Wait while too much is under way: what waits is in Kafka."""
-        while (
+        """Wait while too much is under way: what waits is in Kafka.
+
+        Where handlings wait for marks, which come like events, it only slows down: they would wait for us, and we for them.
+        """
+        while self._is_full(live):
+            count, is_awaiting = len(self._keys.under_way), self._awaiting > 0
+            pause_s = (SLOW_S if count < 2 * UNDER_WAY_MAX else SLOWER_S) if is_awaiting else None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._engine.until(self._moved_on(count, is_awaiting))
+            if is_awaiting:
+                return
+
+    def _is_full(self, live: Live) -> bool:
+        return (
             len(self._keys.under_way) >= UNDER_WAY_MAX
             or len(live.head.under_way) >= OF_ONE_KEY_MAX
             or self._keys.weight > WAITING_MAX // 2
-        ):
-            await self._engine.until(self._fewer_than(len(self._keys.under_way)))
+        )
 
-    def _fewer_than(self, count: int) -> Callable[[], bool]:
-        return lambda: len(self._keys.under_way) < count
+    def _moved_on(self, count: int, is_awaiting: bool) -> Callable[[], bool]:  # noqa: FBT001 - what was seen
+        return lambda: len(self._keys.under_way) < count or (self._awaiting > 0) != is_awaiting
 
     async def _ended(self, live: Live, within_s: float | None) -> None:
         """Wait until nothing of a key is under way, or its time is up; raise what stopped the engine."""
         if live.head.under_way and within_s != 0.0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
-                    await self._engine.until(lambda: not live.head.under_way)
+                    await self._engine.until(lambda: not live.head.under_way or live.marking.is_due)
         failure = self._engine.services.committer.failure
         if failure is not None:
             raise failure
@@ -188,6 +222,10 @@ class KeyedTurns:
     def _turn(self, live: Live) -> Turn:
         head, is_remembered = live.head, live.is_remembered
         sendings, live.sendings, live.is_remembered = live.sendings, [], False
+        if live.marking.is_due and head.under_way:
+            live.marking.asked = self._keys.recorded
+            mark = Mark(self._incarnation, self._keys.recorded)
+            sendings.append((self._marks, mark.message(live.name, head.under_way[0].event.time_ms)))
         times = [each.due_ms for each in head.timers.values()]
         if head.under_way:
             wait_ms = LOOK_AGAIN_MS[min(live.looked, len(LOOK_AGAIN_MS) - 1)]

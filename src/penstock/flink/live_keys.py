@@ -1,5 +1,7 @@
 """The keys that are in memory, and what commits say of them."""
 
+from collections.abc import Callable
+
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, SessionDelta, ValueWrite, Writes
 from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
 from penstock.core.events.messages import UNREADABLE, Message, problem_of, to_message
@@ -7,6 +9,7 @@ from penstock.core.sessions.history import MESSAGES_MAX
 from penstock.core.timing.timers import Timer, TimerWrite
 from penstock.errors import Refused
 from penstock.flink.keyed_state import Head, Messages, Remembered, Underway, keyed_name
+from penstock.flink.marks import Marking
 from penstock.runtime.lanes import weight
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -25,6 +28,7 @@ class Live:
         self.is_remembered = False  # whether something was remembered that is not kept yet
         self.sendings: list[Sending] = []
         self.looked = 0  # how often what is under way was looked at
+        self.marking = Marking()
 
 
 class LiveKeys:
@@ -34,7 +38,10 @@ class LiveKeys:
         self.lives: dict[str, Live] = {}
         self.under_way: dict[str, tuple[Live, Underway]] = {}  # by event id
         self.weight = 0  # of what is under way
+        self.recorded = 0  # how often a journal was written
+        self.recorded_of: dict[str, int] = {}  # by run: when last
         self.dead_letters = dead_letters
+        self.on_ended: Callable[[Underway], None] | None = None
         self._timers: dict[str, Live] = {}  # who has which timer
 
     def of(self, tenant: str, key: str) -> Live | None:
@@ -55,13 +62,15 @@ class LiveKeys:
     def begun(self, live: Live, entry: Underway) -> None:
         """An event is under way."""
         self.under_way[entry.event.id] = live, entry
-        self.weight += _weight(entry)
+        self.weight += weight_of(entry)
 
     def ended(self, live: Live, entry: Underway) -> None:
         """All agents are done with an event."""
         del self.under_way[entry.event.id]
-        self.weight -= _weight(entry)
+        self.weight -= weight_of(entry)
         live.head.under_way.remove(entry)
+        if self.on_ended is not None:
+            self.on_ended(entry)
 
     def due(self, live: Live, now_ms: int) -> list[Timer]:
         """Take the timers of a key whose time has come."""
@@ -84,6 +93,8 @@ class LiveKeys:
             event_id, agent = event_of(chunk.run_id)
             if event_id in self.under_way:
                 self.under_way[event_id][1].chunks.setdefault(agent, []).append(chunk.body)
+                self.recorded += 1
+                self.recorded_of[chunk.run_id] = self.recorded
         for letter in writes.dead:
             self._bury(letter)
         for change in writes.runs:  # last: an event that all are done with is forgotten
@@ -137,6 +148,8 @@ class LiveKeys:
     def _changed(self, change: RunChange) -> None:
         event_id, agent = event_of(change.run_id)
         found = self.under_way.get(event_id)
+        if change.status in ENDED:
+            self.recorded_of.pop(change.run_id, None)
         if found is None:
             return
         live, entry = found
@@ -170,5 +183,6 @@ def unreadable_message(event: Envelope, topic: str) -> Message:
     return dead_message(event, topic, (BROKER, problem_of(event), 1))
 
 
-def _weight(entry: Underway) -> int:
+def weight_of(entry: Underway) -> int:
+    """Return how much of the memory for waiting events one takes."""
     return weight(Recorded(Position(entry.topic, 0, 0), entry.event))

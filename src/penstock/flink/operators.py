@@ -9,10 +9,12 @@ from penstock.core.events.codec import decode, encode
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.messages import Message, Place, to_event
 from penstock.errors import Finding, Invalid
+from penstock.flink.begun import Begun, path_of
 from penstock.flink.carrying import dead_letters_topic
 from penstock.flink.keyed_state import name_of
 from penstock.flink.keyed_turns import Kept, Turn
 from penstock.flink.live_keys import Sending, dead_message
+from penstock.flink.marks import HEADER, mark_in, marks_topic
 from penstock.flink.plan import JobPlan
 from penstock.flink.pyflink_names import FlatMapFunction, KeyedProcessFunction, Row, Types, ValueStateDescriptor
 from penstock.flink.subtask import Subtask
@@ -31,13 +33,16 @@ class Reading(FlatMapFunction):
     """From a message of Kafka to the name of its key's state, its topic, and the event."""
 
     def __init__(self, plan: JobPlan) -> None:
-        self._sources, self._prefix = dict(plan.sources), plan.prefix
+        self._sources, self._prefix, self._marks = dict(plan.sources), plan.prefix, marks_topic(plan.app)
 
     def flat_map(self, value: Any) -> Iterator[Any]:
         """Return one event, whatever the message is: one that cannot be read says why."""
         given: dict[str, bytes] = value["headers"] or {}
         message = Message(bytes(value["value"] or b""), bytes(value["key"] or b""), tuple(given.items()))
         topic = value["topic"].removeprefix(self._prefix)
+        if topic == self._marks:
+            yield Row(message.key.decode(errors="replace"), "", given.get(HEADER, b""))
+            return
         place = Place(
             topic, value["partition"], value["offset"] + 1, self._sources.get(topic, ""), value["at"].to_epoch_milli()
         )
@@ -58,8 +63,9 @@ class Handling(KeyedProcessFunction):
         self._head = runtime_context.get_state(ValueStateDescriptor("head", BYTES))
         self._remembered = runtime_context.get_state(ValueStateDescriptor("remembered", BYTES))
         declared: Declared = self._load(found_file(self._plan.file)).declared
-        carried = self._plan.options.carried(declared)
-        self._subtask = Subtask(carried, settings(dict(self._plan.settings)))
+        carried, chosen = self._plan.options.carried(declared), settings(dict(self._plan.settings))
+        begun = Begun(path_of(self._plan.group, runtime_context.get_index_of_this_subtask()))
+        self._subtask = Subtask(carried, chosen, steps_wait=self._plan.options.steps_wait, begun=begun)
         self._subtask.start()
 
     def close(self) -> None:
@@ -67,7 +73,11 @@ class Handling(KeyedProcessFunction):
         self._subtask.stop()
 
     def process_element(self, value: Any, ctx: Any) -> Iterator[Any]:
-        """Have an event handled."""
+        """Have an event handled, or take a mark."""
+        if not value[1]:
+            mark = mark_in({HEADER: bytes(value[2])})
+            yield from self._carried(self._subtask.marked(value[0], mark, self._kept()), ctx)
+            return
         event = decode(bytes(value[2]))
         if self._late_ms is not None:
             watermark_ms = ctx.timer_service().current_watermark()

@@ -26,7 +26,7 @@ class JobOptions:
     `fresh`: begin without what the newest checkpoint there has. `out_of_order_s`: how much events may be out of order in time;
     `late_after_s`: events that are later than that, and so many seconds more, are dead letters (None: none are).
     `jars`: of Flink's connector for Kafka, with ":" between several. `streams`: the app's streams alone, whose other agents run
-    elsewhere.
+    elsewhere. `steps_wait`: a step with effects waits for the checkpoint that has what its run recorded before.
     """
 
     parallelism: int = 1
@@ -37,6 +37,7 @@ class JobOptions:
     late_after_s: float | None = None
     jars: str = ""
     streams: bool = False
+    steps_wait: bool = True
 
     def carried(self, declared: Declared) -> Declared:
         """Return what of an app the job carries."""

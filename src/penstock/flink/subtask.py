@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from penstock.core.events.envelope import Envelope
 from penstock.errors import Unavailable
+from penstock.flink.begun import Begun
 from penstock.flink.keyed_turns import Kept, KeyedTurns, Turn, open_turns
+from penstock.flink.marks import Mark
 from penstock.runtime.process import loop_factory
 from penstock.settings import Settings
 from penstock.wiring import Declared
@@ -24,8 +26,11 @@ END_S = 10.0
 class Subtask:
     """The turns of one subtask. Called by one thread at a time."""
 
-    def __init__(self, declared: Declared, chosen: Settings) -> None:
-        self._declared, self._chosen = declared, chosen
+    def __init__(
+        self, declared: Declared, chosen: Settings, *, steps_wait: bool = True, begun: Begun | None = None
+    ) -> None:
+        self._declared, self._chosen, self._steps_wait = declared, chosen, steps_wait
+        self._begun = begun or Begun()
         self._loop: asyncio.AbstractEventLoop
         self._turns: KeyedTurns
         self._leaving: asyncio.Event
@@ -46,6 +51,7 @@ class Subtask:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._leaving.set)
             self._thread.join(END_S)
+        self._begun.close()
 
     def handled(self, topic: str, event: Envelope, kept: Kept) -> Turn:
         """Return the turn of an event. Where handlers are slow it is not waited for: they go on beside the next turns."""
@@ -56,6 +62,10 @@ class Subtask:
     def look(self, name: str, kept: Kept) -> Turn:
         """Return what became of a key meanwhile."""
         return self._called(self._turns.look(name, kept))
+
+    def marked(self, name: str, mark: Mark, kept: Kept) -> Turn:
+        """Return what became of a key for which a mark came back."""
+        return self._called(self._turns.marked(name, mark, kept, within_s=self._patience_s))
 
     def _called(self, work: Coroutine[Any, Any, T]) -> T:
         if not self._thread.is_alive():
@@ -78,6 +88,8 @@ class Subtask:
 
     async def _until_left(self) -> None:
         self._loop, self._leaving = asyncio.get_running_loop(), asyncio.Event()
-        async with open_turns(self._declared, self._chosen) as self._turns:
+        async with open_turns(
+            self._declared, self._chosen, steps_wait=self._steps_wait, begun=self._begun
+        ) as self._turns:
             self._ready.set()
             await self._leaving.wait()

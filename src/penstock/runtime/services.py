@@ -1,7 +1,7 @@
 """The parts of an engine that a handler's context works with."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,6 +31,9 @@ from penstock.runtime.write_points import Reached, StandIn, unwatched
 
 def unobserved(run_id: str, step: str) -> None:
     """Stand in for nobody who watches steps being executed."""
+
+
+Outlived = Callable[[str], Awaitable[None]]
 
 
 class PassingOnward(Protocol):
@@ -96,6 +99,9 @@ class Services:
     reached: Reached = unwatched
     traces: Traces | None = None  # where the app is traced
     stand_in: StandIn | None = None  # answers in place of the functions of steps
+    outlived: Outlived | None = (
+        None  # waits until what a run recorded outlives the process, where a commit does not say that
+    )
     outside: Outside = field(default_factory=Outside)  # what state machines call
     routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])
     activities: Activities = field(default_factory=Activities)

@@ -65,6 +65,8 @@ class Steps:
                 return await ToolCall(self, step, tool, Call(name, args, options)).outcome(effects=effects)
             if effects:
                 await services.committer.durable()
+                if services.outlived is not None:
+                    await services.outlived(self.run_id)
                 services.reached(WritePoint.BEFORE_EFFECT)
             services.executing(self.run_id, step)
             stand_in = services.stand_in

@@ -103,6 +103,8 @@ class ToolCall:
             self._note(self._known)
         if effects or options.begins:
             await services.committer.durable()
+            if services.outlived is not None:
+                await services.outlived(self._steps.run_id)
             services.reached(WritePoint.BEFORE_EFFECT)
         services.executing(self._steps.run_id, self._step)
         try:

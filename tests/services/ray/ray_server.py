@@ -22,6 +22,7 @@ VERSION = "2.60.0"
 GCS, CLIENT = 6399, 10001
 DRIVER_S = 240
 START_S = 150  # 3 s on a quiet machine, and more than 60 s on one with ten times too much to do
+STARTS_MAX = 4  # Ray gives up by itself when its parts do not find one another within 30 s
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 # A node that does not answer for some seconds is dead: by default half a minute.
 HEALTH = {
@@ -131,7 +132,13 @@ def own_ray(folder: Path, *, apart: bool = True, environment: Mapping[str, str] 
 
     process = OwnProcess(script if apart else start, folder, ready, start_s=START_S)
     paths = os.pathsep.join(str(each) for each in (HERE, ROOT / "src"))
-    process.start({**QUIET, **HEALTH, "PYTHONPATH": paths, **(environment or {})})
+    for left in reversed(range(STARTS_MAX)):
+        try:
+            process.start({**QUIET, **HEALTH, "PYTHONPATH": paths, **(environment or {})})
+            break
+        except NoServerError:
+            if not left:
+                raise
     return Ray(process, python, folder, apart=apart)
 
 

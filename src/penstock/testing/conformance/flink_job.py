@@ -57,6 +57,11 @@ class Job:
         await self.kill()
         raise Unavailable("Flink", "take the job", self._text()[-1000:].strip() or "it said nothing")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or was never started."""
+        return self._process is None or self._process.poll() is not None
+
     async def kill(self) -> None:
         """Kill all of its processes at once."""
         process, self._process = self._process, None
