@@ -149,7 +149,10 @@ def _reported(command: Sequence[str], environment: dict[str, str]) -> Report:
     if ended.returncode not in (0, 1) or not ended.stdout.strip():
         said = " ".join(each.strip() for each in ended.stderr.strip().splitlines()[-2:])
         return {"reason": _short(said) or f"it ended with code {ended.returncode}"}
-    return json.loads(ended.stdout)
+    try:
+        return json.loads(ended.stdout[ended.stdout.index("{\n") :])  # whatever a library has printed before
+    except ValueError as error:
+        return {"reason": _short(f"it printed no report: {error}: {ended.stdout}")}
 
 
 def _on_ray(names: Sequence[str], kills: int, installed: set[str]) -> Iterator[tuple[str, Report]]:

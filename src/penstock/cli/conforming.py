@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,7 +64,8 @@ def conformance(  # noqa: PLR0913, PLR0917 - the options of a command are its pa
             if not as_json and not sys.stderr.isatty():
                 print(f"conformance: {what}", file=sys.stderr, flush=True)
 
-        report = run_tuned(course(chosen, plan, step=step, within_s=within_s, keep=keep))
+        with redirect_stdout(sys.stderr):  # hosts' libraries print as they like; what is told here is the report
+            report = run_tuned(course(chosen, plan, step=step, within_s=within_s, keep=keep))
     if as_json:
         print(json.dumps(report.plain(), indent=2))
     else:
