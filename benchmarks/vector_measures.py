@@ -1,6 +1,7 @@
 """What is measured of an engine, the same for all: given a few functions, the figures. Needs numpy only."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ SEARCHES = 600
 SEARCHES_MIN = 40
 WITHIN_S = 8.0  # for each kind
 WARM_UP = 20
+COMMIT_BYTES = 20_600  # five pages in a write-ahead log
 Search = Callable[[Any, int | None, tuple[int, int] | None], list[int]]
 
 
@@ -98,6 +100,23 @@ class Peak:
     def _watch(self) -> None:
         while not self._over.wait(0.2):
             self.anon_mb = max(self.anon_mb, memory_mb()["anon_mb"])
+
+
+class Syncs:
+    """What the disk takes by itself: as many bytes as a commit of one passage writes, at the end of a file, and their sync."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+        self.taken_s: list[float] = []
+
+    def sync(self) -> None:
+        began = time.perf_counter()
+        self._file.write(b"x" * COMMIT_BYTES)
+        os.fdatasync(self._file.fileno())
+        self.taken_s.append(time.perf_counter() - began)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def times(name: str, taken_s: Sequence[float]) -> dict[str, float]:

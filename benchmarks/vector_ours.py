@@ -9,11 +9,12 @@ import os
 import resource
 import sys
 import time
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vector_measures import Data, Peak, disk_mb, memory_mb, searches, times
+from vector_measures import Data, Peak, Syncs, disk_mb, memory_mb, searches, times
 
 from penstock.adapters.embedders.static import open_static_embedder
 from penstock.adapters.sqlite.passages import SqlitePassages, open_sqlite_passages
@@ -30,6 +31,7 @@ WRITES = 300
 WARM_UP = 20
 BESIDE_S = 3.0
 LOADED_S = 10.0
+SYNC_EVERY_S = 0.1
 
 
 async def build(path: Path, data: Data, folder: Path) -> None:
@@ -86,9 +88,13 @@ async def opened(path: Path, data: Data, folder: Path) -> None:
         figures |= _searched(index, data)
         figures |= await _words(index, questions)
         figures |= memory_mb()
-        figures |= await _written(index, questions)
+        with closing(Syncs(path.with_name("bare"))) as bare:
+            figures |= await _written(index, questions, bare)
+            figures |= times("sync", bare.taken_s)
         figures |= await _beside(index, data)
-        figures |= await _loaded(index, data, questions, folder)
+        with closing(Syncs(path.with_name("bare"))) as bare:
+            figures |= await _loaded(index, data, questions, folder, bare)
+            figures |= times("sync_amid", bare.taken_s)
         figures["loaded_mb"] = memory_mb()["rss_mb"]
     print(json.dumps(figures))
 
@@ -114,8 +120,8 @@ async def _words(index: SqlitePassages, questions: list[str]) -> dict[str, float
     return times("words", taken[WARM_UP:])
 
 
-async def _written(index: SqlitePassages, questions: list[str]) -> dict[str, Any]:
-    """Text in, durable, until it is found by vector and by word; written again, and taken away."""
+async def _written(index: SqlitePassages, questions: list[str], bare: Syncs) -> dict[str, Any]:
+    """Text in, durable, until it is found by vector and by word; written again, and taken away. `bare`: a sync by itself after each."""
     embedder = open_static_embedder()
     upserted: list[float] = []
     seen: list[float] = []
@@ -136,6 +142,7 @@ async def _written(index: SqlitePassages, questions: list[str]) -> dict[str, Any
         wrong += not await _finds(index, _word("stale", number), key)
         await index.apply([Delete(SPACE, key)])
         wrong += await _finds(index, _word("stale", number), key)
+        bare.sync()
     return times("upsert", upserted[WARM_UP:]) | times("seen", seen[WARM_UP:]) | {"wrong": wrong}
 
 
@@ -163,7 +170,7 @@ async def _beside(index: SqlitePassages, data: Data) -> dict[str, Any]:
     return times("beside", taken) | {"beside_written": written}
 
 
-async def _loaded(index: SqlitePassages, data: Data, questions: list[str], folder: Path) -> dict[str, Any]:
+async def _loaded(index: SqlitePassages, data: Data, questions: list[str], folder: Path, bare: Syncs) -> dict[str, Any]:
     """Embed and index 3,000 passages a second, in batches, while one task writes and looks for it, and another searches."""
     embedder = open_static_embedder()
     with (folder / "texts.jsonl").open(encoding="utf-8") as lines:
@@ -207,7 +214,12 @@ async def _loaded(index: SqlitePassages, data: Data, questions: list[str], folde
             searched.append(time.perf_counter() - asked)
             await asyncio.sleep(0.05)
 
-    await asyncio.gather(ingest(), strong(), search())
+    async def sync() -> None:
+        while time.monotonic() < ends:
+            await asyncio.to_thread(bare.sync)
+            await asyncio.sleep(SYNC_EVERY_S)
+
+    await asyncio.gather(ingest(), strong(), search(), sync())
     a_second = round(count / (time.monotonic() - began))
     return times("strong", seen) | times("amid", searched) | {"ingested_a_second": a_second}
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vector_measures import COMMIT_BYTES
 from vector_plots import plot
 
 Result = dict[str, Any]
@@ -193,7 +194,13 @@ def _ratio(other: Result, ours: Result, key: str) -> float | None:
 def _alone(ours: Result) -> str:
     if "ingested_a_second" not in ours:
         return ""
-    return (
+    said = (
         f"Penstock alone: a question by words {_cell(ours, 'words')} ms. While it embeds and indexes {ours['ingested_a_second']:,} passages a second in\n"
         f"batches: text in, durable, until found {_cell(ours, 'strong')} ms; a search {_cell(ours, 'amid')} ms; resident {ours['loaded_mb']} MB in the end.\n"
+    )
+    if "sync_p50_ms" not in ours:
+        return said
+    return (
+        f"{said}The disk's part of a write: {COMMIT_BYTES:,} bytes at the end of a file and their sync, by themselves, took {_cell(ours, 'sync')} ms between\n"
+        f"the single writes, and {_cell(ours, 'sync_amid')} ms amid that load.\n"
     )

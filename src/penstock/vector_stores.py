@@ -46,12 +46,13 @@ async def opened_vectors(chosen: Settings, index: Index, stack: AsyncExitStack, 
     return structs.replace(apart, texts=index.vectors, checks=None, system=system)
 
 
-def require_shareable(url: str) -> None:
-    """Raise `Invalid` for vectors in files of one process, where several workers share the store."""
+def require_shareable(url: str, *, log: str = "") -> None:
+    """Raise `Invalid` for vectors in files of one process, where several workers share the store, as all do over a `log`."""
     parts = urlsplit(url)
     if parts.scheme == "usearch" or (parts.scheme == "milvus" and not parts.netloc):
         problem = f"{shown_url(url)!r} lies in files of one process"
-        hint = "run the app with one worker, leave `vectors` away, or use a server: milvus://, qdrant://, postgresql://"
+        alone = "leave `log` away: over a broker there may be several workers" if log else "run the app with one worker"
+        hint = f"{alone}; or leave `vectors` away, or use a server: milvus://, qdrant://, postgresql://"
         raise Invalid("the settings", (Finding("vectors", problem, hint),))
 
 

@@ -142,7 +142,7 @@ async def opened(
             store_url(chosen, declared.name), declared.collections, stack, shared=shared
         )
         if shared:
-            require_shareable(chosen.vectors)
+            require_shareable(chosen.vectors, log=chosen.log)
         if chosen.vectors and index is not None:
             index = await opened_vectors(chosen, index, stack, clock)
         embedders = Embedders(declared.embedders, stack, tracer)

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from penstock import App, Document
+from penstock import App, Document, Event
 from penstock.core.knowledge.documents import document_passages
 from penstock.core.knowledge.passages import Space
 from penstock.testing.hashed_embedder import HashedEmbedder
@@ -11,17 +11,38 @@ from penstock.testing.hashed_embedder import HashedEmbedder
 NAMES = [f"doc {number}" for number in range(10)]
 
 
-def library():
-    app = App("library")
-    app.knowledge("books")
-    app.embedder("one", HashedEmbedder(32, 1))
-    app.embedder("two", HashedEmbedder(16, 2))
+class Waiting(HashedEmbedder):
+    """Takes its time over texts that say so: until it may go on."""
+
+    def __init__(self, dims, seed):
+        super().__init__(dims, seed)
+        self.waits, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def embed(self, texts, *, purpose="passage"):
+        if purpose == "passage" and any("wait here" in text for text in texts):
+            self.waits.set()
+            await self.may_go_on.wait()
+        return await super().embed(texts, purpose=purpose)
+
+
+class Said(Event, key="who", subject="who"):
+    """That there is one whose subject is said has the store keep what is about somebody sealed."""
+
+    who: str
+
+
+def library(*, collections=("books",), one=None, two=None):
+    app = App("library", events=[Said])
+    for name in collections:
+        app.knowledge(name)
+    app.embedder("one", one or HashedEmbedder(32, 1))
+    app.embedder("two", two or HashedEmbedder(16, 2))
     return app
 
 
 @asynccontextmanager
-async def worker(url):
-    async with library().running(store=url, embedder="one", beside=True) as running:
+async def worker(url, *, log="", **kept):
+    async with library(**kept).running(store=url, embedder="one", beside=True, log=log) as running:
         yield running
 
 

@@ -3,8 +3,9 @@
 - Each transaction that writes to a space has a number there. What it touched is noted in `passage_recent` when the space has
   parts, or is about to.
 - `noting` counts how often noting was begun: 1 and more while it goes on, the same below 0 since it ended.
-- A part is registered with the number up to which its passages are, and what is dead in the others then. Opening maps the
-  parts, and reads again what was touched later: nothing that was committed can be missing, whenever the process died.
+- A part is registered with what is dead in it and the others then. Only after that, and little by little, notes go of what it
+  holds. Opening maps the parts, and reads again what is noted: nothing that was committed can be missing, whenever the process
+  died.
 """
 
 import sqlite3
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from penstock.adapters.sqlite.many import ROWS, at_once
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS passage_sealing (
@@ -26,9 +29,9 @@ TABLES = (
     space INTEGER NOT NULL, id TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (space, id)
 ) WITHOUT ROWID""",
 )
-_NOTE = """
-INSERT INTO passage_recent VALUES (?, ?, ?) ON CONFLICT (space, id) DO UPDATE SET number = excluded.number
-"""
+_NOTE = f"""
+INSERT INTO passage_recent VALUES {ROWS} ON CONFLICT (space, id) DO UPDATE SET number = excluded.number
+"""  # noqa: S608 - question marks
 _COUNT = """
 INSERT INTO passage_sealing VALUES (?, 1, 0) ON CONFLICT (space) DO UPDATE SET number = number + 1 RETURNING number, noting
 """
@@ -38,6 +41,7 @@ ON CONFLICT (space) DO UPDATE SET noting = CASE WHEN noting > 0 THEN noting ELSE
 """
 _BY_NUMBER = "CREATE INDEX IF NOT EXISTS passage_recent_number ON passage_recent (space, number)"
 _IDS_AT_ONCE = 2_000
+_UNNOTED_AT_ONCE = 1_000  # by one transaction: others wait for it
 
 
 class PartRow(NamedTuple):
@@ -62,7 +66,7 @@ def note(connection: sqlite3.Connection, space: int, ids: Iterable[str]) -> int:
     """Count a transaction, and note what it touches if that is wanted. Return its number."""
     number, noting = connection.execute(_COUNT, (space,)).fetchone()
     if noting > 0:
-        connection.executemany(_NOTE, [(space, each, number) for each in ids])
+        at_once(connection, _NOTE, [(space, each, number) for each in ids])
     return int(number)
 
 
@@ -88,15 +92,31 @@ def names(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM passage_part")}
 
 
-def register(connection: sqlite3.Connection, space: int, registered: Sequence[PartRow], *, upto: int) -> None:
-    """Put these parts in the place of those before; they hold what transactions up to `upto` wrote."""
+def register(connection: sqlite3.Connection, space: int, registered: Sequence[PartRow]) -> None:
+    """Put these parts in the place of those before. What is noted of what they hold can go then: `unnote`."""
     connection.execute("DELETE FROM passage_part WHERE space = ?", (space,))
     rows = [
         (space, place, part.name, len(part.dead), np.packbits(part.dead).tobytes())
         for place, part in enumerate(registered)
     ]
     connection.executemany("INSERT INTO passage_part VALUES (?, ?, ?, ?, ?)", rows)
-    connection.execute("DELETE FROM passage_recent WHERE space = ? AND number <= ?", (space, upto))
+
+
+def unnote(connection: sqlite3.Connection, space: int, *, upto: int, after: str | None) -> str | None:
+    """Remove notes of what transactions up to `upto` touched, which parts hold: of some ids that follow `after`.
+
+    Return the last of these ids, None when that was all. What is not removed yet is read once more when the space is opened.
+    """
+    first = ">=" if after is None else ">"
+    stretch = f"SELECT id FROM passage_recent WHERE space = ? AND id {first} ? ORDER BY id LIMIT 1 OFFSET ?"  # noqa: S608
+    row = connection.execute(stretch, (space, after or "", _UNNOTED_AT_ONCE - 1)).fetchone()
+    last: str | None = None if row is None else row[0]
+    gone = f"DELETE FROM passage_recent WHERE space = ? AND number <= ? AND id {first} ?"  # noqa: S608
+    if last is None:
+        connection.execute(gone, (space, upto, after or ""))
+    else:
+        connection.execute(f"{gone} AND id <= ?", (space, upto, after or "", last))
+    return last
 
 
 def forget(connection: sqlite3.Connection, space: int) -> None:

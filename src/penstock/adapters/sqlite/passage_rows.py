@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from penstock.adapters.sqlite import part_rows
+from penstock.adapters.sqlite.many import ROWS, at_once
 from penstock.core.knowledge.documents import prefix_of
 from penstock.core.knowledge.passages import IndexWrite, Passage, Row, Space, Upsert
 from penstock.core.knowledge.rows import (
@@ -39,11 +40,11 @@ _TABLES = (
     "CREATE UNIQUE INDEX IF NOT EXISTS passage_id ON passage (space, id)",
 )
 _SPACE = "SELECT number, dims FROM passage_space WHERE tenant = ? AND collection = ? AND generation = ?"
-_UPSERT = """
-INSERT INTO passage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+_UPSERT = f"""
+INSERT INTO passage VALUES {ROWS}
 ON CONFLICT (space, id) DO UPDATE SET digest = excluded.digest, text = excluded.text, metadata = excluded.metadata,
     vector = excluded.vector, keys = excluded.keys, counts = excluded.counts, analysis = excluded.analysis
-"""
+"""  # noqa: S608 - question marks
 _COLUMNS = "SELECT id, keys, counts, vector, metadata, CASE WHEN analysis = ? THEN NULL ELSE text END FROM passage"
 _FIRST_PAGE, _NEXT_PAGE = (f"{_COLUMNS} WHERE space = ? AND id {each} ? ORDER BY id LIMIT ?" for each in (">=", ">"))
 _PARTS = """
@@ -196,10 +197,8 @@ def _write(connection: sqlite3.Connection, space: Space, last: Mapping[str, Inde
     number = _space(connection, space, rows)
     deleted = [(number, gone) for gone, row in changes.items() if row is None]
     connection.executemany("DELETE FROM passage WHERE space = ? AND id = ?", deleted)
-    connection.executemany(
-        _UPSERT,
-        [_values(number, write.passage, row) for write, row in zip(upserts, rows, strict=True)],
-    )
+    values = [_values(number, write.passage, row) for write, row in zip(upserts, rows, strict=True)]
+    at_once(connection, _UPSERT, values)
     return changes
 
 

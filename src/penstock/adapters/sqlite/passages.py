@@ -56,6 +56,9 @@ LOADS_MAX = 3  # where other processes write to a space all the time, the next s
 _WORK_AT_ONCE = 64 * 50_000
 # Less than a millisecond.
 _ANALYSED_AT_ONCE = 16
+# Of the event loop, between two slices of a bulk: what a thread has done for somebody takes some to come to who waits for it,
+# and behind a slice in each of them a single write would wait for most of the bulk.
+_TURNS = 8
 
 R = TypeVar("R")
 Query = TypeVar("Query", Sequence[str], NDArray[np.float32])
@@ -135,9 +138,12 @@ class SqlitePassages:
     @staticmethod
     async def prepared(writes: Sequence[IndexWrite]) -> list[IndexWrite]:
         """Analyse what is to be written, while others have their turns: in a transaction it would hold them all up."""
+        if len(writes) <= _ANALYSED_AT_ONCE:
+            return prepared(writes)
         ready: list[IndexWrite] = []
         for start in range(0, len(writes), _ANALYSED_AT_ONCE):
-            await _turn(ready)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             ready += prepared(writes[start : start + _ANALYSED_AT_ONCE])
         return ready
 

@@ -12,17 +12,18 @@ import ctypes
 import logging
 import os
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.adapters.sqlite import part_rows
+from penstock.adapters.sqlite.pacing import Pace
 from penstock.adapters.sqlite.part_files import NotWhole, PartFiles
 from penstock.adapters.sqlite.part_rows import NOTHING_WRITTEN, Count, PartRow
 from penstock.core.knowledge.layers import Layers, MadePart, merge_sources
@@ -35,7 +36,6 @@ from penstock.errors import PenstockError
 
 AGAIN_AFTER_S = 30.0
 
-_PAUSE_S = 0.0005
 R = TypeVar("R")
 _log = logging.getLogger("penstock")
 
@@ -138,6 +138,12 @@ class Sealer:
         self._merging = ThreadPoolExecutor(1, "penstock-merging")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._waited_for = 0
+
+    @property
+    def _in_a_hurry(self) -> bool:
+        """Whether somebody waits for what is done in the background."""
+        return self._closing or self._waited_for > 0
 
     async def close(self, spaces: Iterable[OpenSpace]) -> None:
         """Wait for what is being sealed; seal what is on top, so that it need not be read when the file is opened next.
@@ -154,8 +160,12 @@ class Sealer:
 
     async def settled(self) -> None:
         """Wait for what is being sealed and merged, and for what is begun after that."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        self._waited_for += 1
+        try:
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            self._waited_for -= 1
 
     def opened(self, connection: sqlite3.Connection, number: int) -> tuple[list[str], list[Sealed]]:
         """Map the parts of a space. Raises `NotWhole` when one cannot be used."""
@@ -215,37 +225,50 @@ class Sealer:
         segment, _ = space.begin()
         name, dead = _name(space), segment.dead.copy()
 
-        def write() -> tuple[list[Source], int]:
-            return self._write(name, [(arrays_of(segment, _pause), dead)], _pause)
+        def write() -> _Written:
+            pause = Pace(lambda: self._in_a_hurry or space.layers.must_hurry)
+            return self._write(name, [(arrays_of(segment, pause), dead)], pause)
 
-        found, size = await asyncio.get_running_loop().run_in_executor(self._sealing, write)
-        space.seal(found, name, lambda mine: self._files.opened(name, mine), size)
+        found, made, size = await asyncio.get_running_loop().run_in_executor(self._sealing, write)
+        space.seal(found, name, made, size)
         await self._register(space)
+        # Tens of thousands of objects, let go of at once, would hold everybody up for as long as that takes.
+        pause = Pace(lambda: self._in_a_hurry)
+        await asyncio.get_running_loop().run_in_executor(self._sealing, segment.let_go, pause)
 
     async def _merge(self, space: OpenSpace, place: slice) -> None:
         name = _name(space)
         columns = [self._files.columns(each) for each in space.names[place]]
         dead = [part.dead.copy() for part in space.layers.parts[place]]
 
-        def pause() -> None:
-            if self._closing:
-                raise _Closing
-            _pause()
+        def write() -> _Written:
+            rest = Pace(lambda: self._in_a_hurry)
 
-        def write() -> tuple[list[Source], int]:
+            def pause() -> None:
+                if self._closing:
+                    raise _Closing
+                rest()
+
             return self._write(name, list(zip(columns, dead, strict=True)), pause)
 
-        found, size = await asyncio.get_running_loop().run_in_executor(self._merging, write)
-        space.merge(place, found, name, lambda mine: self._files.opened(name, mine), size)
+        found, made, size = await asyncio.get_running_loop().run_in_executor(self._merging, write)
+        space.merge(place, found, name, made, size)
         await self._register(space)
 
     def _write(
         self, name: str, parts: Sequence[tuple[Columns, NDArray[np.bool_]]], pause: Callable[[], None]
-    ) -> tuple[list[Source], int]:
+    ) -> "_Written":
         found, size = merge_sources(parts)
-        if size:
-            self._files.write(name, merged(found), pause)
-        return found, size
+        if not size:
+            return _Written(found, _no_part, size)
+        self._files.write(name, merged(found), pause)
+        part = self._files.opened(name, None)
+
+        def made(dead: NDArray[np.bool_]) -> Sealed:
+            part.bury(np.flatnonzero(dead).astype(np.int32))
+            return part
+
+        return _Written(found, made, size)
 
     async def _register(self, space: OpenSpace) -> None:
         async with space.registering:
@@ -257,7 +280,7 @@ class Sealer:
                 registered = [part.name for part in part_rows.parts(connection, number)]
                 if registered != before or not part_rows.count(connection, number).noting:
                     return False
-                part_rows.register(connection, number, rows, upto=upto)
+                part_rows.register(connection, number, rows)
                 return True
 
             if not await self._transact(register):
@@ -266,6 +289,19 @@ class Sealer:
             space.registered = [row.name for row in rows]
             gone, space.left = space.left, set()
         await self.discard(gone)
+        await self._unnote(number, [row.name for row in rows], upto)
+
+    async def _unnote(self, number: int, names: Sequence[str], upto: int) -> None:
+        """Remove notes of what these parts of a space hold, a few by each transaction."""
+
+        def unnote(connection: sqlite3.Connection, after: str | None) -> str | None:
+            if part_rows.registered(connection, number) != names:
+                return None  # who registered others sees to it; or the space is gone, and its number another's
+            return part_rows.unnote(connection, number, upto=upto, after=after)
+
+        after = await self._transact(partial(unnote, after=None))
+        while after is not None:
+            after = await self._transact(partial(unnote, after=after))
 
     async def _give_back(self) -> None:
         """Have the C library give back to the system what was let go of: up to a hundred megabytes."""
@@ -300,6 +336,14 @@ def _trimmed() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+class _Written(NamedTuple):
+    """What a part was made of, the part, and how many rows it has: without any there is none."""
+
+    sources: list[Source]
+    made: MadePart
+    size: int
+
+
 class _Closing(Exception):
     """What is being done is given up: the store is closed."""
 
@@ -309,6 +353,5 @@ def _name(space: OpenSpace) -> str:
     return f"{space.number}-{os.urandom(8).hex()}"
 
 
-def _pause() -> None:
-    """Let others run: what is done in the background must not be felt by who searches."""
-    time.sleep(_PAUSE_S)
+def _no_part(dead: NDArray[np.bool_]) -> Sealed:
+    raise AssertionError(f"a part of {len(dead)} rows was not made")

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,8 +58,7 @@ class Transactions:
                     self._writer.execute("PRAGMA synchronous = FULL")
 
         async with self._turn:
-            # A commit that has begun is seen to its end, also when its caller is cancelled: the thread cannot be stopped.
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, within))
+            return await self._in_thread(within)
 
     async def apart(self, work: Callable[[sqlite3.Connection], T], operation: str) -> T:
         """Run `work` in the writer's thread, between two transactions."""
@@ -70,7 +70,36 @@ class Transactions:
                 raise translated(error, operation) from error
 
         async with self._turn:
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, within))
+            return await self._in_thread(within)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run it in the writer's thread. What has begun goes on also when its caller is cancelled: the thread cannot be stopped.
+
+        Its end comes to who waits for it in two turns of the event loop; by `run_in_executor`, and a shield, it takes four.
+        """
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                tell = partial(_succeeded, ended, work())
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                tell = partial(_failed, ended, error)
+            with suppress(RuntimeError):  # nobody waits any more: the event loop is closed
+                loop.call_soon_threadsafe(tell)
+
+        self._thread.submit(run)
+        return await ended
+
+
+def _succeeded(ended: asyncio.Future[T], result: T) -> None:
+    if not ended.done():
+        ended.set_result(result)
+
+
+def _failed(ended: asyncio.Future[T], error: BaseException) -> None:
+    if not ended.done():
+        ended.set_exception(error)
 
 
 @contextmanager

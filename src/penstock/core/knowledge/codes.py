@@ -53,7 +53,11 @@ class Codes:
 
     def likely(self, query: NDArray[np.float32], count: int, places: NDArray[np.intp] | None) -> NDArray[np.intp]:
         """About `count` places (more on ties) whose codes differ least from the query's, of all or of `places`."""
-        return likely([word.view for word in self._words], codes(query[None], self._rotation)[0], count, places)
+        return likely(self.columns(), codes(query[None], self._rotation)[0], count, places)
+
+    def columns(self) -> Columns:
+        """The codes, by 64 bits each."""
+        return [word.view for word in self._words]
 
 
 def likely(

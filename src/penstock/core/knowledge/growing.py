@@ -14,10 +14,13 @@ _CAPACITY_MIN = 16
 
 
 class Growing(Generic[Item]):
-    """Rows of one type; each a number, or `width` of them."""
+    """Rows of one type; each a number, or `width` of them.
 
-    def __init__(self, dtype: type[Item], width: int | None = None) -> None:
-        shape = (_CAPACITY_MIN,) if width is None else (_CAPACITY_MIN, width)
+    `room`: for so many rows there is room from the beginning, which takes memory only as it is used.
+    """
+
+    def __init__(self, dtype: type[Item], width: int | None = None, *, room: int = _CAPACITY_MIN) -> None:
+        shape = (room,) if width is None else (room, width)
         self._buffer: NDArray[Item] = np.empty(shape, dtype=dtype)
         self._size = 0
 

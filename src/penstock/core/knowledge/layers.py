@@ -27,7 +27,7 @@ from penstock.errors import LimitReached
 
 HITS_MAX = 10_000
 
-MadePart = Callable[[NDArray[np.bool_]], Sealed]  # maps a part that was written, given the marks of its dead
+MadePart = Callable[[NDArray[np.bool_]], Sealed]  # the part that was written, given the marks of its dead
 
 # A scan of this many vectors on top of the parts takes about as long as theirs.
 _TOP_EXACT_MAX = 8_192
@@ -38,6 +38,7 @@ _MERGED_MIN = 4
 _DEAD_SHARE_MAX = 0.25
 _WAITING_TIMES = 4
 _WORTH_A_PART = 8
+_ROOM_EIGHTHS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Layers:
         self._frozen: Segment | None = None
         self._sizes = sizes
         dims = next((part.dims for part in parts if part.dims is not None), None)
-        self._top = _top(dims) if parts else Segment(exact_max=sizes.whole)
+        self._top = self._new_top(dims) if parts else Segment(exact_max=sizes.whole)
 
     def __len__(self) -> int:
         return sum(part.alive for part in self.parts) + sum(map(len, self._segments))
@@ -95,8 +96,14 @@ class Layers:
 
     @property
     def must_wait(self) -> bool:
-        """Whether so much waits to be sealed that whoever can wait with writing should."""
-        return self._frozen is not None and len(self._top.ids) > _WAITING_TIMES * self._sizes.top
+        """Whether so much waits for the next seal that whoever can wait with writing should, while one goes on."""
+        is_sealed = bool(self.parts) or self._frozen is not None
+        return is_sealed and len(self._top.ids) > _WAITING_TIMES * self._sizes.top
+
+    @property
+    def must_hurry(self) -> bool:
+        """Whether the next seal is due already while one goes on."""
+        return self._frozen is not None and len(self._top.ids) > self._sizes.top
 
     def to_merge(self) -> slice | None:
         """Which of the parts should become one now."""
@@ -198,7 +205,7 @@ class Layers:
         assert self._frozen is None, "one is being sealed"
         self._top.freeze()
         self._frozen = self._top
-        self._top = _top(self._frozen.dims)
+        self._top = self._new_top(self._frozen.dims)
         return self._frozen
 
     def seal(self, found: Sequence[Source], made: MadePart, size: int) -> None:
@@ -212,6 +219,11 @@ class Layers:
         """Put a part in the place of the parts that it was made of; what died meanwhile is dead in it too."""
         dead = _dead(found, [part.dead for part in self.parts[place]], size)
         self.parts[place] = [made(dead)] if size else []
+
+    def _new_top(self, dims: int | None) -> Segment:
+        # A little more than it is to hold: what comes while the one before is being sealed may be more, and then it grows.
+        room = self._sizes.top * _ROOM_EIGHTHS // 8 + 1
+        return Segment(exact_max=_TOP_EXACT_MAX, rescored_min=_TOP_RESCORED_MIN, dims=dims, coded_room=room)
 
     def _drop_below(self, ids: Sequence[str]) -> None:
         if self._frozen is not None:
@@ -240,10 +252,6 @@ def merge_sources(parts: Sequence[tuple[Columns, NDArray[np.bool_]]]) -> tuple[l
 
 
 _NO_HASHES = np.zeros(0, np.uint64)
-
-
-def _top(dims: int | None) -> Segment:
-    return Segment(exact_max=_TOP_EXACT_MAX, rescored_min=_TOP_RESCORED_MIN, dims=dims)
 
 
 def _mostly_gone(part: Sealed) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.knowledge.codes import Codes
+from penstock.core.knowledge.codes import Codes, Columns
 from penstock.core.knowledge.growing import Growing
 from penstock.core.knowledge.ranking import highest
 
@@ -46,14 +46,17 @@ _ANY = np.array([-np.inf], np.float32)
 class Vectors:
     """Unit vectors of one length, each belonging to a row of the segment."""
 
-    def __init__(self, dims: int, *, exact_max: int = EXACT_MAX, rescored_min: int = RESCORED_MIN) -> None:
+    def __init__(
+        self, dims: int, *, exact_max: int = EXACT_MAX, rescored_min: int = RESCORED_MIN, coded_room: int = 0
+    ) -> None:
+        """`coded_room`: room for so many vectors, each of which gets its code at once: none of them waits for many others."""
         self.dims = dims
         self._rescored_min = rescored_min
         self._exact_max = exact_max
-        self._vectors = Growing(np.float32, dims)
+        self._vectors = Growing(np.float32, dims, room=coded_room) if coded_room else Growing(np.float32, dims)
         self._row_at = Growing(np.int32)
         self._place_of = Growing(np.int32)
-        self._codes: Codes | None = None
+        self._codes = Codes(dims) if coded_room else None
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -88,6 +91,10 @@ class Vectors:
     def placed(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """The vectors, and the row of each."""
         return self._vectors.view, self._row_at.view
+
+    def placed_codes(self) -> Columns | None:
+        """The codes of the vectors, a column each, if they have any yet."""
+        return None if self._codes is None else self._codes.columns()
 
     def renumber(self, new_row: NDArray[np.int32], size: int) -> None:
         """Rows have new numbers below `size`: `new_row[old]`."""

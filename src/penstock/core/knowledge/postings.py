@@ -9,7 +9,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import cast
@@ -26,6 +26,7 @@ TITLE_WEIGHT = 2
 
 _PAIR_BYTES = 8
 _TERM_BYTES_MAX = 1_024
+_LET_GO_AT_ONCE = 2_000
 
 
 def term_counts(text: str, title: str = "") -> dict[int, int]:
@@ -98,6 +99,13 @@ class Postings:
         )
         # With weights the sums are float64, which numpy's types do not say.
         return cast("NDArray[np.float64]", np.bincount(rows, weights * worth, minlength=len(lengths)))
+
+    def let_go(self, pause: Callable[[], None]) -> None:
+        """Give up all postings, some at a time."""
+        while self._of:
+            for _ in range(min(_LET_GO_AT_ONCE, len(self._of))):
+                self._of.popitem()
+            pause()
 
     def renumber(self, new_row: NDArray[np.int32]) -> None:
         """Rows have new numbers, `new_row[old]`; those below 0 are gone."""

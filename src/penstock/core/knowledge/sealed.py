@@ -55,16 +55,21 @@ class Sealed:
 
     def drop(self, ids: Sequence[str], hashes: NDArray[np.uint64]) -> None:
         """Take passages away; what is not there is passed over. `hashes` are those of the ids."""
-        for row in self.ids.rows(ids, hashes):
-            if self.dead[row]:
-                continue
-            self.dead[row] = True
-            self._died.extend([row])
-            self._words.drop(row)
-            self.alive -= 1
-            self.with_terms -= int(self._lengths[row] > 0)
-            self.total_length -= int(self._lengths[row])
-            self.vectors -= int(self._vectors is not None and self.arrays["has_vector"][row])
+        if rows := self.ids.rows(ids, hashes):
+            self.bury(np.unique(np.array(rows, np.int32)))
+
+    def bury(self, rows: Rows) -> None:
+        """Have rows die, each given once; those that are dead already are passed over."""
+        rows = rows[~self.dead[rows]]
+        lengths = self._lengths[rows]
+        self.dead[rows] = True
+        self._died.extend(rows)
+        self._words.drop(rows)
+        self.alive -= len(rows)
+        self.with_terms -= int(np.count_nonzero(lengths))
+        self.total_length -= int(lengths.sum())
+        if self._vectors is not None:
+            self.vectors -= int(np.count_nonzero(self.arrays["has_vector"][rows]))
 
     def chosen(self, filter: Filter | None) -> Rows | None:
         """The living rows that a filter lets through; None for all."""

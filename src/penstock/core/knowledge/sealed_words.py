@@ -19,6 +19,9 @@ from penstock.core.knowledge.sealed_form import Arrays
 from penstock.core.knowledge.words import K1, B, saturation
 
 Rows = NDArray[np.int32]
+Places = NDArray[
+    np.intp
+]  # rows as numpy wants them: it makes these of others each time, and `take` is quicker than an index
 Scores = NDArray[np.float64]
 Rough = NDArray[np.float32]
 
@@ -27,6 +30,8 @@ _TOGETHER_MAX = 16_384
 _TELLING_PER_HIT = 32
 # Looking up a row among postings takes about as long as adding so many of them.
 _LOOKING_UP_PAYS = 16
+# Writing to every place takes about as long as to a sixteenth of them, here and there.
+_FILLING_PAYS = 16
 # An average length so near to another one is taken for it. A rough sum is then less than this share off.
 _ALIKE = 1e-4
 _SLACK = 3e-4
@@ -64,10 +69,10 @@ class SealedWords:
         self._norms: Rough | None = None
         self._norms_average = 0.0
 
-    def drop(self, row: int) -> None:
-        """Have a passage be worth nothing from now on."""
+    def drop(self, rows: Rows) -> None:
+        """Have passages be worth nothing from now on."""
         if self._norms is not None:
-            self._norms[row] = np.inf
+            self._norms[rows] = np.inf
 
     def containing(self, key: int) -> int:
         """How many passages have a term, dead ones too."""
@@ -135,17 +140,21 @@ class SealedWords:
         near = touched[0] if len(touched) == 1 else np.concatenate(touched)
         # Nobody who was not found yet can be among the best: only those found are looked up in the common words.
         for term in terms[number:]:
-            near = near[sums[near] >= wanted - rest]
+            near = near[sums.take(near) >= wanted - rest]
             rest -= term.most
             if len(term.rows) < _LOOKING_UP_PAYS * len(near):
                 touched.append(_add(term, norms, sums, allowed))
             else:
                 _look_up(term, norms, sums, near)
             wanted = _last_wanted(sums, near, limit, floor)
-        near = np.sort(near[sums[near] >= max(_LEAST, wanted - rest)])
-        for rows in touched:
-            sums[rows] = 0.0
-        return near[np.concatenate(([True], near[1:] != near[:-1]))] if len(near) else near
+        near = np.sort(near[sums.take(near) >= max(_LEAST, wanted - rest)])
+        if sum(map(len, touched)) * _FILLING_PAYS > len(sums):
+            sums.fill(0.0)
+        else:
+            for places in touched:
+                sums[places] = 0.0
+        once = near[np.concatenate(([True], near[1:] != near[:-1]))] if len(near) else near
+        return once.astype(np.int32)
 
     def _norms_of(self, average_length: float) -> Rough:
         """How many occurrences are worth a half in each passage, nearly: none ever are in one that is dead."""
@@ -195,11 +204,11 @@ def _rarest(terms: Sequence[_Found]) -> int:
     return number
 
 
-def _add_together(terms: Sequence[_Found], norms: Rough, sums: Rough, allowed: NDArray[np.bool_] | None) -> Rows:
-    """Add what a few words are worth where nothing was added yet, and return the rows, each once."""
+def _add_together(terms: Sequence[_Found], norms: Rough, sums: Rough, allowed: NDArray[np.bool_] | None) -> Places:
+    """Add what a few words are worth where nothing was added yet, and return where, each place once."""
     if len(terms) == 1:
         return _add(terms[0], norms, sums, allowed)
-    rows = np.concatenate([term.rows for term in terms])
+    rows = np.concatenate([term.rows for term in terms]).astype(np.intp)
     counts = np.concatenate([term.counts for term in terms]).astype(np.float32)
     weights = np.repeat(np.array([term.weight for term in terms], np.float32), [len(term.rows) for term in terms])
     if allowed is not None:
@@ -210,25 +219,26 @@ def _add_together(terms: Sequence[_Found], norms: Rough, sums: Rough, allowed: N
     sums[rows] = marks
     once = rows[sums[rows] == marks]
     sums[once] = 0.0
-    np.add.at(sums, rows, weights * (counts / (counts + norms[rows])))
+    np.add.at(sums, rows, weights * (counts / (counts + norms.take(rows))))
     return once
 
 
-def _add(term: _Found, norms: Rough, sums: Rough, allowed: NDArray[np.bool_] | None) -> Rows:
-    """Add what a word is worth, and return the rows that had nothing before."""
+def _add(term: _Found, norms: Rough, sums: Rough, allowed: NDArray[np.bool_] | None) -> Places:
+    """Add what a word is worth, and return where nothing was before."""
     rows, counts = term.rows, term.counts
     if allowed is not None:
         taken = allowed[rows]
         rows, counts = rows[taken], counts[taken]
-    before = sums[rows]
-    sums[rows] = before + _worth(term, counts, norms[rows])
-    return rows[before == 0]
+    places = rows.astype(np.intp)
+    before = sums.take(places)
+    sums[places] = before + _worth(term, counts, norms.take(places))
+    return places[before == 0]
 
 
-def _look_up(term: _Found, norms: Rough, sums: Rough, rows: Rows) -> None:
-    place, has = _places(term.rows, rows)
-    having = rows[has]
-    sums[having] += _worth(term, term.counts[place[has]], norms[having])
+def _look_up(term: _Found, norms: Rough, sums: Rough, places: Places) -> None:
+    place, has = _places(term.rows, places)
+    having = places[has]
+    sums[having] += _worth(term, term.counts[place[has]], norms.take(having))
 
 
 def _worth(term: _Found, counts: NDArray[np.uint8] | NDArray[np.int32], norms: Rough) -> Rough:
@@ -239,15 +249,15 @@ def _worth(term: _Found, counts: NDArray[np.uint8] | NDArray[np.int32], norms: R
     return occurrences
 
 
-def _places(held: Rows, rows: Rows) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _places(held: Rows, rows: Rows | Places) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Where rows lie among those of a word, and which ones do."""
     place = np.minimum(np.searchsorted(held, rows), len(held) - 1)
     return place, held[place] == rows
 
 
-def _last_wanted(sums: Rough, rows: Rows, limit: int, floor: float) -> float:
+def _last_wanted(sums: Rough, places: Places, limit: int, floor: float) -> float:
     """A score that passages must reach to be wanted, as far as is known; below what it is by what sums may be off."""
     last = 0.0
-    if len(rows) > limit:
-        last = float(np.partition(sums[rows], -limit)[-limit])
+    if len(places) > limit:
+        last = float(np.partition(sums.take(places), -limit)[-limit])
     return max(last, floor) * (1 - _SLACK)

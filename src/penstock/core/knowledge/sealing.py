@@ -4,6 +4,7 @@ This runs beside searches, which need the interpreter too: what takes long in Py
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from penstock.core.knowledge.segment import Segment
 Pause = Callable[[], None]
 Made = dict[str, NDArray[Any]]
 
-_TEXTS_AT_ONCE = 500
-_ROWS_AT_ONCE = 4_096
+# Each of these takes less than a millisecond, in which nobody else has the interpreter.
+_TEXTS_AT_ONCE = 250
+_TERMS_AT_ONCE = 4_000
+_ROWS_AT_ONCE = 1_024
 
 
 def arrays_of(segment: Segment, pause: Pause) -> Made:
@@ -29,7 +32,7 @@ def arrays_of(segment: Segment, pause: Pause) -> Made:
     made |= _terms(segment.postings.by_term(), pause)
     made |= _fields(segment.fields.by_field(), pause)
     if segment.dims is not None:
-        made |= _vectors(*segment.placed_vectors(), len(segment.ids), pause)
+        made |= _vectors(segment, pause)
     return made
 
 
@@ -49,17 +52,23 @@ def _hashes(texts: Sequence[str], pause: Pause) -> NDArray[np.uint64]:
 
 
 def _terms(by_term: Mapping[int, bytearray], pause: Pause) -> Made:
-    keys = np.fromiter(by_term, np.uint64, len(by_term))
+    found, given = [np.zeros(0, np.uint64)], iter(by_term)
+    while len(some := np.fromiter(islice(given, _TERMS_AT_ONCE), np.uint64)):
+        found.append(some)
+        pause()
+    keys = np.concatenate(found)
     order = np.argsort(keys)
-    pause()
-    postings = list(by_term.values())
-    places: list[int] = order.tolist()
-    ordered = [postings[at] for at in places]
-    pause()
-    pairs = np.frombuffer(b"".join(ordered), np.int32).reshape(-1, 2)
-    pause()
-    ends = np.cumsum(np.fromiter(map(len, ordered), np.int64, len(ordered))) // pairs.strides[0]
+    postings, pieces, sizes = list(by_term.values()), [b""], [np.zeros(0, np.int64)]
+    for start in range(0, len(order), _TERMS_AT_ONCE):
+        pause()
+        places: list[int] = order[start : start + _TERMS_AT_ONCE].tolist()
+        ordered = [postings[at] for at in places]
+        pieces.append(b"".join(ordered))
+        sizes.append(np.fromiter(map(len, ordered), np.int64, len(ordered)))
+    pairs = np.frombuffer(b"".join(pieces), np.int32).reshape(-1, 2)
+    ends = np.cumsum(np.concatenate(sizes)) // pairs.strides[0]
     rows, counts = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    pause()
     most = np.maximum.reduceat(counts, np.concatenate(([0], ends[:-1]))) if len(counts) else counts
     # The lengths that bound a term's worth are looked up when parts are merged.
     least = np.zeros(len(most), np.int32)
@@ -110,8 +119,9 @@ def _keys(texts: Sequence[str], pause: Pause) -> tuple[NDArray[np.bool_], NDArra
     return keys
 
 
-def _vectors(vectors: NDArray[np.float32], rows: NDArray[np.int32], size: int, pause: Pause) -> Made:
-    dims = vectors.shape[1]
+def _vectors(segment: Segment, pause: Pause) -> Made:
+    (vectors, rows), known = segment.placed_vectors(), segment.placed_codes()
+    size, dims = len(segment.ids), vectors.shape[1]
     made: Made = {
         "rotation": rotation(dims).ravel(),
         "has_vector": np.zeros(size, np.bool_),
@@ -126,7 +136,10 @@ def _vectors(vectors: NDArray[np.float32], rows: NDArray[np.int32], size: int, p
         mine, exact = rows[piece], rounded(vectors[piece])
         made["exact"][mine] = exact
         made["near"][mine], made["near_scales"][mine] = coarse(exact)
-        for name, column in named_codes(vectors[piece], rotation(dims)):
-            made[name][mine] = column
+        if known is None:
+            for name, column in named_codes(vectors[piece], rotation(dims)):
+                made[name][mine] = column
+        for at, column in enumerate(known or ()):
+            made[f"code_{at}"][mine] = column[piece]
         pause()
     return made

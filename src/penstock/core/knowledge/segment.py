@@ -6,12 +6,13 @@
 - A frozen segment gets no more passages, and what is read of it stays as it is: only that rows die.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.core.knowledge.codes import Columns
 from penstock.core.knowledge.fields import Fields
 from penstock.core.knowledge.filters import Filter
 from penstock.core.knowledge.growing import Growing
@@ -30,13 +31,18 @@ _ABOVE_ZERO = np.array([np.finfo(np.float64).tiny])
 class Segment:
     """Passages of one space. `exact_max`: above so many vectors, a search is approximate, of `rescored_min` candidates.
 
-    `dims`: the length of the vectors, if it is known.
+    `dims`: the length of the vectors, if it is known. `coded_room`: as in `Vectors`.
     """
 
     def __init__(
-        self, *, exact_max: int = EXACT_MAX, rescored_min: int = RESCORED_MIN, dims: int | None = None
+        self,
+        *,
+        exact_max: int = EXACT_MAX,
+        rescored_min: int = RESCORED_MIN,
+        dims: int | None = None,
+        coded_room: int = 0,
     ) -> None:
-        self._vectors_of = partial(Vectors, exact_max=exact_max, rescored_min=rescored_min)
+        self._vectors_of = partial(Vectors, exact_max=exact_max, rescored_min=rescored_min, coded_room=coded_room)
         self.ids: list[str] = []
         self._row_of: dict[str, int] = {}
         self._dead = Growing(np.bool_)
@@ -76,9 +82,22 @@ class Segment:
         assert self._vectors is not None, "nothing here has a vector"
         return self._vectors.placed()
 
+    def placed_codes(self) -> Columns | None:
+        """The codes of the vectors, in their order, if they have any yet."""
+        return None if self._vectors is None else self._vectors.placed_codes()
+
     def freeze(self) -> None:
         """From now on rows only die."""
         self._frozen = True
+
+    def let_go(self, pause: Callable[[], None]) -> None:
+        """Give up what a frozen segment holds, in pieces: all at once, it would hold everybody up. Nobody may use it any more."""
+        assert self._frozen, "it is in use"
+        self.postings.let_go(pause)
+        self._row_of.clear()
+        pause()
+        self.ids = []
+        pause()
 
     def put(self, rows: Sequence[Row]) -> None:
         """Add passages, or replace those of the same ids. Raises `Refused` for vectors of another length."""
