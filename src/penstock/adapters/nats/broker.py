@@ -55,9 +55,7 @@ async def open_nats(url: str) -> AsyncGenerator["NatsBroker"]:
     try:
         connection: Any = RawClient()  # parts of it are not typed
         async with asyncio.timeout(ANSWER_S):
-            await connection.connect(
-                servers, allow_reconnect=True, error_cb=complain, skip_subject_validation=True, **connecting
-            )
+            await connection.connect(servers, allow_reconnect=True, error_cb=complain, **connecting)
     except (Error, OSError, TimeoutError) as error:
         raise _error("connect", complaints[0] if complaints and isinstance(error, NoServersError) else error) from error
     try:
