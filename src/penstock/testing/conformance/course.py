@@ -39,7 +39,7 @@ POINTS = (
     (WritePoint.AFTER_RELEASE, 9),
 )
 REST_S = 30.0
-UP_S = 45.0
+UP_S = 90.0
 SHOWN = ("log", "store", "vectors", "host")
 FRESH = 12
 FRESH_S = 40.0
