@@ -1,6 +1,7 @@
 """The knowledge pipeline: what its agents publish, in memory and virtual time; and all that the README promises, over HTTP."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from penstock.testing import WritePoint
 
 HERE = Path(__file__).parent
 FACTS = HERE.parent / "goal_planner" / "facts"
+# These start the service anew, which takes seconds: with PENSTOCK_LONG=1, and whenever the example itself is run.
+RESTARTING = {"damage, told and repaired", "SIGKILL in the middle"}
 
 
 async def published(live, *reports):
@@ -111,6 +114,8 @@ def test_everything_that_the_readme_promises_holds(tmp_path):
     documents = read_documents(FACTS, None)
     with Service(tmp_path / "pipeline.db") as service:
         stage = Stage(service, documents, questions_about(documents, 12), load_s=0.6)
-        said = {title: step(stage) for title, step in STEPS.items()}
+        for title, step in STEPS.items():
+            if title not in RESTARTING or os.environ.get("PENSTOCK_LONG"):
+                step(stage)
     readme = (HERE / "README.md").read_text()
-    assert [title for title in said if title not in readme] == []
+    assert [title for title in STEPS if title not in readme] == []
