@@ -45,11 +45,11 @@ BROKERS = ("kafka", "nats", "redis")
 # The engine is the same over each broker: all points are tried over one, and those where the broker differs over all.
 OF_EACH_BROKER = (WritePoint.BEFORE_COMMIT, WritePoint.DURING_COMMIT, WritePoint.AFTER_COMMIT, *OF_BROKERS)
 TAKEOVERS = ("sqlite", "postgres", "redis")
-KILLS = 6
+KILLS = 5
 BROKER_KILLS = 2
 KILLS_MAX = 5  # of one store: an event in whose handling six processes have died is given up, as it should be
 AT_ONCE = 3  # they wait for leases and servers most of the time
-SCENE_S_MAX = 200.0
+SCENE_S_MAX = 240.0
 TOLD_MAX = 600  # characters of what a scene said that failed
 
 

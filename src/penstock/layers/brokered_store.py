@@ -62,6 +62,7 @@ class BrokeredStore(PassingStore):
         self._last: dict[Lane, str] = {}  # the id of what was published last
         self._publishing: tuple[tuple[int, int], list[tuple[str, int, Message]]] = ((0, 0), [])  # by which commit
         self._overdue: set[int] = set()  # rows that were on their way when it was looked last
+        self._before: set[str] = set()  # what waited when partitions were taken over last
         self._looked_ms = 0
         self._wakes: list[Callable[[], None]] = []
         self._partitions = 0
@@ -108,6 +109,7 @@ class BrokeredStore(PassingStore):
         """Publish all that is on its way: whoever was to do it may be dead. What comes twice is known by its id."""
         everywhere = range(await self._inner.partitions())
         rows = await self._inner.submitted(everywhere, limit=IN_FLIGHT_MAX)
+        self._before = {each.sent.event.id for each in rows}
         await self._publish([each.sent for each in rows if not each.known])
         self._last.clear()
 
@@ -232,7 +234,8 @@ class BrokeredStore(PassingStore):
             stray = event_id not in known and sent.partition != carried.partition
             if stray:
                 strays.append(sent)
-            waiting.append(Waiting(self._number, sent, known=stray or event_id in known))
+            before = event_id in self._before if self._before else False
+            waiting.append(Waiting(self._number, sent, stray or event_id in known, before))
             known.add(event_id)  # should it come twice
             received.show(event_id)
         while len(self._marks) > MARKS_MAX:

@@ -15,6 +15,7 @@ class Waiting(Struct, frozen=True):
     number: int
     sent: Sent
     known: bool = False  # it is in the log: two brought it at the same time, and it need only be taken out
+    before: bool = False  # it waited when its partition was taken over: who had it then may have died of it
 
 
 class Inbox(Protocol):

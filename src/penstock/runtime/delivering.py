@@ -61,6 +61,17 @@ class Delivering:
         if place.topic in self._listeners.topics:
             self._listeners.hear(recorded)
 
+    def found_waiting(self, recorded: Recorded) -> None:
+        """Deliver an event that waited when its partition was taken over, once its place is durable.
+
+        Who had it before may have died of it: handled at once, it would kill each next one too, and nobody could count that.
+        """
+        place = recorded.position
+        for subscription in self._takers.get((place.topic, place.partition), ()):
+            subscription.postpone(recorded)
+        if place.topic in self._listeners.topics:
+            self._listeners.hear(recorded)
+
     def takers(self, topic: str, partition: int) -> tuple[str, ...]:
         """Return the agents that take what is appended there."""
         return tuple(each.agent.name for each in self._takers.get((topic, partition), ()))

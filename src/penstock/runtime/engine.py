@@ -119,6 +119,7 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
             engine = _assembled(parts, services, appender, tasks, generations)
             look_again_s = 2 * parts.beat_s if beside else None
             receiver = Receiver(store, engine, services.committer, appender, look_again_s=look_again_s)
+            receiver.found_waiting = engine.delivering.found_waiting
             unwatch.append(store.watch(receiver.woken.set))
             if beside:
                 unwatch.append(await _share(engine, claim, tasks, receiver))
@@ -203,7 +204,7 @@ async def _own_all(engine: "Engine", receiver: Receiver) -> None:
     if len(partitions) > 1 or engine.parts.carried:
         engine.services.committer.on_sent = _sent_to_oneself
     await engine.delivering.own(partitions)
-    await receiver.receive(engine.delivering.appended)
+    await receiver.receive(engine.delivering.found_waiting)
 
 
 def _sent_to_oneself(recorded: Recorded) -> None:

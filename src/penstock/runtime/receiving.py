@@ -4,7 +4,7 @@ What comes to a partition waits there too, until all that was sent before has it
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from penstock.ports.inbox import Inbox, Waiting
 from penstock.runtime.appending import Appended, Appender
@@ -29,6 +29,7 @@ class Receiver:
         self._committer = committer
         self._appender = appender
         self.woken = asyncio.Event()
+        self.found_waiting: Appended | None = None  # delivers what waited when a partition was taken over
 
     async def receive(self, appended: Appended) -> None:
         """Receive what waits."""
@@ -62,7 +63,7 @@ class Receiver:
         async with self._committer.turn:
             closed = self._appender.owned - self._appender.direct
             waiting = await self._inbox.submitted(self._appender.owned, limit=PAGE)
-            self._place(waiting, appended)
+            self._place(waiting, appended, closed)
             if len(waiting) < PAGE:
                 opened = closed & self._appender.owned
                 given = self._committer.put(opened, self._appender.put)
@@ -72,7 +73,7 @@ class Receiver:
                     appended(recorded)
         return len(waiting)
 
-    def _place(self, waiting: Sequence[Waiting], appended: Appended) -> int:
+    def _place(self, waiting: Sequence[Waiting], appended: Appended, closed: Collection[int] = ()) -> int:
         held_up: set[tuple[str, str, str]] = set()
         for each in waiting:
             event = each.sent.event
@@ -87,5 +88,6 @@ class Receiver:
                 writes = self._committer.add(self._front.arriving(recorded))
                 writes.received.append(each.number)
                 writes.events.append(recorded)
-                appended(recorded)
+                is_older = each.before or each.sent.partition in closed
+                (self.found_waiting if is_older and self.found_waiting is not None else appended)(recorded)
         return len(waiting)

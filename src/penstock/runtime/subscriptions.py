@@ -74,6 +74,12 @@ class Subscription:
         self._deliver(recorded)
         return True
 
+    def postpone(self, recorded: Recorded) -> None:
+        """Deliver an event once it is durable, as one of which the store may know something."""
+        self.known_to = max(self.known_to, recorded.position.offset)
+        self.behind = True
+        self.turned.set()
+
     def _deliver(self, recorded: Recorded) -> None:
         offset = recorded.position.offset
         self.read_to = offset

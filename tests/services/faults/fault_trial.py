@@ -28,8 +28,10 @@ from penstock.wiring import Catalog, opened_catalog
 HERE = Path(__file__).parent
 APP = HERE / "faulty_shop.py"
 CUSTOMERS = 8
-START_S = 40.0  # within which the first orders are acknowledged
-REST_S = 60.0
+START_S = 60.0  # within which the first orders are acknowledged
+SENDING_S = 130.0
+DEAD_S = 100.0  # within which poison is put aside
+REST_S = 40.0
 STOP_S = 15.0
 LOOK_AGAIN_S = 0.1
 AGAIN_S = 0.3  # after which one who sends begins anew
@@ -91,7 +93,7 @@ class FaultTrial:
         (self.folder / "notes.txt").touch()
         async with self._running():
             try:
-                async with asyncio.timeout(START_S + 2 * REST_S), asyncio.TaskGroup() as group:
+                async with asyncio.timeout(SENDING_S), asyncio.TaskGroup() as group:
                     group.create_task(self._fault())
                     group.create_task(self._send_all())
                 await self._rested(outcome)
@@ -120,7 +122,7 @@ class FaultTrial:
     async def until_dead(self, customer: str) -> None:
         """Wait until an order lies in the dead letters."""
         with opened_catalog(self.chosen.store) as catalog:
-            for _ in range(int(REST_S / LOOK_AGAIN_S)):
+            for _ in range(int(DEAD_S / LOOK_AGAIN_S)):
                 if customer in map(poison_of, await catalog.dead_letters()):
                     return
                 await asyncio.sleep(LOOK_AGAIN_S)
@@ -166,9 +168,7 @@ class FaultTrial:
                     if self._enough:
                         sender.stdin.close()
             finally:
-                if sender.returncode is None:
-                    sender.kill()
-                await sender.wait()
+                await _ended(sender)
             await asyncio.sleep(AGAIN_S)
 
     @property
@@ -232,3 +232,13 @@ class FaultTrial:
             outcome.out_of_order += sum(one > other for one, other in pairwise(first))
             pauses = (other - one for one, other in pairwise(sorted(float(line[0]) for line in mine)))
             outcome.pause_s = max(outcome.pause_s, round(max(pauses, default=0.0), 1))
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """See a process that was told to end to its end."""
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -77,10 +77,11 @@ async def late(stage: Stage, _: FaultTrial) -> None:
 
 
 async def disk_full(stage: Stage, _: FaultTrial) -> None:
-    """Leave no byte free; a server that ended by it is started again once there is room."""
+    """Leave no byte free; a server is started again once there is room, as whoever watches it does: NATS writes no more till then."""
     assert stage.disk is not None
     await stage.disk.full_for(FULL_S)
-    if stage.process is not None and not stage.process.running:
+    if stage.process is not None:
+        stage.process.kill()
         await asyncio.to_thread(stage.process.start)
 
 
