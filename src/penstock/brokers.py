@@ -5,9 +5,13 @@ from contextlib import AsyncExitStack
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
 from penstock.core.events.messages import Lane
 from penstock.core.events.partitions import PARTITIONS_MAX
-from penstock.errors import Fenced, Finding, Invalid, Refused
+from penstock.core.schemas.avro_events import avro_schema_of
+from penstock.errors import Fenced, Finding, Invalid, Refused, Unavailable
+from penstock.layers.avro_broker import Written
 from penstock.layers.brokered_store import AGENT, BrokeredStore
 from penstock.layers.publishing_later import published_later
 from penstock.layers.traced_broker import TracedBroker
@@ -15,13 +19,28 @@ from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
 from penstock.ports.store import Store
 from penstock.ports.tracer import Tracer
+from penstock.runtime.listening_ports import what_listens
+from penstock.runtime.relaying import Relay
 from penstock.runtime.topology import Topology
 from penstock.settings import shown_url
 
 Behind = Callable[[], Awaitable[Mapping[Lane, int]]]
 PARTITIONS = 8
+FORMATS = ("json", "avro")  # of values
 OWN = "penstock-"  # topics of penstock's own stay in the store
 ATTEMPTS_MAX = 10
+NAMES = {
+    "kafka": ("Kafka", 9092),
+    "nats": ("NATS", 4222),
+    "tls": ("NATS", 4222),
+    "redis": ("Redis", 6379),
+    "rediss": ("Redis", 6379),
+}
+OVER_TLS = {
+    "kafka": "set security.protocol=SSL, with a password SASL_SSL, and ssl.ca.location=FILE",
+    "nats": "write tls://HOST:PORT, and ssl.ca.location=FILE",
+    "redis": "write rediss://HOST:PORT, and ssl.ca.location=FILE",
+}
 
 
 async def over_broker(
@@ -39,10 +58,16 @@ async def over_broker(
     The store is divided as the topics are, if it is new. Raises `Invalid` for an address that names no broker, and for topics
     or a store with another number of partitions; `Refused` for a store that holds events and is not divided.
     """
-    there: Any = await opened_broker(url, stack)
-    lagging: Lagging = there
-    broker = there if tracer is None else TracedBroker(there, tracer, urlsplit(url).scheme)
-    brokered, carried = await behind_broker(broker, partitions_of(url), store, clock, topology, stack)
+    partitions, registry = partitions_of(url), _registry_of(url)
+    try:
+        there: Any = await opened_broker(url, stack)
+        lagging: Lagging = there
+        broker = await _in_avro(there, registry, url, topology, stack) if registry else there
+        broker = broker if tracer is None else TracedBroker(broker, tracer, urlsplit(url).scheme)
+        brokered, carried = await behind_broker(broker, partitions, store, clock, topology, stack)
+    except Unavailable as error:
+        await _require_other_broker(url)
+        raise error from error.__cause__
     return brokered, carried, lambda: lagging.behind(brokered.received)
 
 
@@ -60,10 +85,63 @@ async def behind_broker(
 
 def partitions_of(url: str) -> int:
     """Return into how many partitions an address of a broker divides each topic."""
-    given = parse_qs(urlsplit(url).query).get("partitions", [str(PARTITIONS)])[-1]
+    try:
+        query = urlsplit(url).query
+    except ValueError:  # what it says is not shown: it may hold a password
+        raise Invalid("the settings", (Finding("log", "cannot be read as an address", "HOST:PORT"),)) from None
+    given = parse_qs(query).get("partitions", [str(PARTITIONS)])[-1]
     if not given.isdigit() or not 1 <= int(given) <= PARTITIONS_MAX:
         raise Invalid("the settings", (Finding("log", f"partitions={given}", f"1 to {PARTITIONS_MAX}"),))
     return int(given)
+
+
+def _registry_of(url: str) -> str:
+    """Return the registry of the schemas that values have; empty where they are JSON."""
+    options = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    form, registry = options.get("format", ["json"])[-1], options.get("registry", [""])[-1]
+    findings: list[Finding] = []
+    if form not in FORMATS:
+        findings.append(Finding("log", f"format={form}", f"one of {', '.join(FORMATS)}"))
+    if form == "avro" and not registry:
+        findings.append(Finding("log", "format=avro without a registry", "add registry=http://HOST:PORT"))
+    if form == "json" and registry:
+        findings.append(Finding("log", "has a registry, and values are JSON", "add format=avro"))
+    if findings:
+        raise Invalid("the settings", tuple(findings))
+    return registry
+
+
+async def _in_avro(broker: Broker, registry: str, url: str, topology: Topology, stack: AsyncExitStack) -> Broker:
+    from penstock.adapters.schema_registry.confluent import open_registry
+    from penstock.layers.avro_broker import AvroBroker
+
+    prefix = parse_qs(urlsplit(url).query).get("prefix", [""])[-1]
+    return AvroBroker(broker, await stack.enter_async_context(open_registry(registry)), written(topology, prefix))
+
+
+def written(topology: Topology, prefix: str = "") -> list[Written]:
+    """Return how the types that an app knows are written in Avro; `Invalid` with all that Avro has no type for.
+
+    Subjects are those of Confluent's clients: of the topic where it has one type only, else of topic and record.
+    """
+    kinds = [each for each in topology.kinds.values() if not each.topic.startswith(OWN)]
+    alone = carried_topics(topology)
+    findings: list[Finding] = []
+    found: list[Written] = []
+    for kind in kinds:
+        try:
+            schema = avro_schema_of(kind.event)
+        except Invalid as error:
+            findings += [
+                Finding(f"{kind.event.__name__}.{each.path}", each.problem, each.hint) for each in error.findings
+            ]
+            continue
+        name = msgspec.json.decode(schema, type=dict[str, Any]).get("name", "")
+        subject = f"{prefix}{kind.topic}-{'value' if alone[kind.topic] else name}"
+        found.append(Written(kind.event.type_, name, kind.topic, subject, schema))
+    if findings:
+        raise Invalid("the app's events in Avro", tuple(findings))
+    return found
 
 
 def carried_topics(topology: Topology) -> dict[str, str]:
@@ -82,17 +160,36 @@ async def opened_broker(url: str, stack: AsyncExitStack) -> Broker:
             from penstock.adapters.kafka.broker import open_kafka
 
             return await stack.enter_async_context(open_kafka(url))
-        case "nats":
+        case "nats" | "tls":
             from penstock.adapters.nats.broker import open_nats
 
             return await stack.enter_async_context(open_nats(url))
-        case "redis":
+        case "redis" | "rediss":
             from penstock.adapters.redis.broker import open_redis
 
             return await stack.enter_async_context(open_redis(url))
         case _:
             hint = "use kafka://HOST:PORT, nats://HOST:PORT or redis://HOST:PORT"
             raise Invalid("the settings", (Finding("log", f"{shown_url(url)!r} is not known", hint),))
+
+
+async def _require_other_broker(url: str) -> None:
+    """Raise `Invalid` where something else answers than what an address says, or over TLS, or not over it."""
+    parts = urlsplit(url)
+    is_secured = parts.scheme in {"tls", "rediss"} or "ssl." in parts.query or "=ssl" in parts.query.lower()
+    name, port = NAMES[parts.scheme]
+    for each in parts.netloc.rpartition("@")[2].split(","):
+        host, _, given = each.rpartition(":") if ":" in each.rpartition("]")[2] else (each, "", str(port))
+        found = await what_listens(host.strip("[]"), int(given))
+        if found == "TLS" and not is_secured:
+            problem, hint = "speaks TLS", OVER_TLS[parts.scheme]
+        elif found == name and is_secured:
+            problem, hint = "speaks no TLS", f"leave TLS out of the setting, or set up {name} with it"
+        elif found not in {"", "TLS", name}:
+            problem, hint = f"is {found}, and no {name}", f"name the port of {name}"
+        else:
+            continue
+        raise Invalid("the settings", (Finding("log", f"what listens at {each} {problem}", hint),))
 
 
 class Lagging(Protocol):
@@ -121,7 +218,7 @@ async def remove_topics(url: str) -> int:
     match urlsplit(url).scheme:
         case "kafka":
             from penstock.adapters.kafka.removing import remove_topics as remove
-        case "nats":
+        case "nats" | "tls":
             from penstock.adapters.nats.removing import remove_topics as remove
         case _:
             from penstock.adapters.redis.removing import remove_topics as remove
@@ -162,3 +259,23 @@ async def _require_not_made_anew(store: Store, broker: Broker, lanes: list[tuple
     ]
     if findings:
         raise Invalid("the broker for this store", tuple(findings))
+
+
+async def relayed(url: str, app: str, topology: Topology, clock: Clock, is_stopped: Callable[[], bool]) -> int:
+    """Have an app's agents go between the topics of a Kafka without a store, until stopped; return how many messages were taken.
+
+    Each batch is one transaction: an event counts once for all who read what is committed. `Invalid`, with all findings, for
+    agents that remember, and for another broker.
+    """
+    if urlsplit(url).scheme != "kafka":
+        problem = f"{shown_url(url)!r} has no transactions over several topics"
+        raise Invalid("the settings", (Finding("log", problem, "kafka://HOST:PORT, or a store beside it"),))
+    if _registry_of(url):
+        raise Invalid("the settings", (Finding("log", "format=avro without a store", "run the app with a store"),))
+    from penstock.adapters.kafka.relaying import open_relay
+
+    partitions = partitions_of(url)
+    relay = Relay(app, topology, carried_topics(topology), partitions, clock)
+    async with open_relay(url, app) as members:
+        await members.require(relay.topics, partitions)
+        return await members.run(relay.takes, relay.handled, is_stopped)

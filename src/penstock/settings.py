@@ -32,7 +32,7 @@ class Settings:
     "usearch:FOLDER"; keys come from QDRANT_API_KEY and its kin. See docs/knowledge.md.
     `vectors_answer_s`: how many seconds a search waits for vectors that lie there, before it goes on by words alone.
     `log`: the broker that the app's events go over, "kafka://HOST:PORT", "nats://HOST:PORT" or "redis://HOST:PORT", each
-    with "?partitions=8"; empty: from agent to agent through the store.
+    with "?partitions=8"; empty: from agent to agent through the store. How TLS and passwords are told: docs/deploy/cluster.md.
     `objects`: where the Maps of state machines read and write: "file:FOLDER", "s3:" or "s3:http://HOST:PORT"; empty: nowhere.
     `services`: who carries out what their tasks call: empty for penstock itself, "aws" or "aws:http://HOST:PORT"; or for some
     services alone, "sqs=aws,dynamodb=aws:http://HOST:PORT".
@@ -111,8 +111,13 @@ def store_url(chosen: Settings, app: str) -> str:
 
 
 def shown_url(url: str) -> str:
-    """Return a store's address as people and logs may see it: without its password."""
-    return re.sub(r"(?<=password=)[^&]*", "***", re.sub(r"(?<=//)([^/@?:]*):.*@", r"\1:***@", url))
+    """Return an address as people and logs may see it: without passwords, tokens and keys."""
+    shown = re.sub(r"(?<=//)([^/@?:]*):.*@", r"\1:***@", url)
+    shown = re.sub(r"^(nats|tls)://[^:@/?]+@", r"\1://***@", shown)  # a token
+    shown = re.sub(r"(?<=registry=)[^&]*(@|%40)", r"***\1", shown)
+    return re.sub(
+        r"((?:password|secret|token|pem|jaas\.config|oauthbearer\.config)=)[^&]*", r"\1***", shown, flags=re.IGNORECASE
+    )
 
 
 def path_of(rest: str) -> Path:

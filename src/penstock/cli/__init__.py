@@ -39,6 +39,7 @@ from penstock.cli.memory import memory_app
 from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
 from penstock.cli.queues import queues
+from penstock.cli.relaying import relay
 from penstock.cli.reporting import Reporting
 from penstock.cli.route import route_app
 from penstock.cli.rules import list_rules
@@ -73,6 +74,7 @@ app.command()(queues)
 app.command("streams")(list_streams)
 app.command()(conformance)
 app.command()(lag)
+app.command()(relay)
 app.command("export")(export_store)
 app.command("import")(import_store)
 app.add_typer(schedules_app, name="schedules")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from penstock.brokers import carried_topics
 from penstock.core.agents.declaration import Agent
+from penstock.core.events.dead_messages import dead_letters_topic
 from penstock.errors import Finding, Invalid
 from penstock.flink.marks import marks_topic
 from penstock.runtime.forgetting_control import declares_subjects
@@ -55,10 +56,6 @@ def source_topics(declared: Declared) -> list[str]:
 def sink_topics(declared: Declared) -> list[str]:
     """Return the topics that a job may write to: those of all events that the app knows, of dead letters, and of marks."""
     return [*carried_by_job(declared), dead_letters_topic(declared.name), marks_topic(declared.name)]
-
-
-def dead_letters_topic(app: str) -> str:
-    return f"{app}-dead-letters"
 
 
 def _of_agent(agent: Agent) -> Iterator[Finding]:

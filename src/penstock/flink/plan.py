@@ -10,7 +10,7 @@ from penstock.adapters.kafka.address import address_of
 from penstock.adapters.kafka.java_client import java_properties
 from penstock.errors import Finding, Invalid, Missing
 from penstock.flink.carrying import carried_by_job, require_carried, sink_topics, source_topics
-from penstock.settings import Settings
+from penstock.settings import Settings, shown_url
 from penstock.wiring import Declared
 
 PARALLELISM_MAX = 1024
@@ -83,7 +83,11 @@ def plan_of(declared: Declared, file: Path, chosen: Settings, options: JobOption
     findings = options.findings()
     if not chosen.log.startswith("kafka://"):
         hint = "give --log kafka://HOST:PORT"
-        findings.append(Finding("log", f"is {chosen.log!r}, and a job on Flink reads and writes Kafka", hint))
+        findings.append(
+            Finding("log", f"is {shown_url(chosen.log)!r}, and a job on Flink reads and writes Kafka", hint)
+        )
+    if "format=avro" in chosen.log:
+        findings.append(Finding("log", "has format=avro, and a job on Flink carries JSON", "leave it out"))
     if options.streams and not declared.stages:
         findings.append(Finding("--streams", "is given, and the app declares none", "declare one: app.stream(...)"))
     if findings:

@@ -1,13 +1,18 @@
 """Kafka keeps the contract of brokers, against a real one; what is wrong with an address or a server is said within seconds."""
 
+import asyncio
+import secrets
 from contextlib import AsyncExitStack
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition, admin
 from real_brokers import RealBrokerContract
 
 from penstock.adapters.kafka.address import address_of
 from penstock.adapters.kafka.broker import open_kafka
+from penstock.core.events.messages import Message
 from penstock.errors import Invalid, Unavailable
+from penstock.testing.broker_contract import fetched
 
 pytestmark = pytest.mark.timeout(120)  # a JVM starts
 
@@ -61,3 +66,28 @@ def test_an_address_says_who_one_is_and_what_the_client_is_told():
     with pytest.raises(Invalid, match="no name of a topic"):
         address.topic("ord ers")
     assert address_of("kafka://h:1", {"KAFKA_USERNAME": "u", "KAFKA_PASSWORD": "p"}).settings["sasl.password"] == "p"
+
+
+async def test_topics_are_made_as_the_address_says(kafka):
+    prefix, client = f"p{secrets.token_hex(6)}-", admin.AdminClient({"bootstrap.servers": kafka.hosts})
+    async with open_kafka(f"{kafka.address}?prefix={prefix}&compacted=profiles&retention_s=60") as broker:
+        await broker.require(["profiles", "orders"], 2)
+    names = [f"{prefix}profiles", f"{prefix}orders"]
+    resources = [admin.ConfigResource(admin.ResourceType.TOPIC, each) for each in names]
+    told = {each.name: asked.result(20) for each, asked in client.describe_configs(resources).items()}
+    assert told[names[0]]["cleanup.policy"].value == "compact"
+    assert (told[names[1]]["cleanup.policy"].value, told[names[1]]["retention.ms"].value) == ("delete", "60000")
+
+
+async def test_the_group_is_told_how_far_was_received(kafka):
+    prefix, client = f"p{secrets.token_hex(6)}-", admin.AdminClient({"bootstrap.servers": kafka.hosts})
+    async with open_kafka(f"{kafka.address}?prefix={prefix}&group={prefix}g") as broker, asyncio.timeout(40):
+        await broker.require(["t"], 1)
+        await broker.publish([("t", 0, Message(b"{}")) for _ in range(3)])
+        await fetched(broker, {("t", 0): 0}, 3)
+        asked = ConsumerGroupTopicPartitions(f"{prefix}g", [TopicPartition(f"{prefix}t", 0)])
+        offset = -1
+        while offset != 2:
+            await broker.fetch({("t", 0): 2}, limit=9)
+            told = client.list_consumer_group_offsets([asked])[f"{prefix}g"]
+            offset = (await asyncio.to_thread(told.result, 20)).topic_partitions[0].offset

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from certificates import Authority
 from own_process import free_port
 from redis_server import own_redis
 from typer.testing import CliRunner
@@ -125,8 +126,8 @@ async def test_an_app_with_knowledge_is_refused_before_anything_is_opened(url):
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("redis://", "names no server"),
-        ("redis://127.0.0.1:no", "store: Port"),
+        ("redis://", "names no Redis"),
+        ("redis://127.0.0.1:no", "names no Redis"),
         ("redis://127.0.0.1/main", "databases of Redis are numbers"),
         ("redis://127.0.0.1?prefix=a{b", "has the prefix"),
         ("redis://127.0.0.1?schema=a&prefix=", "has the option 'schema'"),
@@ -215,3 +216,24 @@ except Missing as error:
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "pip install 'penstock[redis]'" in told
+
+
+async def test_a_store_lies_in_a_redis_that_speaks_tls_to_who_knows_its_authority(tmp_path, monkeypatch):
+    authority = Authority(tmp_path)
+    signed = authority.signed("server")
+    files = ("--tls-cert-file", signed.certificate, "--tls-key-file", signed.key, "--tls-ca-cert-file", authority.ca)
+    options = [*map(str, files), "--tls-auth-clients", "no", "--requirepass", "s3cret"]
+    with own_redis(*options, "--appendonly", "yes", tls=True) as redis:
+        monkeypatch.setenv("REDIS_PASSWORD", "s3cret")
+        address = f"rediss://{redis.hosts}/0?prefix=t&ssl.ca.location={authority.ca}"
+        async with open_redis_store(address) as store:
+            assert await store.claim("app")
+        for wrong, problem in (
+            (f"rediss://{redis.hosts}", "set ssl.ca.location"),
+            (address.replace("ss:", "s:"), "write rediss"),
+        ):
+            with pytest.raises(Invalid, match="store: ") as refused:
+                async with open_redis_store(wrong):
+                    pass
+            assert problem in str(refused.value)
+            assert "s3cret" not in str(refused.value)

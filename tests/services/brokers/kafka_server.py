@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +54,11 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor={replicas}
 share.coordinator.state.topic.min.isr={insync}
 group.initial.rebalance.delay.ms=0
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+group.consumer.min.session.timeout.ms=2000
+group.consumer.session.timeout.ms=3000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
 auto.create.topics.enable=false
 min.insync.replicas={insync}
@@ -112,6 +117,16 @@ class _Node(NamedTuple):
     voters: str
     nodes: int
     advertised: int
+    more: str = ""  # settings, which win over those above
+    users: Sequence[str] = ()  # as `--add-scram` takes them
+
+
+def started_node(folder: Path, port: int, controller: int, more: str, users: Sequence[str]) -> OwnProcess:
+    """Start a Kafka of one node with settings and users beside the usual ones."""
+    voters = f"1@127.0.0.1:{controller}"
+    process = _process(_Node(1, folder, port, controller, voters, 1, port, more, users))
+    process.start()
+    return process
 
 
 @contextmanager
@@ -156,10 +171,11 @@ def _process(node: _Node) -> OwnProcess:
             insync=2 if several else 1,
             session_ms=3000 if several else 9000,
         )
+        + node.more
     )
     libraries = ["-cp", f"{home}/libs/*"]
     made = [java, "-Xmx128m", "-XX:TieredStopAtLevel=1", *libraries, "kafka.tools.StorageTool", "format"]
-    run([*made, "-t", CLUSTER, "-c", settings])
+    run([*made, "-t", CLUSTER, "-c", settings, *(part for each in node.users for part in ("--add-scram", each))])
     memory = ["-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]
     logging = f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}"
     log = node.folder / "server.log"

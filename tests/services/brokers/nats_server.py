@@ -27,6 +27,7 @@ class Nats:
     """A NATS that is there. `address` is what `log` names; `process` is None where it is not ours."""
 
     def __init__(self, hosts: str, process: OwnProcess | None = None) -> None:
+        self.hosts = hosts
         self.address = f"nats://{hosts}"
         self.process = process
 
@@ -55,10 +56,12 @@ def required_nats() -> Generator[Nats]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def own_nats(folder: Path) -> Nats:
-    """Start a NATS whose data lie in a folder."""
+def own_nats(folder: Path, more: str = "", *, streams: bool = True) -> Nats:
+    """Start a NATS whose data lie in a folder; `more`: what its file of settings says."""
     port = free_port()
-    command = [_installed(), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder]
+    (folder / "nats.conf").write_text(more)
+    stored = ["-js", "-sd", folder] if streams else []
+    command = [_installed(), "-c", folder / "nats.conf", "-a", "127.0.0.1", "-p", str(port), *stored]
     process = OwnProcess(command, folder, lambda: answers(port))
     process.start()
     return Nats(f"127.0.0.1:{port}", process)
@@ -75,3 +78,23 @@ def _installed() -> Path:
     if (home / "nats-server").exists():
         return home / "nats-server"
     return installed_by_apt("nats-server", "nats-server")
+
+
+@contextmanager
+def secure_nats(more: str, *, streams: bool = True) -> Generator[Nats]:
+    """Yield a NATS of our own with these settings; without one, skip, or fail when PENSTOCK_REQUIRE_SERVICES=1."""
+    folder = Path(tempfile.mkdtemp(prefix="penstock-nats-"))
+    try:
+        try:
+            nats = own_nats(folder, more, streams=streams)
+        except NoServerError as error:
+            require("nats", error)
+            raise
+        assert nats.process is not None
+        try:
+            yield nats
+        finally:
+            nats.process.kill()
+            nats.process.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -16,6 +16,7 @@ class Redis:
     """A Redis that is there. `address` is what `log` and `store` name; `process` is None where it is not ours."""
 
     def __init__(self, hosts: str, process: OwnProcess | None = None) -> None:
+        self.hosts = hosts
         self.address = f"redis://{hosts}"
         self.process = process
 
@@ -32,14 +33,15 @@ def required_redis() -> Generator[Redis]:
 
 
 @contextmanager
-def own_redis(*options: str) -> Generator[Redis]:
-    """Yield a Redis of our own that is set up like this, which may be killed and started again."""
+def own_redis(*options: str, tls: bool = False) -> Generator[Redis]:
+    """Yield a Redis of our own that is set up like this, which may be killed and started again; `tls`: it speaks no other."""
     folder = Path(tempfile.mkdtemp(prefix="penstock-redis-"))
     try:
         try:
             program = installed_by_apt("redis-server", "redis-server")
             port = free_port()
-            where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+            ports = ["--port", "0", "--tls-port", str(port)] if tls else ["--port", str(port)]
+            where = [*ports, "--bind", "127.0.0.1", "--dir", folder]
             command = [program, *where, "--save", "", "--daemonize", "no", *options]
             process = OwnProcess(command, folder, lambda: answers(port))
             process.start()

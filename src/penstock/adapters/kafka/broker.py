@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from penstock.core.events.messages import Carried, Lane, Message
-from penstock.errors import Finding, Invalid, Missing, Unavailable
+from penstock.errors import Missing
 
 try:
     from confluent_kafka import KafkaException, Producer, TopicPartition, admin
@@ -15,15 +15,13 @@ except ImportError as error:
     raise Missing("the package confluent-kafka", "pip install 'penstock[kafka]'") from error
 
 from penstock.adapters.kafka.address import Address, address_of
-from penstock.adapters.kafka.errors import Complaints, of_exception
+from penstock.adapters.kafka.errors import Complaints, as_settings, of_exception
 from penstock.adapters.kafka.reader import Reader
 from penstock.adapters.kafka.sending import Sending
+from penstock.adapters.kafka.topics import Topics, ends_of
 
 BYTES_MAX = 900_000  # Kafka's own limit is 1 MiB, with headers, unless a topic says otherwise
-ANSWER_S = 8.0  # within which a server that is there answers
 DELIVERY_S = 10.0
-ATTEMPTS_MAX = 60  # at a partition that has no leader yet: it was made just now, or a server is away
-PAUSE_S = 0.3
 QUEUE_MAX = 100_000  # messages that wait for their delivery
 
 
@@ -76,60 +74,39 @@ class KafkaBroker:
             self._producer = Producer(common | writing)
         except KafkaException as error:
             raise of_exception(self._complaints, "connect", error) from error
-        self._reader = Reader(common | reading, address.topic, self._news)
+        self._topics = Topics(self._admin, address, self._complaints)
+        self._reader = Reader(common | reading, address.topic, self._news, self._complaints)
         self._sending = Sending(self._producer)
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
-        names = {self._address.topic(each): each for each in topics}
-        there = await self._partitions()
-        findings = [
-            Finding(
-                names[name],
-                f"has {there[name]} partitions, not {partitions}",
-                f"set log=kafka://...?partitions={there[name]}",
-            )
-            for name in sorted(names)
-            if there.get(name, partitions) != partitions
-        ]
-        if findings:
-            raise Invalid("the topics", tuple(findings))
-        missing = [each for each in sorted(names) if each not in there]
-        if missing:
-            await asyncio.to_thread(self._create, missing, partitions)
-        await self._led(names)
-
-    async def _led(self, names: Collection[str]) -> None:
-        """Wait until each partition has a leader: one that was made just now has none for a moment."""
-        for _ in range(ATTEMPTS_MAX):
-            topics = (await self._topics()).values()
-            leaders = {topic.topic: [part.leader >= 0 for part in topic.partitions.values()] for topic in topics}
-            if all(leaders.get(each) and all(leaders[each]) for each in names):
-                return
-            await asyncio.sleep(PAUSE_S)
-        raise Unavailable("Kafka", "lead partitions", "some have no leader: see the state of its brokers")
+        async with as_settings():
+            await self._topics.require(topics, partitions)
 
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         if not messages:
             return
         names = {topic: self._address.topic(topic) for topic in {each for each, _, _ in messages}}
-        error = await self._sending.send(
-            [
-                (names[topic], message.value, message.key or None, partition, [*message.headers])
-                for topic, partition, message in messages
-            ]
-        )
+        try:
+            error = await self._sending.send(
+                [
+                    (names[topic], message.value, message.key or None, partition, [*message.headers])
+                    for topic, partition, message in messages
+                ]
+            )
+        except KafkaException as fatal:
+            raise of_exception(self._complaints, "publish", fatal) from fatal
         if error is not None:
             raise self._complaints.error("publish", error)
-        self._complaints.last = None
+        self._complaints.heard()
 
     async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
-        return self._reader.fetch(after, limit=limit)
+        return self._reader.fetch(after, limit=limit)  # raises what our user may not read
 
     async def ends(self, lanes: Collection[Lane]) -> Mapping[Lane, int]:
         parts = {
             TopicPartition(self._address.topic(topic), partition): (topic, partition) for topic, partition in lanes
         }
-        return await asyncio.to_thread(self._ends, parts) if parts else {}
+        return await asyncio.to_thread(ends_of, self._admin, self._complaints, parts, time.sleep) if parts else {}
 
     async def behind(self, after: Mapping[Lane, int]) -> Mapping[Lane, int]:
         """Return how many messages follow these positions."""
@@ -148,41 +125,3 @@ class KafkaBroker:
     def _news(self) -> None:
         for wake in tuple(self._watchers):
             wake()
-
-    async def _partitions(self) -> dict[str, int]:
-        return {name: len(topic.partitions) for name, topic in (await self._topics()).items()}
-
-    async def _topics(self) -> dict[str, Any]:
-        try:
-            found = await asyncio.to_thread(self._admin.list_topics, timeout=ANSWER_S)
-        except KafkaException as error:
-            raise of_exception(self._complaints, "list topics", error) from error
-        return {name: topic for name, topic in found.topics.items() if topic.error is None}
-
-    def _create(self, names: Sequence[str], partitions: int) -> None:
-        topics: Any = admin  # parts of it are not typed
-        wanted = [topics.NewTopic(each, partitions, self._address.replication) for each in names]
-        for made in self._admin.create_topics(wanted, operation_timeout=ANSWER_S, request_timeout=ANSWER_S).values():
-            try:
-                made.result(2 * ANSWER_S)
-            except KafkaException as error:
-                if error.args[0].name() != "TOPIC_ALREADY_EXISTS":  # another worker made it
-                    raise of_exception(self._complaints, "make topics", error) from error
-
-    def _ends(self, parts: Mapping[Any, Lane]) -> dict[Lane, int]:
-        topics: Any = admin
-        left, found = dict(parts), dict[Lane, int]()
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            wanted = {part: topics.OffsetSpec.latest() for part in left}
-            for part, asked in self._admin.list_offsets(wanted, request_timeout=ANSWER_S).items():
-                try:
-                    found[left[part]] = asked.result(2 * ANSWER_S).offset
-                except KafkaException as error:
-                    meant = of_exception(self._complaints, "ask for the ends", error)
-                    if attempt == ATTEMPTS_MAX or not isinstance(meant, Unavailable):
-                        raise meant from error
-            left = {part: lane for part, lane in left.items() if lane not in found}
-            if not left:
-                break
-            time.sleep(PAUSE_S)
-        return {lane: offset for lane, offset in found.items() if offset}

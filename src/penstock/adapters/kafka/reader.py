@@ -5,13 +5,15 @@ is there to show how far each partition was received, so that all tools which kn
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from penstock.adapters.kafka.errors import Complaints
 from penstock.core.events.messages import Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
 
@@ -19,13 +21,23 @@ BATCH = 512
 POLL_S = 0.05  # within which a change of what is read takes effect
 REST_S = 0.002  # what comes meanwhile is handed over together
 TELL_S = 1.0  # how often the group is told how far was received
+_log = logging.getLogger(__name__)
 
 
 class Reader:
     """What is read ahead of the partitions that were asked for last. All but `_run` belongs to the event loop."""
 
-    def __init__(self, settings: Mapping[str, Any], topics: Callable[[str], str], on_news: Callable[[], None]) -> None:
-        self._settings = dict(settings)
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        topics: Callable[[str], str],
+        on_news: Callable[[], None],
+        complaints: Complaints,
+    ) -> None:
+        self._settings = dict(settings) | {"on_commit": self._told}
+        self._complaints = complaints
+        self._forbidden: Any = None  # what the client says that our user may not read
+        self._is_warned = False
         self._topic = topics
         self._on_news = on_news
         self._ahead = ReadAhead()
@@ -43,6 +55,9 @@ class Reader:
 
     def fetch(self, after: Mapping[Lane, int], *, limit: int) -> list[Carried]:
         """Return what was read of these partitions, and go on reading them."""
+        if self._forbidden is not None:
+            error, self._forbidden = self._forbidden, None
+            raise self._complaints.error("read", error)
         known = self._ahead.places.keys()
         moved = self._ahead.ask(after)
         self._names |= {self._topic(topic): topic for topic, _ in after}
@@ -114,7 +129,18 @@ class Reader:
         first = consumer.poll(POLL_S)
         if first is None:
             return []
-        return [each for each in (first, *consumer.consume(BATCH, 0)) if each.error() is None]
+        return [
+            each
+            for each in (first, *consumer.consume(BATCH, 0))
+            if each.error() is None or self._is_failed(each.error())
+        ]
+
+    def _is_failed(self, error: Any) -> bool:
+        """Keep what will not end by itself for who fetches next; no message is behind it."""
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            self._forbidden = error
+            self._loop.call_soon_threadsafe(self._on_news)
+        return False
 
     def _carried(self, message: Any) -> Carried:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
@@ -128,3 +154,11 @@ class Reader:
             consumer.commit(offsets=places, asynchronous=True)
         except KafkaException:
             return
+
+    def _told(self, error: Any, _: Any) -> None:
+        """Say once that the group is told nothing: people would take it for lag."""
+        if error is not None and not self._is_warned:
+            self._is_warned = True
+            _log.warning(
+                "Kafka's tools will not see how far was received: %s. Let our user READ the group", error.str()
+            )

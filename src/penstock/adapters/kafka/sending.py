@@ -5,7 +5,10 @@ A thread that waits for it would need the interpreter for each message, and wait
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
+
+from confluent_kafka import KafkaException
 
 POLL_S = 0.001  # while messages are under way
 POLL_IDLE_S = 0.1  # complaints of the client come then too
@@ -61,7 +64,9 @@ class Sending:
         self._timer.cancel()
 
     def _poll(self) -> None:
-        self._producer.poll(0)
+        # What ends the producer for good is raised here, and by whatever is sent from now on, which says it to who sends.
+        with suppress(KafkaException):
+            self._producer.poll(0)
         self._timer = self._loop.call_later(POLL_S if self._under_way else POLL_IDLE_S, self._poll)
 
     def _poll_within(self, delay_s: float) -> None:

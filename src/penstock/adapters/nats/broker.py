@@ -5,39 +5,36 @@ is a lease in the store, which fences commits too. An id that comes twice within
 """
 
 import asyncio
-import contextlib
 import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
+from penstock.adapters.nats.connecting import Complaints, address_of, open_connection
+from penstock.core.events.broker_address import retained_ms
 from penstock.core.events.messages import Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
-from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
+from penstock.errors import Finding, Invalid, Missing, NotLetIn, PenstockError
 
 try:
-    from nats.errors import AuthorizationError, Error, NoServersError
+    from nats.errors import Error
     from nats.js import api
     from nats.js.errors import NotFoundError
 except ImportError as error:
     raise Missing("the package nats-py", "pip install 'penstock[nats]'") from error
 
-from penstock.adapters.nats.client import RawClient
 from penstock.adapters.nats.forms import block_of
 from penstock.adapters.nats.publishing import Publishing
 from penstock.adapters.nats.reading import Reading
 
 WAIT_S = 0.5  # within which a change of what is read takes effect
 AGAIN_S = 0.05  # after which a reader that is of no use is made anew
-ANSWER_S = 5.0
 PUBLISH_S = 10.0
 KEEP_S = 7 * 24 * 3600  # how long messages are kept, as Kafka does by default
 TWICE_S = 120  # within which the server drops what comes twice
 HEADERS_BYTES = 64 * 1024  # of the largest message, for its headers
 IDLE_S = 60.0  # after which the server forgets a reader
-OPTIONS = ("partitions", "prefix", "replicas")
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _log = logging.getLogger(__name__)
 
@@ -45,34 +42,19 @@ _log = logging.getLogger(__name__)
 @asynccontextmanager
 async def open_nats(url: str) -> AsyncGenerator["NatsBroker"]:
     """Connect to the NATS of an address. Raises `Invalid` for what is none, `Unavailable` where nobody answers."""
-    servers, options = _address(url)
-    complaints: list[Exception] = []
-
-    async def complain(error: Exception) -> None:
-        complaints[:] = [error]
-
-    connecting = {"connect_timeout": ANSWER_S, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.2}
-    try:
-        connection: Any = RawClient()  # parts of it are not typed
-        async with asyncio.timeout(ANSWER_S):
-            await connection.connect(servers, allow_reconnect=True, error_cb=complain, **connecting)
-    except (Error, OSError, TimeoutError) as error:
-        raise _error("connect", complaints[0] if complaints and isinstance(error, NoServersError) else error) from error
-    try:
-        async with asyncio.TaskGroup() as group:
-            broker = NatsBroker(connection, group, options)
-            try:
-                yield broker
-            finally:
-                broker.stop()
-    except BaseExceptionGroup as several:
-        if len(several.exceptions) != 1:
-            raise
-        raise several.exceptions[0] from None  # what the app raised, as it is: who is fenced joins again by it
-    finally:
-        with contextlib.suppress(TimeoutError):  # whoever slept for long may be in the middle of connecting again
-            async with asyncio.timeout(ANSWER_S):
-                await connection.close()
+    address = address_of(url)
+    async with open_connection(address) as (connection, complaints):
+        try:
+            async with asyncio.TaskGroup() as group:
+                broker = NatsBroker(connection, group, address.options, complaints)
+                try:
+                    yield broker
+                finally:
+                    broker.stop()
+        except BaseExceptionGroup as several:
+            if len(several.exceptions) != 1:
+                raise
+            raise several.exceptions[0] from None  # what the app raised, as it is: who is fenced joins again by it
 
 
 class NatsBroker:
@@ -80,8 +62,13 @@ class NatsBroker:
 
     structured = True  # the library carries headers slowly, and NATS's own binding of CloudEvents knows documents alone
 
-    def __init__(self, connection: Any, group: asyncio.TaskGroup, options: Mapping[str, str]) -> None:
+    def __init__(
+        self, connection: Any, group: asyncio.TaskGroup, options: Mapping[str, str], complaints: Complaints
+    ) -> None:
         self._connection = connection
+        self._error = complaints.error
+        self._creates = options.get("create") != "no"
+        self._keep_s = retained_ms(options, KEEP_S * 1000) / 1000
         self._streams: Any = connection.jetstream()
         self._publishing = Publishing(connection)
         self._group = group
@@ -103,12 +90,23 @@ class NatsBroker:
             try:
                 known = await self._made(topic, name, partitions)
             except (Error, TimeoutError) as error:
-                raise _error(f"make the stream {name}", error) from error
-            if known != partitions:
+                raise self._refusal(f"make the stream {name}", error) from error
+            if known is None:
+                hint = f"make the stream {name} with the subjects {name}.0 to {name}.{partitions - 1}"
+                findings.append(Finding(topic, "is not there, and is not made (create=no)", hint))
+            elif known != partitions:
                 hint = f"set log=nats://...?partitions={known}"
                 findings.append(Finding(topic, f"has {known} partitions, not {partitions}", hint))
         if findings:
             raise Invalid("the topics", tuple(findings))
+
+    def _refusal(self, operation: str, error: BaseException) -> PenstockError:
+        """Return what to raise at the start: an app that is not let in would only wait."""
+        meant = self._error(operation, error)
+        if isinstance(meant, NotLetIn):
+            problem = f"NATS does not do {operation!r}: {meant.reason}"
+            return Invalid("the settings", (Finding("log", problem, f"set {meant.setting}"),))
+        return meant
 
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         if not messages:
@@ -121,7 +119,7 @@ class NatsBroker:
             async with asyncio.timeout(PUBLISH_S):
                 await self._publishing.publish(outgoing)
         except (Error, OSError, TimeoutError) as error:
-            raise _error("publish", error) from error
+            raise self._error("publish", error) from error
 
     async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
         known = self._ahead.places.keys()
@@ -144,7 +142,7 @@ class NatsBroker:
             except NotFoundError:
                 continue
             except (Error, TimeoutError) as error:
-                raise _error("ask for the ends", error) from error
+                raise self._error("ask for the ends", error) from error
             found[lane] = last.seq
         return found
 
@@ -158,7 +156,7 @@ class NatsBroker:
                 found[lane] = made.num_pending
                 await self._streams.delete_consumer(stream, made.name)
             except (Error, TimeoutError) as error:
-                raise _error("count what waits", error) from error
+                raise self._error("count what waits", error) from error
         return found
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
@@ -182,6 +180,9 @@ class NatsBroker:
             try:
                 await self._read_from(topic, places, self._epochs[topic])
             except (Error, OSError, TimeoutError) as error:
+                meant = self._error("read", error)
+                if isinstance(meant, Invalid):  # as what our user may not read: the app ends by it, as it is
+                    raise meant from error
                 _log.warning("NATS does not answer: %s", error)
                 await asyncio.sleep(WAIT_S)
 
@@ -225,17 +226,19 @@ class NatsBroker:
             num_replicas=1,
         )
 
-    async def _made(self, topic: str, name: str, partitions: int) -> int:
-        """Have a stream, and return how many partitions it has."""
+    async def _made(self, topic: str, name: str, partitions: int) -> int | None:
+        """Have a stream, and return how many partitions it has; None where it is not there, and others make them."""
         try:
             known = await self._streams.stream_info(name)
         except NotFoundError:
+            if not self._creates:
+                return None
             wanted = api.StreamConfig(
                 name=name,
                 subjects=[self._subject((topic, each)) for each in range(partitions)],
                 storage=api.StorageType.FILE,
-                max_age=KEEP_S,
-                duplicate_window=TWICE_S,
+                max_age=self._keep_s,
+                duplicate_window=min(TWICE_S, self._keep_s),
                 num_replicas=self._replicas,
                 discard=api.DiscardPolicy.OLD,
             )
@@ -251,29 +254,3 @@ class NatsBroker:
 
     def _subject(self, lane: Lane) -> str:
         return f"{self._stream(lane[0])}.{lane[1]}"
-
-
-def _address(url: str) -> tuple[list[str], dict[str, str]]:
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
-    findings = [
-        Finding("log", f"has the option {name!r}", f"one of {', '.join(OPTIONS)}")
-        for name in options
-        if name not in OPTIONS
-    ]
-    if not re.fullmatch(r"[1-5]", options.get("replicas", "1")):
-        findings.append(Finding("log", f"replicas={options['replicas']}", "1 to 5"))
-    access, _, hosts = parts.netloc.rpartition("@")
-    if not hosts or any(not re.fullmatch(r"[^:,\s]+(:\d{1,5})?", each) for each in hosts.split(",")):
-        findings.append(Finding("log", f"{hosts!r} names no server", "write nats://HOST:PORT"))
-    if findings:
-        raise Invalid("the settings", tuple(findings))
-    before = f"{access}@" if access else ""
-    return [f"nats://{before}{each}" for each in hosts.split(",")], options
-
-
-def _error(operation: str, error: BaseException) -> PenstockError:
-    if isinstance(error, AuthorizationError) or "authorization" in str(error).lower():
-        hint = "write nats://USER:PASSWORD@HOST:PORT, of a user that may use JetStream"
-        return Invalid("the settings", (Finding("log", f"NATS refused: {error}", hint),))
-    return Unavailable("NATS", operation, str(error) or type(error).__name__)

@@ -9,17 +9,20 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from penstock.adapters.redis.address import Address, address_of
+from penstock.core.events.broker_address import retained_ms
 from penstock.core.events.messages import STRUCTURED_HEADERS, Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
-from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailable
+from penstock.errors import Finding, Invalid, Missing
 
 try:
     from redis import asyncio as redis
-    from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
+    from redis.exceptions import NoPermissionError, RedisError, ResponseError
+
+    from penstock.adapters.redis.errors import error_of, refusal
 except ImportError as error:
     raise Missing("the package redis", "pip install 'penstock[redis]'") from error
 
@@ -30,10 +33,9 @@ REST_S = 0.002  # what comes meanwhile is read together
 _COUNT = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])"
 WAIT_MS = 500  # within which a change of what is read takes effect
 ANSWER_S = 5.0
+START_S = 8.0
 KEEP_MS = 7 * 24 * 3_600_000  # how long messages are kept, as Kafka does by default
 TRIM_EVERY = 1000  # messages of a partition
-OPTIONS = ("partitions", "prefix")
-PREFIX = "penstock:"
 _SEQUENCE_BITS = 20  # of a position; the rest is the time of an id, in milliseconds
 DOCUMENT = b"event"  # the one field of a message that is a document
 DOCUMENTS_MAX = 256  # that one script adds
@@ -49,14 +51,15 @@ _headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...])
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncGenerator["RedisBroker"]:
     """Connect to the Redis of an address; `Invalid` for what is none. Whether it answers, `require` tells."""
-    where, prefix = _address(url)
+    address = address_of(url)
     opened: Any = redis.Redis  # parts of it are not typed
-    client = opened.from_url(where, socket_connect_timeout=ANSWER_S, socket_timeout=2 * ANSWER_S)
-    reading = opened.from_url(where, socket_connect_timeout=ANSWER_S, socket_timeout=2 * ANSWER_S, protocol=2)
+    waits = {"socket_connect_timeout": ANSWER_S, "socket_timeout": 2 * ANSWER_S}
+    client = opened(**address.connecting, **waits)
+    reading = opened(**address.connecting, **waits, protocol=2)
     reading.set_response_callback("XREAD", _as_it_is)
     try:
         async with asyncio.TaskGroup() as group:
-            broker = RedisBroker(client, reading, prefix)
+            broker = RedisBroker(client, reading, address)
             reader = group.create_task(broker.read())
             try:
                 yield broker
@@ -78,10 +81,12 @@ class RedisBroker:
     bytes_max = BYTES_MAX
     structured = True
 
-    def __init__(self, client: "redis.Redis", reading: "redis.Redis", prefix: str) -> None:
+    def __init__(self, client: "redis.Redis", reading: "redis.Redis", address: Address) -> None:
         self._client: Any = client
         self._reading: Any = reading
-        self._prefix = prefix
+        self._prefix = address.prefix
+        self._keep_ms = retained_ms(address.options, KEEP_MS)
+        self._creates = address.options.get("create") != "no"
         self._ahead = ReadAhead()
         self._epoch = 0
         self._wanted = asyncio.Event()
@@ -93,17 +98,34 @@ class RedisBroker:
     async def require(self, topics: Collection[str], partitions: int) -> None:
         key = f"{self._prefix}topics"
         try:
-            await self._warn_of_loss()
-            known = {topic: int(await self._made(key, topic, partitions)) for topic in sorted(topics)}
-        except RedisError as error:
-            raise _error("make topics", error) from error
-        findings = tuple(
+            async with asyncio.timeout(START_S):  # the library alone would try for half a minute
+                await self._warn_of_loss()
+                known = {topic: int(await self._made(key, topic, partitions) or 0) for topic in sorted(topics)}
+                await self._try_rights(topics)
+        except (RedisError, OSError) as error:
+            raise refusal("make topics", error) from error
+        findings = [
+            Finding(topic, "is not there, and is not made (create=no)", f"HSET {key} {topic} {partitions}")
+            for topic, count in known.items()
+            if not count
+        ]
+        findings += [
             Finding(topic, f"has {count} partitions, not {partitions}", f"set log=redis://...?partitions={count}")
             for topic, count in known.items()
-            if count != partitions
-        )
+            if count and count != partitions
+        ]
         if findings:
-            raise Invalid("the topics", findings)
+            raise Invalid("the topics", tuple(findings))
+
+    async def _try_rights(self, topics: Collection[str]) -> None:
+        """Try what is done later, and changes nothing: a right that lacks is said now."""
+        for topic in sorted(topics)[:1]:
+            key = f"{self._key((topic, 0))}:rights"
+            await self._client.xadd(key, {"value": b""}, nomkstream=True)
+            await self._client.xread({key: "0-0"}, count=1)
+            await self._client.xrange(key, count=1)
+            await self._client.xrevrange(key, count=1)
+            await self._client.xtrim(key, maxlen=1)
 
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         if not messages:
@@ -118,7 +140,7 @@ class RedisBroker:
             if not self._may_run_scripts:
                 await self._added(_one_by_one, messages)
         except (RedisError, OSError) as error:
-            raise _error("publish", error) from error
+            raise error_of("publish", error) from error
 
     async def _added(self, commands: Commands, messages: Messages) -> None:
         pipeline = self._client.pipeline(transaction=False)
@@ -134,7 +156,7 @@ class RedisBroker:
             self._published[key] = before + count
             if (before + count) // TRIM_EVERY > before // TRIM_EVERY:
                 seconds, micros = await self._client.time()
-                oldest = f"{seconds * 1000 + micros // 1000 - KEEP_MS}-0"
+                oldest = f"{seconds * 1000 + micros // 1000 - self._keep_ms}-0"
                 await self._client.xtrim(key, minid=oldest, approximate=True)
 
     async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
@@ -152,7 +174,7 @@ class RedisBroker:
         try:
             found = await pipeline.execute()
         except (RedisError, OSError) as error:
-            raise _error("ask for the ends", error) from error
+            raise error_of("ask for the ends", error) from error
         return {lane: _position(each[0][0]) for lane, each in zip(lanes, found, strict=True) if each}
 
     async def behind(self, after: Mapping[Lane, int]) -> Mapping[Lane, int]:
@@ -166,7 +188,7 @@ class RedisBroker:
         try:
             found = await pipeline.execute()
         except (RedisError, OSError) as error:
-            raise _error("count what waits", error) from error
+            raise error_of("count what waits", error) from error
         return {lane: int(each) for lane, each in zip(after, found, strict=True)}
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
@@ -188,7 +210,7 @@ class RedisBroker:
                     "XREAD", "COUNT", BATCH, "BLOCK", WAIT_MS, "STREAMS", *streams, *streams.values()
                 )
             except (RedisError, OSError) as error:
-                _log.warning("Redis does not answer: %s", error)
+                _log.warning("%s", error_of("read", error))
                 await asyncio.sleep(1.0)
                 continue
             if epoch == self._epoch and self._add(keys, found or ()):
@@ -205,7 +227,8 @@ class RedisBroker:
         return added
 
     async def _made(self, key: str, topic: str, partitions: int) -> Any:
-        await self._client.hsetnx(key, topic, partitions)
+        if self._creates:
+            await self._client.hsetnx(key, topic, partitions)
         return await self._client.hget(key, topic)
 
     async def _warn_of_loss(self) -> None:
@@ -287,27 +310,3 @@ def _id_of(position: int) -> str:
     if not position:
         return "0-0"
     return f"{(position - 1) >> _SEQUENCE_BITS}-{(position - 1) & ((1 << _SEQUENCE_BITS) - 1)}"
-
-
-def _address(url: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise Invalid("the settings", (Finding("log", str(error), "write redis://HOST:PORT/0"),)) from error
-    options = dict(parse_qsl(parts.query))
-    strange = tuple(
-        Finding("log", f"has the option {name!r}", f"one of {', '.join(OPTIONS)}")
-        for name in options
-        if name not in OPTIONS
-    )
-    if strange or not parts.hostname:
-        raise Invalid("the settings", strange or (Finding("log", "names no Redis", "write redis://HOST:PORT/0"),))
-    return parts._replace(query="").geturl(), options.get("prefix", PREFIX)
-
-
-def _error(operation: str, error: Exception) -> PenstockError:
-    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError) or "NOAUTH" in str(error):
-        hint = "write redis://USER:PASSWORD@HOST:PORT, of a user that may use streams and hashes"
-        return Invalid("the settings", (Finding("log", f"Redis refused: {error}", hint),))
-    return Unavailable("Redis", operation, str(error) or type(error).__name__)

@@ -10,6 +10,7 @@ from typing import Any
 from penstock.adapters.redis_store.address import Address
 from penstock.adapters.redis_store.names import Keys
 from penstock.adapters.redis_store.packing import script_packed
+from penstock.core.events.tls_errors import tls_setting_of
 from penstock.errors import Finding, Invalid, Missing, PenstockError, Refused, Unavailable
 
 try:
@@ -226,9 +227,11 @@ def _findings(info: dict[str, Any]) -> list[Finding]:
     return findings
 
 
-def translated(error: Exception, operation: str) -> PenstockError:
+def translated(error: Exception, operation: str) -> PenstockError:  # noqa: PLR0911 - one for each thing that can be wrong
     """Return the error of ours that says what a caller can do."""
     reason = str(error) or type(error).__name__
+    if setting := tls_setting_of(error):
+        return Invalid("the settings", (Finding("store", f"Redis does not let us in: {reason}", f"set {setting}"),))
     if isinstance(error, UnicodeEncodeError):
         return Refused(f"Redis cannot keep it: {reason}", "mend the text")
     if (
@@ -236,7 +239,7 @@ def translated(error: Exception, operation: str) -> PenstockError:
         or "NOAUTH" in reason
         or "WRONGPASS" in reason
     ):
-        hint = "write redis://USER:PASSWORD@HOST:6379"
+        hint = "set REDIS_USERNAME and REDIS_PASSWORD, or write redis://USER:PASSWORD@HOST:6379"
         return Invalid("the settings", (Finding("store", f"Redis does not let us in: {reason}", hint),))
     if isinstance(error, foreign.NoPermissionError) or "NOPERM" in reason:
         return Invalid("the settings", (Finding("store", f"Redis refused {operation}: {reason}", _RIGHTS),))

@@ -27,6 +27,8 @@ class Event(BaseModel):
     Class arguments: `topic` (default: the class name in kebab case), `key` (the field whose value orders the
     events; default: the key of the agent that takes them), `version` (default 1), `subject` (whom it is about, so that it can be
     forgotten: a field, or a function of the event; None: whom the event is about that it follows from; empty: nobody).
+
+    `avro_` may be set to an Avro schema, as plain data, for brokers that carry Avro; else it follows from the fields.
     """
 
     # JSON has no NaN and no infinity: an event that held one could be written, and never be read again.
@@ -38,6 +40,7 @@ class Event(BaseModel):
     version_: ClassVar[int] = 1
     subject_: ClassVar["str | SubjectOf | None"] = None
     upcasters_: ClassVar[dict[int, Upcaster]] = {}
+    avro_: ClassVar[dict[str, Any] | None] = None
 
     def __init_subclass__(
         cls,

@@ -22,6 +22,7 @@ STRUCTURED: Final = "application/cloudevents+json"
 UNREADABLE: Final = "penstock.Unreadable.v1"  # the type of an event that stands for a message that is none
 HELD: Final = "penstock-held"  # a header: the value, of so many bytes, is held by the store of the app that sent it
 AFTER: Final = "penstock-after"  # a header of what penstock sends: the id of what it sent before in this partition
+PROBLEM: Final = "penstock-problem"  # a header that a layer adds to what it could not read: why
 HEADERS_MAX = 64
 _JSON: Final = JSON.encode()
 STRUCTURED_HEADERS: Final = (("content-type", STRUCTURED.encode()),)  # of a message that is a document and nothing else
@@ -109,12 +110,14 @@ def to_event(message: Message, place: Place) -> Envelope:
     return arrived(message, place)[0]
 
 
-def arrived(message: Message, place: Place) -> tuple[Envelope, str | None]:
+def arrived(message: Message, place: Place) -> tuple[Envelope, str | None]:  # noqa: PLR0911 - one for each form
     """Return the event in a message, and the id of what penstock sent before it there: None for what others put there."""
     try:
         if message.headers == STRUCTURED_HEADERS and (ours := of_document(message.value)) is not None:
             return ours
         raw = dict(message.headers)
+        if PROBLEM in raw:
+            return _unreadable(message, place, raw[PROBLEM].decode(errors="replace")), None
         if _VERSION in raw and (event := _of_ours(message, raw)) is not None:
             return event, _after(raw)
         headers = {name.lower(): value.decode() for name, value in message.headers}

@@ -1,0 +1,195 @@
+"""A Kafka with TLS, passwords, certificates and rules: an app runs over it, and what is wrong is said, with the setting."""
+
+import secrets
+from contextlib import AsyncExitStack
+from urllib.parse import quote
+
+import pytest
+from certificates import Authority
+from secure_kafka import PLAIN, SCRAM, SECRET
+from wrong_settings import goes_over, http_server, refusal
+
+from penstock.adapters.kafka.address import address_of
+from penstock.adapters.kafka.broker import open_kafka
+from penstock.core.events.messages import Message
+from penstock.errors import Invalid, Refused, Unavailable
+from penstock.settings import shown_url
+from penstock.testing.broker_contract import fetched
+
+pytestmark = pytest.mark.timeout(120)  # a JVM starts
+ALL = ("READ", "WRITE", "CREATE", "DESCRIBE")
+WRITTEN = quote(SECRET, safe="")
+
+
+@pytest.fixture
+def prefix():
+    return f"p{secrets.token_hex(6)}-"
+
+
+@pytest.fixture
+def sasl(secure):
+    """Return the address for who has a password."""
+
+    def address(user, *options, password=WRITTEN, ca=secure.authority.ca):
+        return f"kafka://{user}:{password}@127.0.0.1:{secure.sasl}?" + "&".join(
+            [f"ssl.ca.location={ca}", f"sasl.mechanism={'PLAIN' if user == PLAIN else 'SCRAM-SHA-512'}", *options]
+        )
+
+    return address
+
+
+async def test_an_app_runs_over_tls_with_a_password_that_is_kept_as_scram(secure, sasl, prefix, tmp_path):
+    secure.let(SCRAM, prefix, *ALL)
+    await goes_over(sasl(SCRAM, f"prefix={prefix}"), tmp_path)
+
+
+async def test_an_app_runs_over_tls_with_a_plain_password_from_the_environment(secure, prefix, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAFKA_USERNAME", PLAIN)
+    monkeypatch.setenv("KAFKA_PASSWORD", SECRET)
+    where = f"127.0.0.1:{secure.sasl}?ssl.ca.location={secure.authority.ca}"
+    await goes_over(f"kafka://{where}&prefix={prefix}", tmp_path)
+
+
+async def test_an_app_runs_over_mutual_tls(secure, prefix, tmp_path):
+    signed = secure.authority.signed("worker")
+    files = f"ssl.ca.location={secure.authority.ca}&ssl.certificate.location={signed.certificate}"
+    address = f"kafka://127.0.0.1:{secure.mutual}?{files}&ssl.key.location={signed.key}&prefix={prefix}"
+    await goes_over(address, tmp_path)
+
+
+@pytest.mark.parametrize("user", [PLAIN, SCRAM])
+async def test_a_wrong_password_is_said_with_its_setting(sasl, user, caplog):
+    said = await refusal(sasl(user, password="wr0ng%2Fone"), Invalid, caplog, "wr0ng/one")
+    assert "set KAFKA_USERNAME, KAFKA_PASSWORD" in said
+
+
+async def test_a_mechanism_that_the_server_does_not_have_is_said(secure, caplog):
+    address = f"kafka://u:{WRITTEN}@127.0.0.1:{secure.sasl}?ssl.ca.location={secure.authority.ca}"
+    said = await refusal(f"{address}&sasl.mechanism=SCRAM-SHA-256", Invalid, caplog, SECRET)
+    assert "sasl.mechanism" in said
+
+
+async def test_another_authority_is_said_with_its_setting(sasl, tmp_path, caplog):
+    said = await refusal(sasl(PLAIN, ca=Authority(tmp_path, "other").ca), Invalid, caplog, SECRET)
+    assert "set ssl.ca.location" in said
+
+
+async def test_an_authority_that_is_no_file_is_said(sasl, caplog):
+    said = await refusal(sasl(PLAIN, ca="/no/such/file.pem"), Invalid, caplog, SECRET)
+    assert "ssl.ca.location" in said
+
+
+async def test_no_certificate_where_one_is_asked_for_is_said(secure, caplog):
+    address = f"kafka://127.0.0.1:{secure.mutual}?ssl.ca.location={secure.authority.ca}"
+    assert "ssl.certificate.location" in await refusal(address, Invalid, caplog)
+
+
+async def test_speaking_plainly_to_tls_is_said(secure, caplog):
+    assert "set security.protocol" in await refusal(f"kafka://127.0.0.1:{secure.sasl}", Invalid, caplog)
+
+
+async def test_speaking_tls_to_who_has_none_is_said(secure, caplog):
+    address = f"kafka://{PLAIN}:{WRITTEN}@127.0.0.1:{secure.plain}?security.protocol=SASL_SSL"
+    assert "security.protocol" in await refusal(address, Invalid, caplog, SECRET)
+
+
+async def test_a_server_that_is_none_of_kafka_is_said(caplog):
+    async with http_server() as port:
+        assert "no Kafka" in await refusal(f"kafka://127.0.0.1:{port}", Invalid, caplog)
+
+
+async def test_a_server_that_is_not_there_is_said_with_its_address(caplog):
+    address = f"kafka://{PLAIN}:{WRITTEN}@127.0.0.1:1"
+    assert "127.0.0.1:1" in await refusal(address, Unavailable, caplog, SECRET)
+
+
+async def test_a_user_without_rights_is_told_which_and_for_which_topics(secure, sasl, prefix, caplog):
+    said = await refusal(sasl("guest", f"prefix={prefix}"), Invalid, caplog, SECRET)
+    for topic in ("ordered", "packed", "shipped"):
+        assert f"{topic}: is not there, and our user may not make it" in said
+        assert f"kafka-topics --create --topic {prefix}{topic} --partitions 8" in said
+
+
+async def test_a_user_who_may_only_read_is_told_so_at_the_start(secure, sasl, prefix, caplog):
+    async with open_kafka(f"kafka://127.0.0.1:{secure.plain}?prefix={prefix}") as broker:
+        await broker.require(["ordered", "packed", "shipped"], 8)
+    secure.let("reader", prefix, "READ", "DESCRIBE")
+    said = await refusal(sasl("reader", f"prefix={prefix}"), Invalid, caplog, SECRET)
+    for topic in ("ordered", "packed", "shipped"):
+        assert f"{topic}: our user may not WRITE (kafka-acls --add --operation WRITE --topic {prefix}{topic})" in said
+
+
+async def test_topics_that_others_make_are_not_made(secure, prefix, caplog):
+    said = await refusal(f"kafka://127.0.0.1:{secure.plain}?prefix={prefix}&create=no", Invalid, caplog)
+    assert "ordered: is not there, and is not made (create=no)" in said
+    assert "shipped: is not there" in said
+
+
+async def test_what_may_not_be_read_any_more_is_said_and_not_waited_for(secure, sasl, prefix):
+    secure.let("reader", f"{prefix}t", *ALL)
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(open_kafka(sasl("reader", f"prefix={prefix}")))
+        await broker.require(["t"], 1)
+        other = await stack.enter_async_context(open_kafka(f"kafka://127.0.0.1:{secure.plain}?prefix={prefix}"))
+        await other.require(["other"], 1)
+        secure.let("reader", f"{prefix}other", "DESCRIBE")  # and no more
+        with pytest.raises(Refused, match="Kafka forbids 'read'"):
+            await fetched(broker, {("other", 0): 0}, 1)
+        with pytest.raises(Refused, match="Kafka forbids 'publish'"):
+            await broker.publish([("other", 0, Message(b"{}"))])
+
+
+async def test_more_copies_than_there_are_brokers_are_said_with_the_setting(secure, prefix, caplog):
+    said = await refusal(f"kafka://127.0.0.1:{secure.plain}?prefix={prefix}&replication=3", Invalid, caplog)
+    assert "ordered: cannot be made" in said
+    assert "replication=" in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "kafka://me:pa/ss@h:1",
+        "kafka://me:pa?ss@h:1",
+        "kafka://me:pa#ss@h:1",
+        "kafka://me:ss@h:1,,",
+        "kafka://me:ss@h:1?x=ss&y=ss@h",
+        "kafka://me:ss@[h:1",
+        "kafka://me:ss@h:1?replication=ss",
+    ],
+)
+def test_a_password_is_not_shown_by_what_is_wrong_with_its_address(address):
+    with pytest.raises(Invalid) as refused:
+        address_of(address.replace("replication=ss", "replication=no"), {})
+    assert "ss@" not in str(refused.value)
+    assert "pa/ss" not in str(refused.value)
+    assert "me:" not in str(refused.value)
+
+
+def test_an_address_is_not_shown_with_what_is_secret():
+    address = address_of("kafka://me:pass@h:1?ssl.key.password=pass", {"KAFKA_KEY_PASSWORD": "pass"})
+    assert "pass" not in repr(address)
+    for url in (
+        "kafka://me:pass@h:1",
+        "nats://pass@h:1",
+        "kafka://h?sasl.password=pass&a=1",
+        "kafka://h?x.secret=pass",
+    ):
+        assert "pass@" not in shown_url(url)
+        assert "=pass" not in shown_url(url)
+
+
+def test_files_of_tls_alone_ask_for_tls():
+    settings = address_of("kafka://h:1?ssl.ca.location=ca.pem", {}).settings
+    assert settings["security.protocol"] == "SSL"
+    with pytest.raises(Invalid, match=r"add ssl\.certificate\.location=FILE"):
+        address_of("kafka://h:1?ssl.key.location=key.pem", {})
+
+
+def test_how_topics_are_made_is_said_in_the_address():
+    address = address_of("kafka://h:1?retention_s=60&compacted=a,b&create=no", {})
+    assert address.config_of("a") == {"cleanup.policy": "compact"}
+    assert address.config_of("c") == {"retention.ms": "60000"}
+    assert not address.creates
+    for wrong in ("retention_s=0", "retention_s=long", "create=perhaps"):
+        with pytest.raises(Invalid, match=wrong):
+            address_of(f"kafka://h:1?{wrong}", {})

@@ -1,0 +1,147 @@
+"""A Redis with TLS, users and rules: an app runs over it, and what is wrong is said, with the setting."""
+
+import secrets
+from urllib.parse import quote
+
+import pytest
+from certificates import Authority
+from redis import asyncio as client
+from redis_server import own_redis
+from wrong_settings import goes_over, http_server, refusal
+
+from penstock.adapters.redis.address import address_of
+from penstock.adapters.redis.broker import open_redis
+from penstock.errors import Invalid, Unavailable
+
+pytestmark = pytest.mark.timeout(60)
+SECRET = "s3cret/of?the#app"
+WRITTEN = quote(SECRET, safe="")
+USERS = [
+    *("--appendonly", "yes", "--requirepass", SECRET),
+    *("--user", "app", "on", f">{SECRET}", "~penstock-*", "+@stream", "+@hash", "+@connection", "+time"),
+    *("--user", "reader", "on", f">{SECRET}", "~penstock-*", "+@read", "+@hash", "+@connection"),
+]
+
+
+def tls_of(authority, *, clients):
+    signed = authority.signed("server")
+    files = ["--tls-cert-file", signed.certificate, "--tls-key-file", signed.key, "--tls-ca-cert-file", authority.ca]
+    return [*map(str, files), "--tls-auth-clients", "yes" if clients else "no"]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def secure(authority):
+    with own_redis(*tls_of(authority, clients=False), *USERS, tls=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mutual(authority):
+    with own_redis(*tls_of(authority, clients=True), "--appendonly", "yes", tls=True) as server:
+        yield server
+
+
+@pytest.fixture
+def prefix():
+    return f"penstock-{secrets.token_hex(6)}:"
+
+
+async def test_an_app_runs_over_tls_as_a_user_with_few_rights(secure, authority, prefix, tmp_path):
+    await goes_over(f"rediss://app:{WRITTEN}@{secure.hosts}?ssl.ca.location={authority.ca}&prefix={prefix}", tmp_path)
+
+
+async def test_an_app_runs_with_a_password_from_the_environment(secure, authority, prefix, tmp_path, monkeypatch):
+    monkeypatch.setenv("REDIS_PASSWORD", SECRET)
+    await goes_over(f"rediss://{secure.hosts}/0?ssl.ca.location={authority.ca}&prefix={prefix}", tmp_path)
+
+
+async def test_an_app_runs_over_mutual_tls(mutual, authority, prefix, tmp_path):
+    signed = authority.signed("worker")
+    files = (
+        f"ssl.ca.location={authority.ca}&ssl.certificate.location={signed.certificate}&ssl.key.location={signed.key}"
+    )
+    await goes_over(f"rediss://{mutual.hosts}?{files}&prefix={prefix}", tmp_path)
+
+
+async def test_a_wrong_password_is_said_with_its_setting(secure, authority, caplog):
+    said = await refusal(f"rediss://app:wr0ng@{secure.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog, "wr0ng")
+    assert "set REDIS_USERNAME and REDIS_PASSWORD" in said
+
+
+async def test_no_password_is_said_with_its_setting(secure, authority, caplog):
+    said = await refusal(f"rediss://{secure.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog)
+    assert "REDIS_PASSWORD" in said
+
+
+async def test_another_authority_is_said_with_its_setting(secure, tmp_path, caplog):
+    ca = Authority(tmp_path, "other").ca
+    said = await refusal(f"rediss://app:{WRITTEN}@{secure.hosts}?ssl.ca.location={ca}", Invalid, caplog, SECRET)
+    assert "ssl.ca.location" in said
+
+
+async def test_no_certificate_where_one_is_asked_for_is_said(mutual, authority, caplog):
+    said = await refusal(f"rediss://{mutual.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog)
+    assert "ssl.certificate.location" in said
+
+
+async def test_speaking_plainly_to_tls_is_said(secure, caplog):
+    assert "rediss://" in await refusal(f"redis://app:{WRITTEN}@{secure.hosts}", Invalid, caplog, SECRET)
+
+
+async def test_speaking_tls_to_who_has_none_is_said(redis, caplog):
+    assert "speaks no TLS" in await refusal(f"rediss://app:{WRITTEN}@{redis.hosts}", Invalid, caplog, SECRET)
+
+
+async def test_a_server_that_is_no_redis_is_said(caplog):
+    async with http_server() as port:
+        assert "no Redis" in await refusal(f"redis://127.0.0.1:{port}", Invalid, caplog)
+
+
+async def test_a_server_that_is_not_there_is_said(caplog):
+    assert "127.0.0.1:1" in await refusal(f"redis://app:{WRITTEN}@127.0.0.1:1", Unavailable, caplog, SECRET)
+
+
+async def test_a_user_without_rights_is_told_so_at_the_start(secure, authority, prefix, caplog):
+    address = f"rediss://reader:{WRITTEN}@{secure.hosts}?ssl.ca.location={authority.ca}&prefix={prefix}"
+    assert "+@stream" in await refusal(address, Invalid, caplog, SECRET)
+
+
+async def test_trying_our_rights_leaves_nothing_behind(redis, prefix):
+    async with open_redis(f"{redis.address}?prefix={prefix}") as broker:
+        await broker.require(["t"], 1)
+    async with client.Redis.from_url(redis.address) as other:
+        assert [each async for each in other.scan_iter(f"{prefix}*")] == [f"{prefix}topics".encode()]
+
+
+async def test_topics_that_others_make_are_not_made(redis, prefix, caplog):
+    said = await refusal(f"{redis.address}?prefix={prefix}&create=no", Invalid, caplog)
+    assert f"HSET {prefix}topics ordered 8" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis://h,i", "names 2 servers"),
+        ("redis://h/main", "databases of Redis are numbers"),
+        ("redis://h?ssl.ca.location=/etc/hosts", "write rediss://"),
+        ("rediss://h?ssl.ca.location=/no/such", "there is no file '/no/such'"),
+        ("redis://h?retention_s=0", "retention_s=0"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused(url, why):
+    with pytest.raises(Invalid, match=why):
+        address_of(url, {})
+
+
+def test_an_address_is_not_shown_with_its_secrets():
+    assert "pass" not in repr(address_of("redis://me:pass@h:1", {}))
+    for wrong in ("redis://me:pa/ss@h:1", "redis://me:pass@h:x"):
+        with pytest.raises(Invalid) as refused:
+            address_of(wrong, {})
+        assert "pa/ss" not in str(refused.value)
+        assert "pass@" not in str(refused.value)
