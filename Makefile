@@ -6,10 +6,10 @@ PYTHON ?= python3
 ARGS ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench bench-vectors quality chaos conformance takeover docs flink stacks format lock soak clean
+.PHONY: help setup demo test check bench bench-vectors bench-pipelines quality chaos conformance takeover docs flink stacks format lock soak clean
 
 help: ## list the jobs
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything pinned, and install penstock into it
 
@@ -41,6 +41,9 @@ bench: $(STAMP) ## the workloads beside durable peers, in one run (ARGS=--help):
 
 bench-vectors: $(STAMP) ## the embedded index beside other engines, 10k to 1M vectors, 28 minutes (ARGS=--quick, ARGS=--help): docs/benchmarks-vectors.md
 	@$(BIN)/python benchmarks/vectors.py $(ARGS)
+
+bench-pipelines: $(STAMP) ## three hops over NATS, Kafka and Redis beside FastStream and raw clients, 12 minutes (ARGS=--quick, ARGS=--help): docs/benchmarks-pipelines.md
+	@$(BIN)/python benchmarks/pipelines.py $(ARGS)
 
 quality: $(STAMP) ## how well knowledge is found, on all judged collections that are here (ARGS=--help): docs/knowledge-quality.md
 	@$(BIN)/python benchmarks/quality.py $(ARGS)

@@ -11,6 +11,8 @@ from pathlib import Path
 import crashing
 import numpy as np
 import pytest
+from redis import Redis
+from redis_server import required_redis
 
 from penstock.bench import machine, turns, workload
 from penstock.bench.load import Plan, TooManyErrors, closed_loop, figures, percentile
@@ -51,6 +53,15 @@ def test_a_turn_takes_at_least_its_own_data_on_the_disk(tiny):
     assert tiny["bytes_per_turn"] > recorded
 
 
+def test_turns_go_over_a_broker_in_topics_of_their_own_that_are_removed_again(tmp_path):
+    with required_redis() as redis:
+        found = turns.run(Options(TINY, f"sqlite:{tmp_path / 'turns.db'}", log=redis.address))
+        with Redis.from_url(redis.address) as left:
+            assert left.keys("bench-*") == []
+    assert (found["errors"], found["log"]) == (0, "redis")
+    assert found["turns"] > 0
+
+
 def test_a_run_in_memory_takes_no_disk():
     found = turns.run(Options(TINY, "memory:"))
     assert (found["errors"], found["bytes_per_turn"], found["filesystem"]) == (0, 0, None)
@@ -63,7 +74,7 @@ def test_steps_that_wait_for_the_disk_take_more_commits_a_turn(tiny, tmp_path):
 
 
 def test_the_last_line_is_json(tmp_path, capsys):
-    assert turns.main(4, 0.1, 0, json=True, store=f"sqlite:{tmp_path / 'turns.db'}") == 0
+    assert turns.main(Plan(4, 0.1, 0), json=True, store=f"sqlite:{tmp_path / 'turns.db'}") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["in_flight"] == 4
 
 
@@ -71,7 +82,7 @@ def test_a_profile_can_be_read_by_pstats(tmp_path, capsys):
     import pstats
 
     profile = tmp_path / "turns.prof"
-    turns.main(4, 0.1, 0, json=True, store="memory:", profile=profile)
+    turns.main(Plan(4, 0.1, 0), json=True, store="memory:", profile=profile)
     assert any("context.py" in file for file, _, _ in pstats.Stats(str(profile)).stats)
 
 

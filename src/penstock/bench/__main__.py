@@ -19,6 +19,7 @@ def command() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--warmup", type=float, default=2.0, help="of turns; the others begin with a small batch")
     parser.add_argument("--store", default="", help="an address (default: a new file in the working folder)")
+    parser.add_argument("--log", default="", help="a broker that the events of turns go over (default: none)")
     parser.add_argument("--each-step", action="store_true", help="every step waits until the one before is durable")
     parser.add_argument("--child-runs", action="store_true", help="in w2, each item is a run of its own")
     parser.add_argument("--profile", type=Path, help="write what cProfile saw to this file")
@@ -27,7 +28,9 @@ def command() -> int:
     try:
         if given.workload == "w1":
             plan = Plan(given.in_flight, given.seconds, given.warmup)
-            options = turns.Options(plan, given.store, given.each_step, given.profile, bar=sys.stderr.isatty())
+            options = turns.Options(
+                plan, given.store, given.each_step, given.profile, bar=sys.stderr.isatty(), log=given.log
+            )
             return turns.show(turns.run(options), json=given.json)
         of = runs.RunOptions(
             given.seconds, given.in_flight, given.store, given.each_step, given.child_runs, given.profile

@@ -1,11 +1,14 @@
-"""Where a benchmark keeps its store, and how many bytes lie there."""
+"""Where a benchmark keeps its store, how many bytes lie there, and the topics that its events go over."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import secrets
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import parse_qs, urlsplit
 
+from penstock.brokers import remove_topics
 from penstock.stores import usage_of
 
 FOLDER = Path(".penstock")  # in the working folder, whose disk is what is to be measured
@@ -41,3 +44,19 @@ def place_of(url: str) -> Generator[Place]:
     with TemporaryDirectory(prefix="bench-", dir=FOLDER) as folder:
         file = Path(folder) / "turns.db"
         yield Place(f"sqlite:{file}", file)
+
+
+@asynccontextmanager
+async def log_of(url: str) -> AsyncGenerator[str]:
+    """Yield the broker at an address, with topics of its own, unless it names a prefix; those are removed again. Empty: none.
+
+    What an earlier run has left in the topics would be handled again: the store is new.
+    """
+    if not url or "prefix" in parse_qs(urlsplit(url).query):
+        yield url
+        return
+    own = f"{url}{'&' if '?' in url else '?'}prefix=bench-{secrets.token_hex(4)}-"
+    try:
+        yield own
+    finally:
+        await remove_topics(own)

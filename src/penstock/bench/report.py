@@ -61,4 +61,5 @@ def progress(what: str, total_s: float) -> Generator[None]:
 
 def _title(found: Mapping[str, Any]) -> str:
     steps = "each step waits for the disk" if found["each_step"] else "only the reply waits for the disk"
-    return f"W1, durable turns on {found['store']} ({found['filesystem'] or 'no disk'}): {steps}"
+    over = f" over {found['log']}" if found["log"] else ""
+    return f"W1, durable turns{over} on {found['store']} ({found['filesystem'] or 'no disk'}): {steps}"

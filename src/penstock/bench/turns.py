@@ -6,6 +6,7 @@
   With `each_step` they are `ctx.step` instead: each waits for the record of the one before, as most engines always do.
 - The reply is released after the commit of everything that it depends on (C7): the latency is from sending the event to that.
 - The client is in the same process. There is no HTTP in the figures.
+- With `log` the events go over a broker: the turn comes from it, and so does the reply.
 """
 
 import asyncio
@@ -18,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
+from urllib.parse import urlsplit
 
 from penstock import App, Context, Event, Running
 from penstock.bench import machine, workload
 from penstock.bench.load import Measured, Plan, closed_loop, figures
-from penstock.bench.places import Place, place_of
+from penstock.bench.places import Place, log_of, place_of
 from penstock.bench.report import progress, table
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.knowledge.passages import Passage, Space, Upsert
@@ -70,30 +72,26 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is measured. `store`: an address as in the settings; empty: a new file in the working folder."""
+    """What is measured. `store`, `log`: addresses as in the settings; without a store: a new file in the working folder."""
 
     plan: Plan
     store: str = ""
     each_step: bool = False
     profile: Path | None = None
     bar: bool = False
+    log: str = ""
 
 
 def main(
-    in_flight: int = 64,
-    seconds: float = 10.0,
-    warmup: float = 2.0,
-    json: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
-    store: str | None = None,
-    profile: Path | None = None,
+    plan: Plan, *, store: str | None = None, log: str | None = None, profile: Path | None = None, json: bool = False
 ) -> int:
     """Measure, print a table or (as the last line) one JSON object, and return the exit code: 1 when turns failed.
 
     `profile`: write what cProfile saw within the window to this file; it makes everything slower.
-    Raises `Invalid` for numbers out of range.
+    Raises `Invalid` for numbers out of range, and for addresses that are none.
     """
-    plan = Plan(in_flight, seconds, warmup)
-    return show(run(Options(plan, store or "", profile=profile, bar=not json and sys.stderr.isatty())), json=json)
+    bar = not json and sys.stderr.isatty()
+    return show(run(Options(plan, store or "", profile=profile, bar=bar, log=log or "")), json=json)
 
 
 def show(found: dict[str, Any], *, json: bool) -> int:
@@ -160,9 +158,9 @@ async def preload(running: Running) -> None:
 
 
 async def _measured(options: Options, place: Place) -> dict[str, Any]:
-    chosen = Settings(store=place.url)
     lasts = place.kind != "memory"
-    async with asyncio.TaskGroup() as group:
+    async with log_of(options.log) as log, asyncio.TaskGroup() as group:
+        chosen = Settings(store=place.url, log=log)
         batch = VectorBatch(await passages_index(), SPACE, Tasks(group))
         app = turns_app(batch.nearest, each_step=options.each_step)
         if lasts:
@@ -186,6 +184,7 @@ async def _measured(options: Options, place: Place) -> dict[str, Any]:
         "open_ms": round(open_ms, 1),
         "each_step": options.each_step,
         "store": place.kind,
+        "log": urlsplit(options.log).scheme,
         "filesystem": None if place.file is None else machine.filesystem(place.file.parent),
         "first_error": measured.first_error,
     }

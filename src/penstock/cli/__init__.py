@@ -375,7 +375,7 @@ def bench() -> None:
 
 
 @bench_app.command("turns")
-def bench_turns(
+def bench_turns(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     in_flight: Annotated[int, typer.Option(help="How many turns are under way at once.")] = 64,
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
     warmup: Annotated[float, typer.Option(help="How long to run before that.")] = 2.0,
@@ -384,9 +384,18 @@ def bench_turns(
         str | None,
         typer.Option(help="sqlite:PATH, postgresql://... or redis://... (default: a new file in the working folder)."),
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="The broker that events go over: kafka://HOST:PORT, nats://... or redis://..., with a new store; "
+            "its topics are removed again, unless it has a ?prefix=NAME."
+        ),
+    ] = None,
     profile: Annotated[Path | None, typer.Option(help="Write what cProfile saw to this file.")] = None,
 ) -> None:
     """Measure durable turns of five journaled steps."""
+    from penstock.bench.load import Plan
     from penstock.bench.turns import main as turns
 
-    raise typer.Exit(turns(in_flight, seconds, warmup, as_json, store, profile))
+    plan = Plan(in_flight, seconds, warmup)
+    raise typer.Exit(turns(plan, store=store, log=log, profile=profile, json=as_json))

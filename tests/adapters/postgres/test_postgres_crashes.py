@@ -1,10 +1,11 @@
 """What only a server and its clients can do: be killed, restarted, cut off, cancelled."""
 
 import asyncio
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 
 import pytest
 from postgres_server import ask, schema_of
+from store_crashes import Dying, StoreThroughCrashes
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.postgres.address import address_of
@@ -15,7 +16,6 @@ from penstock.adapters.postgres.store import open_postgres_store
 from penstock.core.agents.unit import Writes
 from penstock.errors import Fenced, Unavailable
 from penstock.layers.retrying_store import RetryingStore
-from penstock.runtime.context import Context
 from penstock.testing.commits import (
     change,
     expect_one_of_each,
@@ -23,7 +23,6 @@ from penstock.testing.commits import (
     recorded,
 )
 from penstock.testing.durable_contract import DurableStoreContract
-from penstock.testing.engine_trial import Order, Receipt, engine_of
 from penstock.testing.log_contract import made
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
@@ -63,41 +62,18 @@ async def test_while_the_server_is_away_a_commit_is_unavailable_and_written_once
         assert await store.run("before:a") is not None
 
 
-async def test_an_engine_carries_on_through_crashes_of_the_server_and_loses_and_doubles_nothing(own_server, url):
-    orders, customers = 600, 20
-    calls = 0
+class TestPostgresCrashesUnderAnEngine(StoreThroughCrashes):
+    @pytest.fixture
+    def opens(self):
+        return open_postgres_store
 
-    @asynccontextmanager
-    async def disk():
-        async with open_postgres_store(url) as store:
-            yield RetryingStore(store, SystemClock())
+    @pytest.fixture
+    def orders(self):
+        return 600
 
-    async def serve(order: Order, ctx: Context) -> Receipt:
-        nonlocal calls
-        calls += 1
-        await ctx.values.set("count", (await ctx.values.get("count", 0)) + 1)
-        return Receipt(customer=order.customer, number=await ctx.step("number", int, order.number))
-
-    async def flood(engine, customer):
-        for number in range(customer, orders, customers):
-            receipt = await engine.ask(Order(customer=f"c{customer}", number=number), Receipt, id=f"o{number}")
-            assert receipt.number == number
-
-    async with engine_of(disk, serve, timeout_s=60) as (engine, store):
-        async with asyncio.TaskGroup() as tasks:
-            for customer in range(customers):
-                tasks.create_task(flood(engine, customer))
-            for third in (1, 2):
-                await engine.until(lambda: calls >= third * orders // 3)  # noqa: B023 - it looks before the loop goes on
-                await asyncio.to_thread(own_server.crash)
-                await asyncio.to_thread(own_server.start)
-        assert await engine.settled(20)
-        receipts = await store.read("receipt", 0, after=0, limit=10 * orders)
-        counts = [await store.values("default", "serve", f"c{each}") for each in range(customers)]
-        assert (await store.progress())["serve", "order", 0].low == orders
-    assert sorted(each.event.causation_id for each in receipts) == sorted(f"o{number}" for number in range(orders))
-    assert [int.from_bytes(each["count"]) for each in counts] == [orders // customers] * customers  # MessagePack
-    assert calls == orders
+    @pytest.fixture
+    def dying(self, own_server, url):
+        return Dying(url, own_server.crash, own_server.start)
 
 
 async def test_who_listens_can_leave_while_the_server_does_not_answer(own_server, store, url):
@@ -169,15 +145,7 @@ async def listening(store):
     return woken
 
 
-# rivals and repeats
-
-
-async def test_s4_a_commit_that_is_repeated_while_it_is_still_under_way_is_written_once(url, store):
-    claim = await store.claim("w")
-    async with open_postgres_store(url) as other, asyncio.TaskGroup() as tasks:
-        for each in (store, other) * 5:
-            tasks.create_task(each.commit(claim, 1, one_of_each()))
-    await expect_one_of_each(store)
+# rivals
 
 
 async def test_s2_a_claim_waits_for_a_commit_under_way_and_fences_the_next(url, store):
