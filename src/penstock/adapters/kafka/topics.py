@@ -130,6 +130,8 @@ class Topics:
             try:
                 allowed: Any = told.result(2 * ANSWER_S).authorized_operations
             except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue  # made just now, and not known to this node yet
                 if error.args[0].code() not in RIGHTS:
                     raise of_exception(self._complaints, "ask for our rights", error) from error
                 allowed = []
