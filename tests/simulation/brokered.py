@@ -91,6 +91,8 @@ class SimulatedBroker:
             await asyncio.sleep(at_s)
             for lane, held in self.topics.messages.items():
                 self.topics.let_go[lane] = max(self.topics.let_go.get(lane, 0), len(held) // 2)
+            if self.seen is not None:
+                self.seen.clear()  # ids are remembered for minutes, messages for days
 
         kinds = ((cut, self.cuts), (forgets, self.forgets))
         return [trouble for trouble, chance in kinds if weather.lucky(chance)]
