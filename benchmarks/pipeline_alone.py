@@ -9,8 +9,8 @@ import json
 import time
 from time import process_time
 
-from pipeline_app import Entered, Left, pipeline
 from pipeline_load import CHUNK, IN_FLIGHT, KEYS, TEXT, TICK_S, Plan
+from three_hops_app import Entered, Left, pipeline
 
 from penstock import Running
 from penstock.bench import machine

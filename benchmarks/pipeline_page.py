@@ -40,7 +40,8 @@ INCLUDES = """\
 - **Half**: the latencies at half of what the side itself carried; **even**: at the same pace for all. From when an event was due to be sent to when it came
   out, so that who falls behind does not hide it. Over NATS it comes out when it is published, over Kafka and Redis when it can be read.
 - **lost, twice, out of order** were counted by who reads the last topic, over all of the run, with nothing killed. What happens when something
-  is killed is in [chaos.md](chaos.md) and [conformance.md](conformance.md).
+  is killed is in [chaos.md](chaos.md) and [conformance.md](conformance.md). "Twice" at a rebalance: what a worker's successor publishes once more, under
+  the same id. An app of penstock knows it by that and handles it once; others who read the topic look at the id (`ce_id`).
 - **penstock** runs as `penstock run`: each handling is a commit of state, progress and what it sends, durable in its store before it is sent on. Without a broker
   the client is in the same process and in its figures, and an answer is waited for that is durable.
 - **FastStream** acknowledges after the broker has what was sent on. "Batches": its handlers take lists of up to 500, its quickest way over Kafka and Redis.

@@ -16,7 +16,7 @@ from processes import end
 from sides import NotMeasured, environment, last_lines
 
 HERE = Path(__file__).resolve().parent
-APP = HERE / "pipeline_app.py"
+APP = HERE / "three_hops_app.py"
 FASTSTREAM = HERE / "pipeline_peers" / "faststream"
 SETTLE_S = 8.0
 BROKERS = ("nats", "kafka", "redis")

@@ -161,7 +161,9 @@ def test_no_file_names_a_registry_or_a_private_address():
     patterns = (
         r"--(extra-)?index-url[ =]\S",
         r"--find-links[ =]\S",
-        r"(index-url|registry) *= *[\"']?http",
+        r"index-url *= *[\"']?http",
+        r"^\s*registry *= *[\"']?http",  # of npm and cargo; a schema registry is named within a setting
+        r"(--|npm_config_)registry[ =]\S",
         r"https?://[^/\s\"'<>)]*(mirror|artifactory|nexus|pypi\.|pythonhosted|registry\.|\.internal|\.local\b|\.corp\b)",
         r"https?://[^/\s\"'@<>){}]+:[^/\s\"'@<>){}]+@",
         r"https?://(?!127\.|0\.0\.0\.0)\d+\.\d+\.\d+\.\d+",

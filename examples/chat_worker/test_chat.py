@@ -151,7 +151,7 @@ async def test_who_got_no_answer_three_times_in_a_row_gets_a_person():
 @pytest.mark.parametrize(
     ("point", "nth"),
     [
-        *((each, 1) for each in WritePoint if each not in ("before claim", "after claim", "while resuming")),
+        *((each, 1) for each in testing.AT_WORK),
         *((WritePoint.AFTER_HANDLING, nth) for nth in (2, 3)),
     ],
 )

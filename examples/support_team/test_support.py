@@ -153,9 +153,8 @@ async def test_a_message_that_says_nothing_is_refused_with_all_that_is_wrong():
         Receive.checked({"session_id": "", "message_id": "1", "text": ""})
 
 
-AT_WORK = [each for each in WritePoint if each not in ("before claim", "after claim", "while resuming")]
 DEATHS = [
-    *((point, 1) for point in AT_WORK),
+    *((point, 1) for point in testing.AT_WORK),
     *((WritePoint.AFTER_HANDLING, nth) for nth in (4, 8)),
     *((point, nth) for point in (WritePoint.DURING_COMMIT, WritePoint.AFTER_COMMIT) for nth in (2,)),
 ]

@@ -19,6 +19,7 @@ from penstock.core.events.messages import (
     to_structured,
 )
 from penstock.core.events.partitions import partition_of
+from penstock.errors import Unavailable
 from penstock.layers.brokered_store import AGENT, OVERDUE_MS, BrokeredStore
 from penstock.testing.blobs_contract import BlobStoreContract
 from penstock.testing.broker_contract import BrokerContract
@@ -380,3 +381,37 @@ async def test_many_that_overtook_an_earlier_event_do_not_hide_it(shop):
     for _ in range(9):
         received += await shop.receive(limit=2)
     assert received == [each.event for each in line]
+
+
+async def test_what_found_no_place_in_a_page_does_not_count_as_shown(shop):
+    a, b = sent("a"), sent("b")
+    plain = [Sent("internal", 0, sent(each).event) for each in ("one", "two")]
+    await shop.store.commit(shop.claim, 1, Writes(sent=plain))
+    await MemoryStore(shop.disk).commit(shop.claim, 2, Writes(sent=[a, b]))
+    shop.number = 2
+    late = to_message(b.event)
+    late = structs.replace(late, headers=(*late.headers, (AFTER, b"a")))
+    await shop.put(late, to_message(a.event))
+    assert [each.id for each in await shop.receive(limit=2)] == ["one", "two"]
+    assert [*await shop.receive(), *await shop.receive()] == [a.event, b.event]
+
+
+async def test_submissions_come_one_after_the_other_also_when_one_is_repeated(shop):
+    class Away(MemoryBroker):
+        fails = 1
+
+        async def publish(self, messages):
+            await super().publish(messages)
+            self.fails -= 1
+            if self.fails == 0:
+                raise Unavailable("the broker", "publish")
+
+    store = BrokeredStore(MemoryStore(shop.disk), Away(shop.topics), shop.clock, CARRIED)
+    first, second = [sent("a"), sent("b")], [sent("c")]
+    with pytest.raises(Unavailable):
+        await store.submit(first)
+    await store.submit(second)
+    await store.submit(first)  # repeated: not after itself, nor after what was sent later
+    told = [(dict(each.headers)["ce_id"], dict(each.headers)[AFTER]) for each in shop.carried()]
+    assert told == [(b"a", b""), (b"b", b"a"), (b"c", b"b"), (b"a", b""), (b"b", b"a")]
+    assert [each.id for each in await shop.receive()] == ["a", "b", "c"]

@@ -99,3 +99,13 @@ async def test_what_can_never_be_published_is_said_at_the_next_call():
         await later.published()
         with pytest.raises(Refused, match="the topic is gone"):
             await later.publish([message(2)])
+
+
+@virtually
+async def test_an_error_that_nobody_thought_of_is_said_too():
+    broker = Away(ValueError("a defect"))
+    async with later_of(broker) as later:
+        await later.publish([message(1)])
+        await later.published()
+        with pytest.raises(ValueError, match="a defect"):
+            await later.publish([message(2)])

@@ -83,14 +83,23 @@ class World:
     def expect_in_line(self) -> None:
         """What one process sent for one key has its places in the log in that order (C2).
 
-        What another one sent too comes by the first row. Over a broker it may come by the other one's message, before what went
-        before it here.
+        Over a broker what another one sent too, under the same id, may come by the other one's message, before what went before it
+        here, and so may what was sent after it: the order is that on either side of it.
         """
         for (epoch, _, _, _, key), ids in self.lines.items():
-            mine = [each for each in ids if self.broker is None or len(set(self.senders[each])) == 1]
-            offsets = [self.disk.ids[each].position.offset for each in mine]
-            if key:
+            for mine in self._stretches(ids) if key else ():
+                offsets = [self.disk.ids[each].position.offset for each in mine]
                 assert offsets == sorted(offsets), f"what {epoch} sent for {key} came as {offsets}: {mine}"
+
+    def _stretches(self, ids: Sequence[str]) -> list[list[str]]:
+        """Return what one process sent in the pieces between what another one sent too."""
+        stretches: list[list[str]] = [[]]
+        for each in ids:
+            if self.broker is None or len(set(self.senders[each])) == 1:
+                stretches[-1].append(each)
+            else:
+                stretches.append([])
+        return stretches
 
     def lucky(self, chance: float) -> bool:
         return chance > 0 and self.random.random() < chance

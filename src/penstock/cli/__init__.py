@@ -35,6 +35,7 @@ from penstock.cli.exports import export_store, import_store
 from penstock.cli.flink import flink_app
 from penstock.cli.knowledge import knowledge_app
 from penstock.cli.lagging import lag
+from penstock.cli.measuring import bench_app
 from penstock.cli.memory import memory_app
 from penstock.cli.querying import query_run
 from penstock.cli.questions import questions_app
@@ -59,7 +60,6 @@ app = typer.Typer(
 )
 runs_app = typer.Typer(help="Look at runs, also beside the app that is running.", no_args_is_help=True)
 events_app = typer.Typer(help="Look at events, and try event patterns.", no_args_is_help=True)
-bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(events_app, name="events")
 events_app.command("match")(match_pattern)
@@ -367,35 +367,3 @@ def demo(  # noqa: PLR0913, PLR0917 - the options of a command are its parameter
 
     options = DemoOptions(docs, tuple(ask or ()), interactive, crash, as_json, store, fresh, limit, everything)
     raise typer.Exit(run(options))
-
-
-@bench_app.callback()
-def bench() -> None:
-    """Measure this machine."""
-
-
-@bench_app.command("turns")
-def bench_turns(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
-    in_flight: Annotated[int, typer.Option(help="How many turns are under way at once.")] = 64,
-    seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
-    warmup: Annotated[float, typer.Option(help="How long to run before that.")] = 2.0,
-    as_json: Json = False,
-    store: Annotated[
-        str | None,
-        typer.Option(help="sqlite:PATH, postgresql://... or redis://... (default: a new file in the working folder)."),
-    ] = None,
-    log: Annotated[
-        str | None,
-        typer.Option(
-            help="The broker that events go over: kafka://HOST:PORT, nats://... or redis://..., with a new store; "
-            "its topics are removed again, unless it has a ?prefix=NAME."
-        ),
-    ] = None,
-    profile: Annotated[Path | None, typer.Option(help="Write what cProfile saw to this file.")] = None,
-) -> None:
-    """Measure durable turns of five journaled steps."""
-    from penstock.bench.load import Plan
-    from penstock.bench.turns import main as turns
-
-    plan = Plan(in_flight, seconds, warmup)
-    raise typer.Exit(turns(plan, store=store, log=log, profile=profile, json=as_json))

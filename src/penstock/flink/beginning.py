@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 
+from penstock.core.events.dead_messages import dead_message
 from penstock.core.events.envelope import Position, Recorded
 from penstock.errors import Refused
 from penstock.flink.begun import ALONE_FROM, DEATHS_MAX, Begun
 from penstock.flink.keyed_state import Underway
-from penstock.flink.live_keys import Live, LiveKeys, dead_message, weight_of
+from penstock.flink.live_keys import Live, LiveKeys, weight_of
 from penstock.runtime.delivering import Delivering
 from penstock.runtime.subscriptions import WAITING_MAX
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from msgspec.structs import replace
 
 from penstock.core.agents.unit import Writes
+from penstock.core.events.dead_messages import unreadable_message
 from penstock.core.events.envelope import Envelope, event_of
 from penstock.core.events.messages import UNREADABLE, to_message
 from penstock.core.timing.timers import Timer, TimerWrite
@@ -26,7 +27,7 @@ from penstock.flink.carrying import carried_by_job, dead_letters_topic, in_job, 
 from penstock.flink.embedding_only import embedded_only, embedders_of
 from penstock.flink.keyed_rows import KeyedRows
 from penstock.flink.keyed_state import Head, Remembered, Underway, decoded, encoded, name_of
-from penstock.flink.live_keys import Live, LiveKeys, Sending, unreadable_message
+from penstock.flink.live_keys import Live, LiveKeys, Sending
 from penstock.flink.marks import Mark, marks_topic, new_incarnation
 from penstock.ports.clock import Clock
 from penstock.runtime.engine import Engine, running

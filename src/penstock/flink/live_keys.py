@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, SessionDelta, ValueWrite, Writes
-from penstock.core.events.envelope import Envelope, Position, Recorded, event_of
-from penstock.core.events.messages import UNREADABLE, Message, problem_of, to_message
+from penstock.core.events.dead_messages import dead_message
+from penstock.core.events.envelope import Position, Recorded, event_of
+from penstock.core.events.messages import Message, to_message
 from penstock.core.sessions.history import MESSAGES_MAX
 from penstock.core.timing.timers import Timer, TimerWrite
 from penstock.errors import Refused
@@ -13,8 +14,6 @@ from penstock.flink.marks import Marking
 from penstock.runtime.lanes import weight
 
 ENDED = ("succeeded", "failed", "cancelled")
-REASON_BYTES_MAX = 4096
-BROKER = "penstock-broker"  # who finds messages that cannot be read
 Sending = tuple[str, Message]  # a topic, and what goes there
 
 
@@ -162,25 +161,6 @@ class LiveKeys:
             entry.left.remove(agent)
         if not entry.left:
             self.ended(live, entry)
-
-
-def dead_message(event: Envelope, topic: str, told: tuple[str, str, int]) -> Message:
-    """Return the message of a dead letter: the event as it came, and in headers who gave up on it, why, and when."""
-    agent, reason, attempts = told
-    message = to_message(event)
-    headers = {
-        "penstock-agent": agent.encode(),
-        "penstock-reason": reason.encode(errors="replace")[:REASON_BYTES_MAX],
-        "penstock-attempts": b"%d" % attempts,
-        "penstock-topic": topic.encode(),
-    }
-    return Message(message.value, message.key, (*message.headers, *headers.items()))
-
-
-def unreadable_message(event: Envelope, topic: str) -> Message:
-    """Return the dead letter of a message that is no event; `event` holds its bytes."""
-    assert event.type == UNREADABLE, event.type
-    return dead_message(event, topic, (BROKER, problem_of(event), 1))
 
 
 def weight_of(entry: Underway) -> int:

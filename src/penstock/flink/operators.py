@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.core.events.codec import decode, encode
+from penstock.core.events.dead_messages import dead_message
 from penstock.core.events.envelope import Envelope
 from penstock.core.events.messages import Message, Place, to_event
 from penstock.errors import Finding, Invalid
@@ -13,7 +14,7 @@ from penstock.flink.begun import Begun, path_of
 from penstock.flink.carrying import dead_letters_topic
 from penstock.flink.keyed_state import name_of
 from penstock.flink.keyed_turns import Kept, Turn
-from penstock.flink.live_keys import Sending, dead_message
+from penstock.flink.live_keys import Sending
 from penstock.flink.marks import HEADER, mark_in, marks_topic
 from penstock.flink.plan import JobPlan
 from penstock.flink.pyflink_names import FlatMapFunction, KeyedProcessFunction, Row, Types, ValueStateDescriptor

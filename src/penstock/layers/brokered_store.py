@@ -32,6 +32,7 @@ from penstock.core.events.messages import (
 )
 from penstock.core.events.partitions import partition_of
 from penstock.core.knowledge.ordering import ordered
+from penstock.errors import Unavailable
 from penstock.layers.passing_store import PassingStore
 from penstock.layers.received import Mark, Received, by_lane
 from penstock.ports.broker import Broker
@@ -44,6 +45,7 @@ AGENT = "penstock-broker"  # whose progress says how far each partition was rece
 FIRST = 1 << 48  # numbers of what comes from the broker; those of the store are below
 IN_FLIGHT_MAX = 4096  # events on their way that are looked at together
 MARKS_MAX = 4 * IN_FLIGHT_MAX  # of what was shown; who receives takes what he was shown last
+UNSENT_MAX = 256  # submissions that the broker did not take, which whoever made them may repeat
 OVERDUE_MS = 5_000  # what has not come back from the broker from one look to the next is published once more
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class BrokeredStore(PassingStore):
         self._number = FIRST
         self._last: dict[Lane, str] = {}  # the id of what was published last
         self._publishing: tuple[tuple[int, int], list[tuple[str, int, Message]]] = ((0, 0), [])  # by which commit
+        self._unsent: dict[tuple[str, ...], list[tuple[str, int, Message]]] = {}  # by ids: what will be submitted again
         self._overdue: set[int] = set()  # rows that were on their way when it was looked last
         self._before: set[str] = set()  # what waited when partitions were taken over last
         self._looked_ms = 0
@@ -110,14 +113,27 @@ class BrokeredStore(PassingStore):
         everywhere = range(await self._inner.partitions())
         rows = await self._inner.submitted(everywhere, limit=IN_FLIGHT_MAX)
         self._before = {each.sent.event.id for each in rows}
-        await self._publish([each.sent for each in rows if not each.known])
-        self._last.clear()
+        last: dict[Lane, str] = {}
+        if messages := self._in_line((each.sent for each in rows if not each.known), last):
+            await self._broker.publish(messages)
+        for lane, event_id in last.items():
+            self._last.setdefault(lane, event_id)  # what was sent here meanwhile comes after its own, not after these
 
     # what is sent
 
     async def submit(self, events: Sequence[Sent]) -> None:
         await self._inner.submit(events)
-        await self._publish(events)
+        ids = tuple(each.event.id for each in events)
+        # Repeated, it comes after what it came after the first time: after its own end it would wait for itself.
+        if not (messages := self._unsent.pop(ids, None) or self._in_line(events, self._last)):
+            return
+        try:
+            await self._broker.publish(messages)
+        except Unavailable:
+            self._unsent[ids] = messages
+            if len(self._unsent) > UNSENT_MAX:
+                del self._unsent[next(iter(self._unsent))]
+            raise
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         marks = [self._marks[each] for each in writes.received if each >= FIRST]
@@ -198,9 +214,8 @@ class BrokeredStore(PassingStore):
         found = await self._broker.fetch({lane: received.low for lane, received in ours.items()}, limit=limit + held)
         waiting = list(await self._inner.submitted(partitions, limit=limit, without=[*self._carried, *without]))
         new = [each for each in found if ours[each.topic, each.partition].is_new(each.position)]
-        waiting += await self._waiting(ours, new)
         waiting += await self._known_beside(partitions, limit)
-        return waiting[:limit]
+        return [*waiting[:limit], *await self._waiting(ours, new, limit - len(waiting))]
 
     async def _load(self, lanes: Sequence[Lane]) -> None:
         """Learn how far partitions were received that are new here."""
@@ -213,8 +228,11 @@ class BrokeredStore(PassingStore):
                 known = done.get((AGENT, *lane))
                 self._received[lane] = Received(0 if known is None else known.low)
 
-    async def _waiting(self, ours: Mapping[Lane, Received], found: Sequence[Carried]) -> list[Waiting]:
-        """Return what came from the broker, as far as it is its turn, and its partition is still ours."""
+    async def _waiting(self, ours: Mapping[Lane, Received], found: Sequence[Carried], limit: int) -> list[Waiting]:
+        """Return what came from the broker, as far as it is its turn, and its partition is still ours; `limit` of it at most.
+
+        What does not come to who receives counts as not shown, or what is to come after it would not wait for it.
+        """
         if not found:
             return []
         held = {each.message: await self._inner.event(id_of(each.message)) for each in found if is_held(each.message)}
@@ -222,12 +240,15 @@ class BrokeredStore(PassingStore):
         known, late = await self._known(ours, found, sents)
         strays: list[Sent] = []
         waiting: list[Waiting] = []
+        shown: dict[tuple[Lane, str], Received] = {}
         for (sent, earlier), carried in zip(sents, found, strict=True):
             lane, event_id = (carried.topic, carried.partition), sent.event.id
             received = ours[lane]
+            if len(waiting) >= limit:
+                break
             if self._received.get(lane) is not received:
                 continue  # given away while the broker and the store were asked: its next owner receives this
-            if earlier in late and earlier not in received.recent:
+            if earlier in late and earlier not in received.recent and (lane, earlier) not in shown:
                 continue  # it overtook the one before it, whose publishing is repeated
             self._number += 1
             self._marks[self._number] = Mark(lane, carried.position, event_id)
@@ -237,11 +258,13 @@ class BrokeredStore(PassingStore):
             before = event_id in self._before if self._before else False
             waiting.append(Waiting(self._number, sent, stray or event_id in known, before))
             known.add(event_id)  # should it come twice
-            received.show(event_id)
+            shown[lane, event_id] = received
         while len(self._marks) > MARKS_MAX:
             del self._marks[next(iter(self._marks))]
         if strays:
             await self.submit(strays)  # first: then they may be received here
+        for (_, event_id), received in shown.items():
+            received.show(event_id)
         return waiting
 
     async def _known_beside(self, partitions: Collection[int], limit: int) -> list[Waiting]:

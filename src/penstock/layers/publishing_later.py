@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import asynccontextmanager, suppress
 
 from penstock.core.events.messages import Carried, Lane, Message
-from penstock.errors import PenstockError, Unavailable
+from penstock.errors import Unavailable
 from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
 
@@ -46,7 +46,7 @@ class PublishingLater:
         self._waiting: list[tuple[str, int, Message]] = []
         self._moved = asyncio.Condition()
         self._unheard: Unavailable | None = None  # while the broker does not answer
-        self._failed: PenstockError | None = None
+        self._failed: Exception | None = None
         self.bytes_max = broker.bytes_max
         self.structured = broker.structured
 
@@ -104,7 +104,7 @@ class PublishingLater:
                 _log.warning("what was committed waits for the broker: %s", error)
             self._unheard = error
             return False
-        except PenstockError as error:
+        except Exception as error:  # noqa: BLE001 - whoever publishes next is told; else it would wait here for ever
             self._failed = error
             return False
         self._unheard = None

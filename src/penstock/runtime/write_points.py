@@ -31,6 +31,8 @@ class WritePoint(StrEnum):
 
 OF_BROKERS: Final = (WritePoint.BEFORE_PUBLISH, WritePoint.AFTER_PUBLISH, WritePoint.AFTER_RECEIVE)
 OF_ENGINES: Final = tuple(each for each in WritePoint if each not in OF_BROKERS)  # those that every app comes to
+OF_STARTS: Final = (WritePoint.BEFORE_CLAIM, WritePoint.AFTER_CLAIM, WritePoint.WHILE_RESUMING)
+AT_WORK: Final = tuple(each for each in OF_ENGINES if each not in OF_STARTS)  # those of an event that is handled
 
 Reached = Callable[[WritePoint], None]
 # Called with a step's name, its function, arguments and options: it answers in the function's place.

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.runtime.write_points import AT_WORK as AT_WORK
     from penstock.runtime.write_points import WritePoint as WritePoint
     from penstock.testing.apps import Disk as Disk
     from penstock.testing.apps import Live as Live
@@ -49,6 +50,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are met
     "run_virtually",
     "VirtualClock",
     "WritePoint",
+    "AT_WORK",
     "crash_starting",
     "Crashed",
     "NotReached",
@@ -62,8 +64,8 @@ __all__ = [  # noqa: RUF022 - in the order in which they are met
 
 
 def __getattr__(name: str) -> Any:
-    if name == "WritePoint":
-        return import_module("penstock.runtime.write_points").WritePoint
+    if name in ("AT_WORK", "WritePoint"):
+        return getattr(import_module("penstock.runtime.write_points"), name)
     if name not in _HOME:
         raise AttributeError(f"module 'penstock.testing' has no attribute {name!r}")
     return getattr(import_module(f"penstock.testing.{_HOME[name]}"), name)

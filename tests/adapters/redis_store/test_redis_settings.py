@@ -1,105 +1,47 @@
 """An app on Redis by its address alone, looking into its store from the command line, and a Redis that is not what it should be."""
 
-import asyncio
-import json
 import secrets
-import subprocess
-import sys
 
 import pytest
 from certificates import Authority
 from own_process import free_port
 from redis_server import own_redis
-from typer.testing import CliRunner
+from store_faces import StoreByItsAddress, greeted
 
-from penstock import App, Context, Event
+from penstock import App
 from penstock.adapters.redis_store.reader import open_redis_moment, open_redis_reader
 from penstock.adapters.redis_store.server import warnings
 from penstock.adapters.redis_store.store import open_redis_store
-from penstock.cli import app as command_line
 from penstock.core.agents.unit import Writes
-from penstock.errors import Invalid, Missing, Unavailable
-from penstock.ports.state import RunFilter
+from penstock.errors import Invalid, Unavailable
 from penstock.settings import Settings
-from penstock.testing.commits import expect_one_of_each, one_of_each, value
+from penstock.testing.commits import value
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
 
 
-class Hail(Event, key="name"):
-    name: str
+class TestRedisByItsAddress(StoreByItsAddress):
+    @pytest.fixture
+    def opens(self):
+        return open_redis_store
 
+    @pytest.fixture
+    def reads(self):
+        return open_redis_reader
 
-class Hailed(Event, key="name"):
-    name: str
-    met: int
+    @pytest.fixture
+    def option(self):
+        return "prefix"
 
-
-def hailing_app():
-    app = App("hailing")
-
-    @app.agent
-    async def hailer(hail: Hail, ctx: Context) -> Hailed:
-        met = await ctx.values.get("met", 0) + 1
-        await ctx.values.set("met", met)
-        return Hailed(name=hail.name, met=met)
-
-    return app
-
-
-async def hailed(settings, *, id):
-    async with hailing_app().running(settings) as running:
-        return (await running.ask(Hail(name="Ada"), Hailed, id=id)).met
-
-
-def said(*arguments, code=0):
-    result = CliRunner().invoke(command_line, arguments)
-    assert result.exit_code == code, result.output
-    return result.stdout if code == 0 else result.stderr
-
-
-async def test_an_app_remembers_over_a_restart(url):
-    settings = Settings(store=url)
-    assert [await hailed(settings, id=each) for each in ("one", "two", "two", "three")] == [1, 2, 2, 3]
+    @pytest.fixture
+    def extra(self):
+        return "redis", "redis", "redis://127.0.0.1"
 
 
 async def test_redis_alone_is_store_and_log(redis, url):
     log = f"{redis.address}?prefix=log{secrets.token_hex(4)}:&partitions=2"
     settings = Settings(store=url, log=log)
-    assert [await hailed(settings, id=each) for each in ("one", "two", "two")] == [1, 2, 2]
-
-
-def test_runs_events_usage_and_dead_letters_are_shown_beside_the_app(url, tmp_path):
-    asyncio.run(hailed(Settings(store=url), id="one"))
-    (run,) = json.loads(said("runs", "list", "--store", url, "--json"))
-    assert (run["run_id"], run["status"]) == ("one:hailer", "succeeded")
-    assert json.loads(said("runs", "show", "one:hailer", "--store", url, "--json"))["result"] == {
-        "name": "Ada",
-        "met": 1,
-    }
-    (led_to,) = json.loads(said("events", "show", "one", "--store", url, "--json"))["led_to"]
-    assert led_to["data"] == {"name": "Ada", "met": 1}
-    assert json.loads(said("dead", "list", "--store", url, "--json")) == []
-    assert "events" in said("storage", "--store", url)
-    said("export", url, "--to", str(tmp_path / "all.jsonl"))
-    assert "one:hailer" in (tmp_path / "all.jsonl").read_text()
-
-
-def test_a_store_that_is_not_there_is_missing_and_not_made(url):
-    assert "run the app once" in said("runs", "list", "--store", url, code=2)
-    assert "run the app once" in said("runs", "list", "--store", url, code=2)
-
-
-async def test_a_reader_takes_no_claim_and_writes_nothing(url):
-    async with open_redis_store(url) as store:
-        claim = await store.claim("app")
-        reader = open_redis_reader(url)
-        assert list(await reader.runs(RunFilter())) == []
-        await store.commit(claim, 1, one_of_each())
-        await expect_one_of_each(store)
-        assert (await reader.run("each:a")).change.status == "failed"
-        assert [letter.run_id for letter in await reader.dead_letters()] == ["each:a"]
-        assert [each.event.id for each in await reader.origin("each")] == ["each"]
+    assert await greeted(settings, "one", "two", "two") == [1, 2, 2]
 
 
 async def test_a_moment_stays_what_it_was_and_leaves_nothing_behind(url):
@@ -197,25 +139,6 @@ async def test_what_may_be_lost_is_said_when_the_store_is_opened(options, warnin
 def test_what_is_lost_with_snapshots_is_said():
     assert "everything" in warnings({"aof_enabled": 0, "rdb_last_bgsave_time_sec": -1}, "")[0]
     assert "since its last snapshot" in warnings({"aof_enabled": 0, "rdb_last_bgsave_time_sec": 0}, "")[0]
-
-
-async def test_a_reader_of_no_prefix_of_ours_is_missing(url):
-    with pytest.raises(Missing, match=r"\?prefix=NAME"):
-        await open_redis_reader(url).runs(RunFilter())
-
-
-def test_without_the_extra_it_says_what_to_install():
-    code = """
-import sys
-sys.modules["redis"] = None
-from penstock.errors import Missing
-try:
-    import penstock.adapters.redis_store.store
-except Missing as error:
-    print(error)
-"""
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "pip install 'penstock[redis]'" in told
 
 
 async def test_a_store_lies_in_a_redis_that_speaks_tls_to_who_knows_its_authority(tmp_path, monkeypatch):

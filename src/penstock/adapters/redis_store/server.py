@@ -186,6 +186,8 @@ class Server:
             await asyncio.wait(self._asked, timeout=CLOSE_S)
         for asked in self._asked:
             asked.cancel()
+        if self._asked:  # or what they had connected would be left open
+            await asyncio.wait(self._asked, timeout=CONNECT_S)
         try:
             await asyncio.wait_for(self.client.aclose(), CONNECT_S)
             await asyncio.wait_for(self._pool.aclose(), CONNECT_S)
