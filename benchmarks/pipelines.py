@@ -21,11 +21,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from machine import machine
-from pipeline_load import CE_TYPE, Flight, Plan, measured
-from pipeline_page import page, summary
-from pipeline_pause import folder_of, pauses
-from pipeline_sides import (
+from hops_load import CE_TYPE, Flight, Plan, measured
+from hops_page import page, summary
+from hops_pause import folder_of, pauses
+from hops_sides import (
     BROKERS,
     FASTSTREAM,
     PENSTOCK,
@@ -37,7 +36,8 @@ from pipeline_sides import (
     store_address,
     usage,
 )
-from pipeline_wires import wire
+from hops_wires import wire
+from machine import machine
 from sides import REPOSITORY, NotMeasured, fresh_folder, last_json
 from sides import started as started_to_its_end
 
@@ -173,7 +173,7 @@ async def _loaded(side: Side, place: Place, command: Sequence[str], plan: Plan, 
 def _alone(store: str, place: Place, plan: Plan) -> Figures:
     times = {"--warm": plan.warm_s, "--window": plan.window_s, "--paced": plan.paced_s, "--pace": plan.pace}
     options = [part for name, value in times.items() for part in (name, str(value))]
-    script = str(REPOSITORY / "benchmarks" / "pipeline_alone.py")
+    script = str(REPOSITORY / "benchmarks" / "hops_alone.py")
     with started_to_its_end([sys.executable, script, store_address(store, place), *options]) as process:
         return last_json(process, ALONE_S_MAX)
 

@@ -4,12 +4,12 @@ import time
 from collections import deque
 from pathlib import Path
 
-import pipeline_page
+import hops_page
 import pipelines
 import pytest
-from pipeline_load import CE_TYPE, Flight, Plan, Usage, measured
-from pipeline_pause import longest_gap_s
-from pipeline_sides import PROMISES, sides_of
+from hops_load import CE_TYPE, Flight, Plan, Usage, measured
+from hops_pause import longest_gap_s
+from hops_sides import PROMISES, sides_of
 from sides import NotMeasured
 
 TINY = Plan(0.02, 0.05, 0.05, pace=2000)
@@ -109,7 +109,7 @@ def figures(broker, title, who, rate, **more):
 def written(load_before=0.1, **parts):
     found = {part: parts.get(part, {}) for part in pipelines.PARTS}
     state = {"machine": MACHINE | {"load_before": load_before}, "minutes": 9.0, "found": found}
-    made = pipeline_page.page(state, TINY, Path("docs/pipelines.md"))
+    made = hops_page.page(state, TINY, Path("docs/pipelines.md"))
     return made[Path("docs/pipelines.md")], {path.name for path in made}
 
 

@@ -1,7 +1,7 @@
 """One table of filters x engines: what a filter lets through is the same wherever the vectors lie."""
 
 import pytest
-from vector_engines import ENGINES
+from tried_engines import ENGINES
 
 from penstock.testing.filter_table_contract import FilterTableContract
 

@@ -1,7 +1,7 @@
 """The contracts of vectors and spaces on each store outside, and on the HNSW graph."""
 
 import pytest
-from vector_engines import ENGINES, OUTSIDE
+from tried_engines import ENGINES, OUTSIDE
 
 from penstock.testing.spaces_contract import SpacesContract
 from penstock.testing.vectors_contract import VectorIndexContract

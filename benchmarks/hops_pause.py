@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pipeline_load import CE_TYPE, DRAIN_S, Flight, steady, until_ready
-from pipeline_sides import SETTLE_S, Place, Started, log_address, run_command, started, store_address
-from pipeline_wires import wire
+from hops_load import CE_TYPE, DRAIN_S, Flight, steady, until_ready
+from hops_sides import SETTLE_S, Place, Started, log_address, run_command, started, store_address
+from hops_wires import wire
 from sides import NotMeasured
 
 KEYS = 32

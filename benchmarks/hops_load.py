@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pipeline_wires import PARTITIONS, Record, Wire
+from hops_app import Entered
+from hops_wires import PARTITIONS, Record, Wire
 from sides import NotMeasured
-from three_hops_app import Entered
 
 from penstock.bench.load import percentile
 from penstock.core.events.partitions import partition_of

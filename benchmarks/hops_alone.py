@@ -1,6 +1,6 @@
 """The pipeline on penstock without a broker: from agent to agent through the store. The client is in the same process, and in the figures.
 
-python pipeline_alone.py STORE --warm 1.5 --window 3 --paced 3 --pace 300     prints one JSON object
+python hops_alone.py STORE --warm 1.5 --window 3 --paced 3 --pace 300     prints one JSON object
 """
 
 import argparse
@@ -9,8 +9,8 @@ import json
 import time
 from time import process_time
 
-from pipeline_load import CHUNK, IN_FLIGHT, KEYS, TEXT, TICK_S, Plan
-from three_hops_app import Entered, Left, pipeline
+from hops_app import Entered, Left, pipeline
+from hops_load import CHUNK, IN_FLIGHT, KEYS, TEXT, TICK_S, Plan
 
 from penstock import Running
 from penstock.bench import machine

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import psutil
-from pipeline_load import Usage
+from hops_load import Usage
 from processes import end
 from sides import NotMeasured, environment, last_lines
 
 HERE = Path(__file__).resolve().parent
-APP = HERE / "three_hops_app.py"
-FASTSTREAM = HERE / "pipeline_peers" / "faststream"
+APP = HERE / "hops_app.py"
+FASTSTREAM = HERE / "hops_peers" / "faststream"
 SETTLE_S = 8.0
 BROKERS = ("nats", "kafka", "redis")
 PENSTOCK, PEER, RAW = "penstock", "FastStream", "by hand"
@@ -141,7 +141,7 @@ def faststream(broker: str, way: str) -> Side:
 def by_hand(broker: str, *, transactions: bool = False) -> Side:
     def command(broker: str, place: Place) -> list[str]:
         kind = f"{broker}-transactions" if transactions else broker
-        return [sys.executable, str(HERE / "pipeline_raw.py"), kind, place.address(broker), place.prefix]
+        return [sys.executable, str(HERE / "hops_raw.py"), kind, place.address(broker), place.prefix]
 
     client = {"kafka": "confluent-kafka", "nats": "nats-py", "redis": "redis-py"}[broker]
     title = f"{client} by hand" + (", transactions" if transactions else "")

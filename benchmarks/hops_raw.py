@@ -1,6 +1,6 @@
 """The pipeline by hand on a raw client: consume, produce, then say that it was consumed. At least once, no state, no retries, no dead letters.
 
-python pipeline_raw.py kafka|kafka-transactions|nats|redis ADDRESS PREFIX
+python hops_raw.py kafka|kafka-transactions|nats|redis ADDRESS PREFIX
 
 Each hop takes what there is, up to a batch, sends it on, waits for the broker's answer, and acknowledges: the quickest that is safe.
 With transactions a batch of Kafka is consumed and produced as one: who reads committed sees it once.
@@ -13,7 +13,7 @@ import sys
 import threading
 from urllib.parse import urlsplit
 
-from pipeline_wires import TOPICS
+from hops_wires import TOPICS
 
 BATCH = 500
 WAIT_S = 0.5

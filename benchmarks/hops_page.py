@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from document import shown
-from pipeline_load import IN_FLIGHT, KEYS, Plan
-from pipeline_pause import EVERY_S, GOAL_S
-from pipeline_pause import KEYS as PAUSED_KEYS
-from pipeline_plots import Bar, bars
-from pipeline_sides import BROKERS, PEER, PENSTOCK, PROMISES, RAW
+from hops_load import IN_FLIGHT, KEYS, Plan
+from hops_pause import EVERY_S, GOAL_S
+from hops_pause import KEYS as PAUSED_KEYS
+from hops_plots import Bar, bars
+from hops_sides import BROKERS, PEER, PENSTOCK, PROMISES, RAW
 
 Figures = dict[str, Any]
 BUSY = 0.25  # of the cores: above that, something else was running
