@@ -4,17 +4,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flink_installed import Flink, installed_flink
 from flink_job import Job
 from flink_runs import by_key, orders
 from job_topics import Topics
-from kafka_server import Kafka, required_kafka
 from msgspec import structs
-from own_process import NoServerError, require
 from shop_on_flink import Ordered, app
 
 from penstock import testing
@@ -27,21 +23,6 @@ pytestmark = [
         os.environ.get("PENSTOCK_FLINK") != "1", reason="NOT TESTED ON FLINK: it takes a minute, run `make flink`"
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def flink() -> Flink:
-    try:
-        return installed_flink()
-    except NoServerError as error:
-        require("flink", error)
-        raise
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[Kafka]:
-    with required_kafka() as server:
-        yield server
 
 
 async def test_a_job_that_is_killed_loses_and_doubles_nothing_and_equals_the_local_host(flink, kafka, tmp_path):

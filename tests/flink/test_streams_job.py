@@ -4,16 +4,12 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flink_installed import Flink, installed_flink
 from flink_job import Job
 from job_topics import Topics
-from kafka_server import Kafka, required_kafka
 from keyed_driver import envelope
-from own_process import NoServerError, require
 from streams_on_flink import DEVICES, OUT, app, recorded
 
 from penstock import Event, KnowledgeEvent, testing
@@ -28,21 +24,6 @@ pytestmark = [
         os.environ.get("PENSTOCK_FLINK") != "1", reason="NOT TESTED ON FLINK: it takes a minute, run `make flink`"
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def flink() -> Flink:
-    try:
-        return installed_flink()
-    except NoServerError as error:
-        require("flink", error)
-        raise
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[Kafka]:
-    with required_kafka() as server:
-        yield server
 
 
 async def test_streams_that_are_killed_come_to_what_the_embedded_run_does(flink, kafka, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from clock_set_back import AHEAD_MS, expect_the_dead_are_fenced
 from redis.asyncio import Redis as Client
 from redis_server import own_redis
+from store_crashes import Dying, StoreThroughCrashes
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.redis_store.store import open_redis_store
@@ -14,10 +15,8 @@ from penstock.adapters.redis_store.writing import TOPICS_MAX
 from penstock.core.agents.unit import Writes
 from penstock.errors import Fenced, Unavailable
 from penstock.layers.retrying_store import RetryingStore
-from penstock.runtime.context import Context
 from penstock.testing.commits import change, expect_nothing_of_each, expect_one_of_each, one_of_each, recorded
 from penstock.testing.durable_contract import DurableStoreContract
-from penstock.testing.engine_trial import Order, Receipt, engine_of
 from penstock.testing.log_contract import made
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
@@ -97,37 +96,15 @@ async def test_c1_a_log_on_disk_that_ends_in_the_middle_of_a_commit_has_nothing_
             assert await store.event("whole") is not None
 
 
-async def test_an_engine_carries_on_through_kills_of_redis_and_loses_and_doubles_nothing():
-    orders, customers = 300, 10
-    calls = 0
+class TestRedisCrashes(StoreThroughCrashes):
+    @pytest.fixture
+    def opens(self):
+        return open_redis_store
 
-    async def serve(order: Order, ctx: Context) -> Receipt:
-        nonlocal calls
-        calls += 1
-        await ctx.values.set("count", (await ctx.values.get("count", 0)) + 1)
-        return Receipt(customer=order.customer, number=await ctx.step("number", int, order.number))
-
-    async def flood(engine, customer):
-        for number in range(customer, orders, customers):
-            receipt = await engine.ask(Order(customer=f"c{customer}", number=number), Receipt, id=f"o{number}")
-            assert receipt.number == number
-
-    with own_redis(*aof(EVERYSEC)) as redis:
-        disk = lambda: _patient(redis.address)  # noqa: E731
-        async with engine_of(disk, serve, timeout_s=60) as (engine, store):
-            async with asyncio.TaskGroup() as tasks:
-                for customer in range(customers):
-                    tasks.create_task(flood(engine, customer))
-                for third in (1, 2):
-                    await engine.until(lambda: calls >= third * orders // 3)  # noqa: B023 - it looks before the loop goes on
-                    await asyncio.to_thread(redis.process.kill)
-                    await asyncio.to_thread(redis.process.start)
-            assert await engine.settled(20)
-            receipts = await store.read("receipt", 0, after=0, limit=10 * orders)
-            counts = [await store.values("default", "serve", f"c{each}") for each in range(customers)]
-            assert (await store.progress())["serve", "order", 0].low == orders
-    assert sorted(each.event.causation_id for each in receipts) == sorted(f"o{number}" for number in range(orders))
-    assert [int.from_bytes(each["count"]) for each in counts] == [orders // customers] * customers  # MessagePack
+    @pytest.fixture
+    def dying(self):
+        with own_redis(*aof(EVERYSEC)) as redis:
+            yield Dying(redis.address, redis.process.kill, redis.process.start)
 
 
 async def test_l6_who_listens_is_woken_by_others_also_after_redis_was_away():
@@ -146,26 +123,6 @@ async def test_l6_who_listens_is_woken_by_others_also_after_redis_was_away():
             woken.clear()
             await RetryingStore(other, SystemClock()).append("t", [made("b")])
             await asyncio.wait_for(woken.wait(), 10)
-
-
-async def test_s4_a_commit_that_is_repeated_while_it_is_still_under_way_is_written_once(url):
-    async with open_redis_store(url) as store, open_redis_store(url) as other:
-        claim = await store.claim("w")
-        async with asyncio.TaskGroup() as tasks:
-            for each in (store, other) * 5:
-                tasks.create_task(each.commit(claim, 1, one_of_each()))
-        await expect_one_of_each(store)
-
-
-def _patient(address):
-    from contextlib import asynccontextmanager
-
-    @asynccontextmanager
-    async def opened():
-        async with open_redis_store(address) as store:
-            yield RetryingStore(store, SystemClock())
-
-    return opened()
 
 
 async def test_who_died_before_the_clock_was_set_back_is_fenced_soon(redis, url):
