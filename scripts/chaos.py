@@ -264,7 +264,8 @@ async def run_all(chaos: Chaos) -> None:
         try:
             said = await scene.try_it()
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-            said = f"FAILED: {type(error).__name__}: {error}"
+            # The page names no place on this machine.
+            said = f"FAILED: {type(error).__name__}: {error}".replace(f"{ROOT}{os.sep}", "")
             scene.failed(said.removeprefix("FAILED: "))
             if not isinstance(error, RuntimeError):
                 traceback.print_exc()

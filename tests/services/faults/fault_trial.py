@@ -110,6 +110,14 @@ class FaultTrial:
         assert self.supervisor is not None
         return sorted(each.pid for each in psutil.Process(self.supervisor.pid).children())
 
+    async def a_worker(self) -> int:
+        """Return the process of a worker, as soon as there is one: all may have ended, and be about to be started again."""
+        for _ in range(int(REST_S / LOOK_AGAIN_S)):
+            if pids := self.worker_pids():
+                return pids[0]
+            await asyncio.sleep(LOOK_AGAIN_S)
+        raise TimeoutError("no worker was started again")
+
     async def send_poison(self, customer: str) -> None:
         """Have one order sent that is to end in the dead letters, by a process that may die of it."""
         for _ in range(int(REST_S / AGAIN_S)):

@@ -97,7 +97,7 @@ async def clock_set(stage: Stage, trial: FaultTrial) -> None:
 
 
 async def worker_killed(_: Stage, trial: FaultTrial) -> None:
-    os.kill(trial.worker_pids()[0], signal.SIGKILL)
+    os.kill(await trial.a_worker(), signal.SIGKILL)
 
 
 async def storm(_: Stage, trial: FaultTrial) -> None:
