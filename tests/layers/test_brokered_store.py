@@ -1,12 +1,13 @@
-"""A store before which there is a broker keeps all contracts of stores; what others put into the broker gets its place too."""
+"""What others put into a broker gets its place too, and what is sent over it keeps its order."""
 
 import json
 
 import pytest
+from brokered_shop import CARRIED, Shop, brokered
 from msgspec import structs
 
-from penstock.adapters.memory.broker import MemoryBroker, Topics
-from penstock.adapters.memory.store import Disk, MemoryStore
+from penstock.adapters.memory.broker import MemoryBroker
+from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.unit import Sent, Writes
 from penstock.core.events.envelope import Position, Recorded
 from penstock.core.events.messages import (
@@ -21,138 +22,7 @@ from penstock.core.events.messages import (
 from penstock.core.events.partitions import partition_of
 from penstock.errors import Unavailable
 from penstock.layers.brokered_store import AGENT, OVERDUE_MS, BrokeredStore
-from penstock.testing.blobs_contract import BlobStoreContract
-from penstock.testing.broker_contract import BrokerContract
-from penstock.testing.catalog_contract import RunCatalogContract
-from penstock.testing.inbox_contract import InboxContract, sent
-from penstock.testing.log_contract import EventLogContract
-from penstock.testing.permits_contract import PermitsContract
-from penstock.testing.retention_contract import PrunableStoreContract
-from penstock.testing.rows_contract import RowSourceContract
-from penstock.testing.state_contract import StateStoreContract
-from penstock.testing.stream_contract import StreamStoreContract
-from penstock.testing.timer_contract import TimerStoreContract
-from penstock.testing.virtual_time import VirtualClock
-from penstock.testing.workers_contract import WorkersContract
-
-CARRIED = {"t": "", "typed": "Order.v1"}
-
-
-class TestMemoryBroker(BrokerContract):
-    @pytest.fixture
-    def broker(self):
-        return MemoryBroker(bytes_max=1000)
-
-    @pytest.fixture
-    def another(self, broker):
-        async def opened():
-            return MemoryBroker(broker.topics)
-
-        return opened
-
-    @pytest.fixture
-    def topic(self):
-        return "t"
-
-
-class TestBrokeredStore(
-    EventLogContract,
-    StateStoreContract,
-    RunCatalogContract,
-    StreamStoreContract,
-    TimerStoreContract,
-    WorkersContract,
-    PermitsContract,
-    InboxContract,
-    BlobStoreContract,
-    PrunableStoreContract,
-    RowSourceContract,
-):
-    @pytest.fixture
-    def topics(self):
-        return Topics()
-
-    @pytest.fixture
-    def disk(self):
-        return Disk()
-
-    @pytest.fixture
-    def store(self, disk, topics):
-        return brokered(disk, topics)
-
-    @pytest.fixture
-    def log(self, store):
-        return store
-
-    @pytest.fixture
-    def reopened(self, disk, topics):
-        async def another():
-            return brokered(disk, topics)
-
-        return another
-
-    @pytest.fixture
-    def beside(self, reopened):
-        return reopened
-
-    @pytest.fixture
-    def empty(self):
-        async def another():
-            return brokered(Disk(), Topics())
-
-        return another
-
-
-class TestBrokeredStoreWithDocuments(TestBrokeredStore):
-    """The same over a broker that takes events as one document each."""
-
-    @pytest.fixture
-    def topics(self):
-        topics = Topics()
-        topics.structured = True
-        return topics
-
-
-def brokered(disk, topics, *, clock=None, bytes_max=1000):
-    broker = MemoryBroker(topics, bytes_max=bytes_max, structured=getattr(topics, "structured", False))
-    return BrokeredStore(MemoryStore(disk), broker, clock or VirtualClock(), CARRIED)
-
-
-class Shop:
-    """A store with two partitions, and its broker."""
-
-    def __init__(self):
-        self.disk, self.topics, self.clock = Disk(), Topics(), VirtualClock()
-        self.store = brokered(self.disk, self.topics, clock=self.clock)
-        self.number = 0
-
-    async def begin(self, partitions=2):
-        plain = MemoryStore(self.disk)
-        await plain.divide(await plain.claim("divider"), partitions)
-        self.claim = await self.store.join("worker")
-        await self.store.take(self.claim, range(partitions))
-        return self
-
-    async def put(self, *messages, topic="t", partition=0):
-        await MemoryBroker(self.topics).publish([(topic, partition, each) for each in messages])
-
-    async def receive(self, store=None, partitions=(0, 1), limit=100):
-        """Do what the owner of partitions does, and return what got its place."""
-        store = store or self.store
-        placed, numbers = [], []
-        ends = dict(await store.ends())
-        for each in await store.submitted(partitions, limit=limit):
-            numbers.append(each.number)
-            if not each.known:
-                lane = each.sent.topic, each.sent.partition
-                ends[lane] = ends.get(lane, 0) + 1
-                placed.append(Recorded(Position(*lane, ends[lane]), each.sent.event))
-        self.number += 1
-        await store.commit(self.claim, self.number, Writes(events=placed, received=numbers))
-        return [each.event for each in placed]
-
-    def carried(self, topic="t"):
-        return [each for lane, held in self.topics.messages.items() for each in held if lane[0] == topic]
+from penstock.testing.inbox_contract import sent
 
 
 @pytest.fixture
