@@ -14,7 +14,8 @@ from penstock.errors import LimitReached, PenstockError, Refused
 from penstock.ports.state import DeadFilter, RunFilter
 from penstock.runtime.dividing import divided
 from penstock.runtime.write_points import WritePoint
-from penstock.settings import Settings, shown_url
+from penstock.settings import Settings
+from penstock.testing.conformance.carrying_out import carried_out
 from penstock.testing.conformance.child import SIGKILLED, Child, Said, lived, worker
 from penstock.testing.conformance.counting import Kept, count, looked_at, seen
 from penstock.testing.conformance.deaths import host_workers_die
@@ -22,7 +23,7 @@ from penstock.testing.conformance.depot import CURE, CUSTOMERS, NAME, SLOW_S, Ec
 from penstock.testing.conformance.life import Life, clients
 from penstock.testing.conformance.outcomes import digest_of
 from penstock.testing.conformance.own_file import depot_of
-from penstock.testing.conformance.places import PARTITIONS, Places, places
+from penstock.testing.conformance.places import PARTITIONS, Places
 from penstock.testing.conformance.plan import Plan
 from penstock.testing.conformance.reading import read_library
 from penstock.testing.conformance.report import Report
@@ -53,19 +54,9 @@ def steps_of(given: Settings, plan: Plan) -> int:
 
 async def conform(given: Settings, plan: Plan, *, step: Step, within_s: float, keep: bool = False) -> Report:
     """Try all guarantees at the addresses of the settings, and return what was found."""
-    began = perf_counter()
-    report = Report({name: shown_url(value) for name, value in asdict(given).items() if value and name in SHOWN})
-    async with places(given, keep=keep) as where:
-        course = Course(where, plan, report, step)
-        try:
-            async with asyncio.timeout(within_s):
-                await course.run()
-        except TimeoutError:
-            report["C11"].findings.append(f"it did not end within {within_s:g} s, while: {course.doing}")
-        if keep:
-            report.notes.append(f"kept: {shown_url(where.depot.store)} {where.folder}")
-    report.seconds = round(perf_counter() - began, 1)
-    return report
+    return await carried_out(
+        given, lambda where, report: Course(where, plan, report, step), SHOWN, within_s=within_s, keep=keep
+    )
 
 
 class Course:

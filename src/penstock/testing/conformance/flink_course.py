@@ -6,6 +6,7 @@ from time import perf_counter
 
 from penstock.flink.carrying import dead_letters_topic, sink_topics, source_topics
 from penstock.settings import Settings
+from penstock.testing.conformance.carrying_out import carried_out
 from penstock.testing.conformance.depot import (
     CURE,
     CUSTOMERS,
@@ -22,7 +23,7 @@ from penstock.testing.conformance.depot import (
 from penstock.testing.conformance.flink_counting import FlinkCounting
 from penstock.testing.conformance.flink_depot import LIFE, Later, file_of, flink_depot
 from penstock.testing.conformance.flink_job import Job, Topics, open_topics
-from penstock.testing.conformance.places import Places, places
+from penstock.testing.conformance.places import Places
 from penstock.testing.conformance.plan import Plan, customer_of, order_id, order_of, reminder_id
 from penstock.testing.conformance.report import Report
 from penstock.testing.outside import Outside
@@ -53,19 +54,13 @@ async def conform_on_flink(
     given: Settings, plan: Plan, *, step: Callable[[str], None], within_s: float, keep: bool = False
 ) -> Report:
     """Try what can be tried of the guarantees with the app's agents as a job on Flink."""
-    began = perf_counter()
-    report = Report({"log": given.log, "host": given.host})
-    async with places(given, keep=keep) as where:
-        course = FlinkCourse(where, plan, report, step)
-        try:
-            async with asyncio.timeout(within_s):
-                await course.run()
-        except TimeoutError:
-            report["C11"].findings.append(f"it did not end within {within_s:g} s, while: {course.doing}")
-        if keep:
-            report.notes.append(f"kept: {where.folder}")
-    report.seconds = round(perf_counter() - began, 1)
-    return report
+    return await carried_out(
+        given,
+        lambda where, report: FlinkCourse(where, plan, report, step),
+        ("log", "host"),
+        within_s=within_s,
+        keep=keep,
+    )
 
 
 class FlinkCourse:
