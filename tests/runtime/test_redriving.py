@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from penstock import App, Context, Event, Retry, WorkflowContext, tool
+from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.errors import Invalid, LimitReached, Missing, RunFailed
 from penstock.ports.state import DeadFilter
@@ -32,10 +33,23 @@ def has_succeeded(run):
     return run.change.status == "succeeded"
 
 
+class Ticking(SystemClock):
+    """A clock that is a millisecond further at each look: on a real one two looks disagree now and then."""
+
+    def __init__(self):
+        super().__init__()
+        self._looks = 0
+
+    def now_ms(self):
+        self._looks += 1
+        return super().now_ms() + self._looks
+
+
 class Shop:
     """An app whose agent fails as long as it is told to, and what happened outside."""
 
-    def __init__(self):
+    def __init__(self, clock):
+        self.clock = clock
         self.closed = True
         self.effects = Counter()
         self.handled = []
@@ -65,12 +79,12 @@ class Shop:
         self.effects[key] += 1
 
     def running(self, path="memory:"):
-        return self.app.running(store=path if path == "memory:" else f"sqlite:{path}")
+        return self.app.running(store=path if path == "memory:" else f"sqlite:{path}", clock=self.clock)
 
 
-@pytest.fixture
-def shop():
-    return Shop()
+@pytest.fixture(params=[SystemClock, Ticking])
+def shop(request):
+    return Shop(request.param())
 
 
 async def died(live, *numbers, customer="a"):

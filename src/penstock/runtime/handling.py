@@ -8,7 +8,7 @@ import asyncio
 import logging
 
 from penstock.core.agents.declaration import Agent
-from penstock.core.agents.unit import DeadLetter, Status
+from penstock.core.agents.unit import Status, letter_of
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.subjects import is_gone
 from penstock.errors import Forgotten, Invalid
@@ -365,17 +365,14 @@ class Handlings:
     def _bury(self, delivery: Delivery, reason: str, status: Status = "cancelled") -> None:
         """Have done with an event: one that failed goes to the dead letters with the reason, and its key goes on."""
         services, recorded = self._services, delivery.events[0]
-        now_ms = services.clock.now_ms()
         run_id, correlation = delivery.run_id, recorded.event.correlation_id or recorded.event.id
         writes = services.committer.add(lambda: services.releases.failed(run_id, correlation, reason, status))
-        change = delivery.change(status, now_ms)
+        change = delivery.change(status, services.clock.now_ms())
         change.reason = reason
         change.records = services.committer.ended(run_id, delivery.journal)
         writes.runs.append(change)
         if status == "failed":
-            writes.dead.append(
-                DeadLetter(run_id, delivery.agent.name, delivery.original, reason, delivery.attempt, now_ms)
-            )
+            writes.dead.append(letter_of(change, delivery.original))
         self._done(delivery)
         services.meters.ended.add(delivery.agent.name, status)
         if recorded.event.reply_run:

@@ -13,7 +13,7 @@ from penstock.core.agents.again import unwrapped
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import decode_value
 from penstock.core.agents.run_journal import CANCEL, VERSION, RunJournal
-from penstock.core.agents.unit import DeadLetter, RunChange, Status
+from penstock.core.agents.unit import RunChange, Status, letter_of
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.core.events.event import Event
@@ -367,7 +367,7 @@ class Workflows:
         change.records = services.committer.ended(run.run_id, run.journal)
         writes.runs.append(change)
         if status == "failed":
-            writes.dead.append(DeadLetter(run.run_id, run.agent.name, place, reason, run.attempt, now_ms))
+            writes.dead.append(letter_of(change, place))
         self.arrivals.answer(run.agent.name, cause, run.run_id, body, reason, end=f"journal/{run.journal.stored}")
         for recorded in told:
             self.calling.on_appended(recorded)

@@ -93,7 +93,12 @@ class DeadLetter(Struct):
     event: Recorded
     reason: str
     attempts: int
-    at_ms: int
+    at_ms: int  # the moment of the run's end, as its change has it: a redrive is for that end, and no later one
+
+
+def letter_of(change: RunChange, event: Recorded) -> DeadLetter:
+    """Return the dead letter of a run that failed, from what is written of its end."""
+    return DeadLetter(change.run_id, change.agent, event, change.reason, change.attempt, change.at_ms)
 
 
 class Sent(Struct, frozen=True):
