@@ -58,7 +58,7 @@ takeover: $(STAMP) ## kill one of two workers that share a store, and print the 
 	@$(BIN)/python scripts/takeover.py $(ARGS)
 
 flink: $(STAMP) ## agents and streams as real jobs on Flink, between topics of a real Kafka: killed and restored (installs 0.8 GB once)
-	@PENSTOCK_FLINK=1 $(BIN)/python -m pytest -q -n 0 -s tests/flink/test_flink_job.py tests/flink/test_streams_job.py $(ARGS)
+	@PENSTOCK_FLINK=1 $(BIN)/python -m pytest -q -n 0 -s tests/flink/test_flink_job.py tests/flink/test_streams_job.py tests/flink/test_secured_job.py $(ARGS)
 
 stacks: $(STAMP) ## stream enrichment on its own stack, Kafka, Flink, Milvus, Ray and Redis, with kills (installs 1.3 GB once; needs root)
 	@PENSTOCK_STACKS=1 $(BIN)/python -m pytest -q -n 0 examples/stream_enrichment -k "stack or ray or command" $(ARGS)

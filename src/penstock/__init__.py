@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from penstock.core.streams.plan import StreamOptions as StreamOptions
     from penstock.core.streams.values import Embedded as Embedded
     from penstock.core.streams.values import Joined as Joined
+    from penstock.core.streams.values import Pair as Pair
     from penstock.core.streams.values import Pane as Pane
     from penstock.core.streams.values import Stamped as Stamped
     from penstock.core.streams.windows import Sessions as Sessions
@@ -95,6 +96,7 @@ __all__ = [
     "OAuth",
     "ORSet",
     "PNCounter",
+    "Pair",
     "Pane",
     "Passage",
     "Piece",
@@ -171,6 +173,7 @@ _HOME = {
     "DeadFilter": "penstock.ports.state",
     "Embedded": "penstock.core.streams.values",
     "Joined": "penstock.core.streams.values",
+    "Pair": "penstock.core.streams.values",
     "Pane": "penstock.core.streams.values",
     "Stamped": "penstock.core.streams.values",
     "Sessions": "penstock.core.streams.windows",

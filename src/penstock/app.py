@@ -208,7 +208,7 @@ class App(DeclaresKnowledge, DeclaresServices, DeclaresReach, DeclaresStreams):
             self.routers,
             self.rerankers,
             self.source,
-            self.stages,
+            self.streams,
             self.tracer_provider,
         )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_SECRET = ("HEADERS", "CLIENT_KEY", "PASSWORD", "TOKEN")  # in names of variables
 _SDK = "opentelemetry.sdk.trace"
 _log = logging.getLogger("penstock")
 
@@ -55,6 +56,20 @@ def is_asked_for(environment: Mapping[str, str]) -> bool:
         return False
     named = environment.get("OTEL_TRACES_EXPORTER", "").strip()
     return named != "none" if named else any(environment.get(each) for each in _ENDPOINTS)
+
+
+def told_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that say how processes elsewhere are to trace; nothing where none ask for it.
+
+    Those that hold secrets are left out: they are set where these processes run.
+    """
+    if not is_asked_for(environment):
+        return {}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("OTEL_") and not any(each in name for each in _SECRET)
+    }
 
 
 def has_provider(environment: Mapping[str, str]) -> bool:

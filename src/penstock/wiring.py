@@ -16,6 +16,7 @@ from penstock.core.agents.progress import Progress
 from penstock.core.agents.retention import DEFAULT_RETENTION, Retention
 from penstock.core.events.envelope import Recorded
 from penstock.core.events.event import Event
+from penstock.core.streams.plan import Node
 from penstock.core.streams.values import StreamItem, StreamTick
 from penstock.core.timing.plans import Plan, scheduled_events
 from penstock.core.timing.timers import Timer
@@ -48,6 +49,7 @@ from penstock.runtime.reaching import Reach, Reaching
 from penstock.runtime.routing import LiveRouter, RouterPlan
 from penstock.runtime.schedules import NAME as SCHEDULES
 from penstock.runtime.schedules import Schedules
+from penstock.runtime.stream_stages import agents_apart, searched_by
 from penstock.runtime.tidying import Household
 from penstock.runtime.topology import Topology
 from penstock.settings import POSTGRES, REDIS, Settings, path_of, require_streams, shown_url, store_url
@@ -75,8 +77,15 @@ class Declared:
     routers: Mapping[str, RouterPlan] = field(default_factory=dict[str, RouterPlan])
     rerankers: Mapping[str, str | Reranker] = field(default_factory=dict[str, "str | Reranker"])  # by collection
     source: str = ""  # the file that defines it
-    stages: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # agents of its streams
+    streams: Mapping[str, Node] = field(default_factory=dict[str, Node])
     tracer_provider: Any = None  # OpenTelemetry's, where the app was given one
+    apart: bool = False  # whether what its streams search is searched by agents of their own
+
+    @property
+    def stages(self) -> Mapping[str, tuple[str, ...]]:
+        """The agents of its streams, each with the collections that it searches."""
+        found = searched_by(self.streams.values(), apart=self.apart)
+        return {name: searched for name, searched in found.items() if name in self.agents}
 
     def here(self, chosen: Settings) -> "Declared":
         """Return what of it a process with these settings carries; `Invalid` where its streams are to run nowhere."""
@@ -84,25 +93,28 @@ class Declared:
         return self.beside_streams() if chosen.streams else self
 
     def of_streams(self) -> "Declared":
-        """Return its streams alone, for who runs them apart from its agents."""
-        agents = {name: each for name, each in self.agents.items() if name in self.stages}
+        """Return its streams alone, for who runs them apart from its agents. What they search is searched beside them."""
         return Declared(
             self.name,
-            agents,
+            agents_apart(self.streams.values(), searching=False),
             collections=self.collections,
             embedders=self.embedders,
             source=self.source,
-            stages=self.stages,
+            streams=self.streams,
+            tracer_provider=self.tracer_provider,
+            apart=True,
         )
 
     def beside_streams(self) -> "Declared":
-        """Return it without the agents of its streams, whose events it knows all the same: for who runs the rest."""
-        streams = [each for name, each in self.agents.items() if name in self.stages]
+        """Return it with those agents of its streams alone that search, and all their events: for who runs the rest."""
+        stages = self.stages
+        streams = [each for name, each in self.agents.items() if name in stages]
         inner = (StreamItem, StreamTick)
         passed = {event for each in streams for event in (*each.accepts, *each.emits) if not issubclass(event, inner)}
         events = tuple(sorted({*self.events, *passed}, key=lambda each: each.type_))
-        agents = {name: each for name, each in self.agents.items() if name not in self.stages}
-        return replace(self, agents=agents, events=events, stages={})
+        agents = {name: each for name, each in self.agents.items() if name not in stages}
+        searching = agents_apart(self.streams.values(), searching=True)
+        return replace(self, agents=agents | searching, events=events, streams={})
 
 
 Storage = tuple[Store, Index | None]  # where an app's data lies, and where its passages do

@@ -56,6 +56,9 @@ def test_a_job_file_holds_no_address_and_can_be_executed(talk):
         (["flink", "run", "talk.py"], "log"),
         (["run", "talk.py", "--host", "flink", "--log", "redis://x:1"], "log"),
         (["run", "talk.py", "--host", "flink", "--store", "sqlite:x", "--log", "kafka://x:1"], "--store"),
+        (["run", "talk.py", "--host", "flink", "--workers", "2", "--log", "kafka://x:1"], "--parallelism"),
+        (["run", "talk.py", "--host", "flink", "--streams", "flink", "--log", "kafka://x:1"], "flink run --streams"),
+        (["run", "talk.py", "--host", "flink", "--metrics", "x", "--log", "kafka://x:1"], "--metrics"),
     ],
 )
 def test_what_is_missing_for_a_job_is_named(talk, arguments, told):

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from penstock import App, Event
+from penstock.app_files import load
 from penstock.cli import app as commands
 from penstock.cli.storage import told_bytes
 
@@ -122,3 +123,48 @@ def test_it_works_beside_the_app_that_runs(store, file):
             return json.loads(shown)
 
     assert asyncio.run(life())["parts"][0]["rows"] == 21
+
+
+# beside a job of the app's streams
+
+LINES = """
+from penstock import App, Event, Keep, Retention
+
+class Said(Event, key="who"):
+    who: str
+    text: str
+
+class Heard(Event, key="who"):
+    who: str
+
+def heard(said: Said) -> Heard:
+    return Heard(who=said.who)
+
+lines = App("lines", retention=Retention(events=Keep(count=10), runs_days=0, journals_days=0))
+lines.stream(Said).map(heard).to(Heard)
+"""
+
+
+def test_events_that_a_job_elsewhere_takes_do_not_wait_for_it_in_the_store(tmp_path):
+    file, url = tmp_path / "lines.py", f"sqlite:{tmp_path / 'lines.db'}"
+    file.write_text(LINES)
+    lines = load(file)
+    said = next(each for each in lines.declared.agents["said-stream"].accepts)
+
+    class Beside(App):
+        @property
+        def declared(self):
+            return lines.declared.beside_streams()
+
+    async def filled_beside():
+        async with Beside("lines").running(store=url) as live:
+            for number in range(30):
+                await live.send(said(who=str(number), text="x"))
+
+    asyncio.run(filled_beside())
+    asked = (file, "--store", url, "--dry-run", "--json")
+    assert json.loads(pruned(*asked))["parts"] == []
+    beside = json.loads(pruned(*asked, "--streams", "flink", "--log", "kafka://127.0.0.1:1"))
+    assert [(each["kind"], each["name"], each["rows"]) for each in beside["parts"]] == [("events", "said", 20)]
+    wrong = CliRunner().invoke(commands, ["storage", "prune", *map(str, asked), "--streams", "flnk"])
+    assert wrong.exit_code == 2

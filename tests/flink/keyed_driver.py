@@ -71,10 +71,13 @@ class Driver:
                 mark = mark_in(dict(message.headers))
                 self._take(name, kept, await self.turns.marked(name, mark, kept))
             elif topic in sources:
-                event = to_event(message, Place(topic, 0, self.carried))
-                name = name_of(event)
-                kept = self.kept.get(name, Kept())
-                self._take(name, kept, await self.turns.handled(topic, event, kept))
+                await self.carry(topic, to_event(message, Place(topic, 0, self.carried)))
+
+    async def carry(self, topic: str, event: Envelope) -> None:
+        """Bring an event as it comes out of Kafka."""
+        name = name_of(event)
+        kept = self.kept.get(name, Kept())
+        self._take(name, kept, await self.turns.handled(topic, event, kept))
 
     async def look(self, name: str | None = None, *, within_s: float | None = 0.0) -> None:
         """Look at a key again, or at all that are to be looked at by now."""

@@ -3,10 +3,27 @@
 from collections.abc import Iterable
 from random import Random
 
-from penstock import App, Context, Embedded, Event, Pane, Retry, Sessions, Sliding, StreamOptions, Tumbling
+from penstock import (
+    App,
+    Context,
+    Embedded,
+    Event,
+    Joined,
+    Pair,
+    Pane,
+    Passage,
+    Retry,
+    Sessions,
+    Sliding,
+    StreamOptions,
+    Tumbling,
+)
+from penstock.app import Running
+from penstock.runtime.found import Found
 
 BASE_MS = 1_767_225_600_000
-DEVICES, ROOMS, READINGS = 6, 3, 240
+DEVICES, ROOMS, READINGS, CHECKS = 6, 3, 240, 120
+BOOKS = {"heat": "a boiler that is hot wants water", "leaks": "a valve that leaks is shut", "pumps": "a pump runs"}
 NOTES = ["the boiler is hot", "a valve leaks water", "the pump runs dry", "all is well in here"]
 
 
@@ -59,9 +76,40 @@ class Told(Event, key="device", topic="told"):
     found: list[str]
 
 
-OUT = (Minute, Smooth, Visit, Missed, Word, Noted)
+class Known(Event, key="device", topic="known"):
+    device: str
+    value: int
+    found: list[str]
+
+
+class Advised(Event, key="device", topic="advised"):
+    device: str
+    start_ms: int
+    texts: list[str]
+
+
+class Checked(Event, key="device", topic="checked"):
+    device: str
+    at_ms: int
+    number: int
+
+
+class Confirmed(Event, key="device", topic="confirmed"):
+    device: str
+    value: int
+    number: int
+
+
+class Agreed(Event, key="device", topic="agreed"):
+    device: str
+    start_ms: int
+    count: int
+
+
+OUT = (Minute, Smooth, Visit, Missed, Word, Noted, Known, Advised, Agreed)
 app = App("recorded")
 notes = app.knowledge("notes")
+books = app.knowledge("books")
 once = StreamOptions(retry=Retry(attempts_max=1))
 
 
@@ -106,6 +154,23 @@ def passage_id(embedded: Embedded[Measured]) -> str:
     return f"{embedded.value.device}-{embedded.value.value}"
 
 
+def known(joined: Joined[Measured, Found]) -> Known:
+    return Known(device=joined.value.device, value=joined.value.value, found=[each.id for each in joined.found])
+
+
+def advised(pane: Pane[list[Joined[Measured, Found]]]) -> Advised:
+    texts = [each.text for joined in pane.value for each in joined.found]
+    return Advised(device=pane.key, start_ms=pane.start_ms, texts=texts)
+
+
+def confirm(pair: Pair[Measured, Checked]) -> Confirmed:
+    return Confirmed(device=pair.left.device, value=pair.left.value, number=pair.right.number)
+
+
+def agreed(pane: Pane[int]) -> Agreed:
+    return Agreed(device=pane.key, start_ms=pane.start_ms, count=pane.value)
+
+
 def about(embedded: Embedded[Measured]) -> dict[str, str]:
     return {"room": embedded.value.room}
 
@@ -120,6 +185,15 @@ readings.flat_map(words).to(Word)
 readings.filter(has_note).embed(notes, "note").index(notes, id=passage_id, text="value.note", metadata=about).map(
     noted
 ).to(Noted)
+advice = readings.filter(has_note).join(books, "note", limit=2, mode="words")
+advice.map(known).to(Known)
+advice.window(Tumbling(20), late="drop", name="advice").collect().map(advised).to(Advised)
+checks = app.stream(Checked, name="checks", options=once).event_time(
+    "at_ms", out_of_order_s=1, idle_s=None, ahead_s_max=None
+)
+confirmed = readings.join(checks, between_s=(-2, 3), late="drop", name="confirming")
+confirmed.map(confirm).to(Confirmed)
+confirmed.window(Tumbling(20), name="agreeing").count().map(agreed).to(Agreed)
 # Here nothing is late, in whatever order the devices of a room come.
 loose = app.stream(Measured, name="rooms", options=once).event_time(
     "at_ms", out_of_order_s=3000, idle_s=None, ahead_s_max=None
@@ -132,6 +206,12 @@ async def tell(event: Noted, ctx: Context) -> Told:
     """Search: what a job cannot do, and an agent beside it does."""
     found = await notes.search(event.note, limit=1, mode="words")
     return Told(device=event.device, found=[each.id for each in found])
+
+
+async def with_books(live: Running) -> None:
+    """Have the collection filled that the streams search."""
+    passages = [Passage(id=name, text=text) for name, text in BOOKS.items()]
+    await live.knowledge("books").put(passages, consistency="strong")
 
 
 def recorded(seed: int = 5) -> list[Measured]:
@@ -149,6 +229,19 @@ def recorded(seed: int = 5) -> list[Measured]:
         note = NOTES[number % len(NOTES)] if number % 5 == 0 else ""
         found.append(_measured(device, at_s, value, note))
     return [*found, *(_measured(device, 9000, READINGS + device, "") for device in range(DEVICES))]
+
+
+def checked(seed: int = 7) -> list[Checked]:
+    """Return checks of the devices, some too late, and at last one of each that meets its last reading."""
+    chance, found = Random(seed), list[Checked]()
+    for number in range(CHECKS):
+        at_s = number / CHECKS * 90 + chance.uniform(0, 1.5) - (20 if number % 17 == 16 else 0)
+        found.append(_checked(number % DEVICES, at_s, number))
+    return [*found, *(_checked(device, 9001, CHECKS + device) for device in range(DEVICES))]
+
+
+def _checked(device: int, at_s: float, number: int) -> Checked:
+    return Checked(device=f"d{device}", at_ms=BASE_MS + round(at_s * 1000), number=number)
 
 
 def _measured(device: int, at_s: float, value: int, note: str) -> Measured:

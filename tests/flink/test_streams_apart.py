@@ -1,10 +1,9 @@
 """An app's streams as a job, its agents elsewhere: what the job embeds and has indexed is what the app does by itself."""
 
-from dataclasses import replace
-
 import pytest
+from job_and_app import Rest, Streams, job_and_app
 from keyed_driver import Driver
-from streams_on_flink import OUT, Noted, Word, app, recorded
+from streams_on_flink import CHECKS, OUT, Confirmed, Noted, Word, app, checked, once, recorded, with_books
 
 from penstock import App, Context, Event, KnowledgeEvent, testing
 from penstock.brokers import carried_topics
@@ -18,13 +17,6 @@ from penstock.wiring import topology_of
 __all__ = ["anyio_backend"]
 
 
-class Streams:
-    """The streams of an app, as what a job carries."""
-
-    def __init__(self, app: App) -> None:
-        self.declared = app.declared.of_streams()
-
-
 def by_key(events: list[Event]) -> dict[str, list[Event]]:
     found: dict[str, list[Event]] = {}
     for each in events:
@@ -33,22 +25,50 @@ def by_key(events: list[Event]) -> dict[str, list[Event]]:
     return found
 
 
+def pairs_in(events: list[Confirmed]) -> list[tuple[str, int, int]]:
+    """Return who met whom, each as often as it was emitted: their order is that in which they met."""
+    return sorted((each.device, each.value, each.number) for each in events)
+
+
+def of_notes(found: dict[str, list[Event]]) -> dict[str, list[Event]]:
+    """Return the knowledge that streams have indexed, and not that which was there before."""
+    kept = {key: [each for each in events if each.collection == "notes"] for key, events in found.items()}  # type: ignore[attr-defined]
+    return {key: events for key, events in kept.items() if events}
+
+
 async def test_recorded_input_comes_to_the_same_in_a_job_of_the_streams_and_in_the_app():
     async with testing.app(app) as live:
+        await with_books(live)
         for number, event in enumerate(recorded()):
             await live.engine.send(event, id=f"m{number}")
+        await live.settled()  # one side of a join comes after all of the other one
+        for number, event in enumerate(checked()):
+            await live.engine.send(event, id=f"c{number}")
         await live.settled()
+        pairs = pairs_in(await live.events(Confirmed))
         here = {kind.topic_: by_key(await live.events(kind)) for kind in (*OUT, KnowledgeEvent)}
+        here[KnowledgeEvent.topic_] = of_notes(here[KnowledgeEvent.topic_])
         assert await live.dead_letters() == []
-    async with Driver(Streams(app)) as driver:
+    async with job_and_app(app) as both:
+        driver = both.driver
+        await with_books(both.live)
+        half = CHECKS // 2
+        for number, event in enumerate(checked()[:half]):
+            await driver.bring(event, f"c{number}")
         for number, event in enumerate(recorded()):
             await driver.bring(event, f"m{number}")
-            await driver.bring_back()
+            await both.carried()
             if number == 100:  # the job dies, and is restored
                 sent, carried = driver.sent, driver.carried
                 await driver.restored(driver.kept)
                 driver.sent, driver.carried = sent, carried
+        for number, event in enumerate(checked()[half:], half):
+            await driver.bring(event, f"c{number}")
+        await both.carried()
         assert driver.of("recorded-dead-letters") == []
+        assert pairs_in([Confirmed.decoded(each.data) for each in driver.of(Confirmed.topic_)]) == pairs
+        assert len(pairs) > 100
+        assert await both.live.dead_letters() == []
         for kind in (*OUT, KnowledgeEvent):
             there = by_key([kind.decoded(each.data) for each in driver.of(kind.topic_)])
             assert there == here[kind.topic_], kind
@@ -58,28 +78,54 @@ async def test_recorded_input_comes_to_the_same_in_a_job_of_the_streams_and_in_t
 
 def test_the_agents_of_an_app_and_its_streams_are_carried_apart_over_the_same_topics():
     whole, streams, rest = app.declared, app.declared.of_streams(), app.declared.beside_streams()
-    assert whole.agents.keys() == streams.agents.keys() | rest.agents.keys()
+    assert whole.agents.keys() | {"readings-search1", "readings-search1-found"} == {*streams.agents, *rest.agents}
+    assert [*rest.agents] == ["tell", "readings-search1"]
     assert not streams.agents.keys() & rest.agents.keys()
-    assert carried_topics(topology_of(rest)) == carried_topics(topology_of(whole))
+    between = {"stream-readings-search1", "stream-readings-search1-found"}
+    assert carried_topics(topology_of(rest)).keys() == carried_topics(topology_of(whole)).keys() | between
     require_carried(streams)
+    found = {"stream-readings-search1-found", "penstock-stream-readings-search1-found"}
     ticks = {"penstock-stream-readings", "penstock-stream-rooms-by-room"}
-    assert {"measured", *ticks} == set(source_topics(streams))
+    joined = {"penstock-stream-confirming", "penstock-stream-confirming-right", "checked"}
+    assert {"measured", *ticks, *joined, *found} == set(source_topics(streams))
     assert {KnowledgeEvent.topic_, Word.topic_, "recorded-dead-letters"} < set(sink_topics(streams))
     assert not {each for each in sink_topics(streams) if "knowledge" in each} - {KnowledgeEvent.topic_}
 
 
-def test_what_searches_is_carried_by_no_job():
+def test_what_searches_is_carried_by_no_job_but_searched_beside_one():
     with pytest.raises(Invalid, match=r"knowledge 'notes': is searched.*--streams"):
         require_carried(app.declared)
     other = App("joined")
     books = other.knowledge("books")
     other.stream(Noted).join(books, "note").map(str).flat_map(list).filter(bool).map(as_word).to(Word)
-    with pytest.raises(Invalid, match="stream 'noted-stream': searches 'books'"):
-        require_carried(JobOptions(streams=True).carried(other.declared))
+    with pytest.raises(Invalid, match=r"stream 'noted-stream': searches 'books'.*--streams"):
+        require_carried(other.declared)
+    require_carried(JobOptions(streams=True).carried(other.declared))
 
 
 def as_word(text: str) -> Word:
     return Word(device="d", word=text)
+
+
+async def test_what_a_search_beside_the_job_cannot_do_is_a_dead_letter_there_and_the_key_goes_on():
+    other = App("asked")
+    books = other.knowledge("books")
+    joined = other.stream(Noted, options=once).join(books, as_query, mode="words")
+    joined.map(lambda each: Word(device=each.value.device, word=str(len(each.found)))).to(Word)
+    async with job_and_app(other) as both:
+        for number, note in enumerate(["a valve", "", "a pump"]):
+            await both.driver.bring(Noted(device="d", note=note, dims=0), f"e{number}")
+        await both.carried()
+        (letter,) = await both.live.dead_letters()
+        assert letter.agent == "noted-stream-search1"
+        assert "nothing to ask for" in letter.reason
+        assert [each["word"] for each in both.driver.data("words")] == ["0", "0"]
+
+
+def as_query(event: Noted) -> str:
+    if not event.note:
+        raise ValueError("nothing to ask for")
+    return event.note
 
 
 async def test_a_search_in_a_function_of_a_stream_is_a_dead_letter_in_a_job():
@@ -121,20 +167,13 @@ async def test_streams_that_are_to_run_nowhere_are_refused(settings, paths):
 
 
 async def test_a_worker_beside_the_job_leaves_the_streams_to_it():
-    declared = app.declared.beside_streams()
-
-    class Rest(App):
-        @property
-        def declared(self):
-            return declared
-
-    async with testing.app(Rest("recorded")) as live:
+    async with testing.app(Rest(app)) as live:
         await live.send(recorded()[0])
         await live.send(Noted(device="d", note="a valve leaks", dims=1))
         await live.settled()
         assert await live.events(Word) == []
         assert len(await live.runs("tell")) == 1
-    assert replace(declared).stages == {}
+    assert app.declared.beside_streams().stages == {}
 
 
 class Nothing(Event):

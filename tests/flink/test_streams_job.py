@@ -4,17 +4,36 @@ import asyncio
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
+import httpx2
 import pytest
+from app_beside import AppBeside
 from flink_job import Job
 from job_topics import Topics
 from keyed_driver import envelope
-from streams_on_flink import DEVICES, OUT, app, recorded
+from own_process import free_port
+from streams_on_flink import (
+    BOOKS,
+    DEVICES,
+    OUT,
+    Advised,
+    Confirmed,
+    Known,
+    app,
+    checked,
+    recorded,
+    with_books,
+)
 
 from penstock import Event, KnowledgeEvent, testing
+from penstock.brokers import carried_topics
+from penstock.core.events.envelope import Envelope
 from penstock.core.events.messages import Message, Place, to_event
 from penstock.flink.carrying import sink_topics
+from penstock.settings import Settings
+from penstock.wiring import topology_of
 
 APP = Path(__file__).with_name("streams_on_flink.py")
 KINDS = (*OUT, KnowledgeEvent)
@@ -27,36 +46,87 @@ pytestmark = [
 
 
 async def test_streams_that_are_killed_come_to_what_the_embedded_run_does(flink, kafka, tmp_path):
-    here = await _embedded()
+    here, pairs = await _embedded()
     counts = {kind: sum(map(len, here[kind].values())) for kind in KINDS}
     events = [envelope(each, f"m{number}", time_ms=number + 1) for number, each in enumerate(recorded())]
+    checks = [envelope(each, f"c{number}", time_ms=number + 1) for number, each in enumerate(checked())]
     topics, third = Topics(kafka.hosts), len(events) // 3
     log = f"{kafka.address}?partitions=6&prefix=streams."
-    job = Job(flink, APP, log, tmp_path, "--streams")
+    port, beside = free_port(), AppBeside(APP, log, tmp_path)
+    async with app.running(Settings(store=beside.store, log=log, streams="flink")) as live:
+        await with_books(live)
+    beside.start()
+    job = Job(flink, APP, log, tmp_path, "--streams", "--metrics", str(port))
     figures: dict[str, float] = {"submitted_s": job.start()}
     try:
         topics.publish("streams.measured", events[:third])
+        topics.publish("streams.checked", checks[: len(checks) // 2])
         assert topics.committed("streams.words", 1, 90)
         job.kill()
         topics.publish("streams.measured", events[third : 2 * third])
         figures["submitted_again_s"] = job.start()
         assert topics.committed("streams.words", counts[OUT[4]] // 2, 90)
+        _require_watched(port)
         job.kill_worker()
+        beside.kill()
+        beside.start()
         topics.publish("streams.measured", events[2 * third : -DEVICES])
         right = sum(each.value >= 0 for each in recorded()) - DEVICES
         assert len(topics.committed("streams.penstock-stream-rooms-by-room", right, 120)) == right
         topics.publish("streams.measured", events[-DEVICES:])
+        topics.publish("streams.checked", checks[len(checks) // 2 :])
         for kind in KINDS:
             name = f"streams.{kind.topic_}"
-            found = await asyncio.to_thread(topics.committed, name, counts[kind] + 1, 90 if kind is KINDS[0] else 10)
+            patience_s = 90 if kind in (KINDS[0], Known, Advised) else 10
+            more = len(BOOKS) if kind is KnowledgeEvent else 0
+            found = await asyncio.to_thread(topics.committed, name, counts[kind] + more + 1, patience_s)
+            found = [each for each in found if not _is_of_books(kind, each)]
             assert len(found) == counts[kind], (kind, job.said[-2000:])
             _require_equal(kind, found, here[kind])
+        met = await asyncio.to_thread(topics.committed, "streams.confirmed", len(pairs) + 1, 10)
+        assert sorted(_pair(Confirmed.decoded(_event(Confirmed, each).data)) for each in met) == pairs
         assert topics.committed("streams.recorded-dead-letters", 1, 3) == []
+        figures["restarts"] = _figures(port)["penstock_job_restarts_total"]
+        assert figures["restarts"] >= 1
         figures["resident_mb"] = job.resident_mb
         sys.stdout.write(json.dumps({"shown": sum(counts.values()), **figures}))
     finally:
         job.kill()
-        topics.delete(*(f"streams.{each}" for each in sink_topics(app.declared.of_streams())))
+        beside.kill()
+        names = {*sink_topics(app.declared.of_streams()), *carried_topics(topology_of(app.declared.beside_streams()))}
+        topics.delete(*(f"streams.{each}" for each in sorted(names)))
+
+
+def _figures(port: int) -> dict[str, float]:
+    text = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+    rows = [each.rsplit(" ", 1) for each in text.splitlines() if not each.startswith("#")]
+    return {name: float(value) for name, value in rows}
+
+
+def _require_watched(port: int) -> None:
+    """The door says that the job runs, and what Flink knows of it."""
+    assert httpx2.get(f"http://127.0.0.1:{port}/readyz").json()["status"] == "ok"
+    until_s = time.monotonic() + 30
+    while "penstock_job_lag_events" not in (found := _figures(port)):  # Flink looks at its tasks every few seconds
+        assert time.monotonic() < until_s, found
+        time.sleep(0.5)
+    assert found["penstock_up"] == 1
+    assert found['penstock_job_state{state="RUNNING"}'] == 1
+    assert found['penstock_job_checkpoints_total{outcome="completed"}'] > 0
+    assert found["penstock_job_checkpoint_bytes"] > 0
+
+
+def _pair(confirmed: Confirmed) -> tuple[str, int, int]:
+    return confirmed.device, confirmed.value, confirmed.number
+
+
+def _event(kind: type[Event], message: Message) -> Envelope:
+    return to_event(message, Place(kind.topic_, 0, 1))
+
+
+def _is_of_books(kind: type[Event], message: Message) -> bool:
+    """Whether it is what the app had indexed before the job began."""
+    return kind is KnowledgeEvent and KnowledgeEvent.decoded(_event(kind, message).data).collection == "books"
 
 
 def _require_equal(kind: type[Event], found: list[Message], here: dict[str, list[Event]]) -> None:
@@ -75,16 +145,22 @@ def _require_equal(kind: type[Event], found: list[Message], here: dict[str, list
             assert other.embedding == pytest.approx(change.embedding, abs=1e-6)
 
 
-async def _embedded() -> dict[type[Event], dict[str, list[Event]]]:
+async def _embedded() -> tuple[dict[type[Event], dict[str, list[Event]]], list[tuple[str, int, int]]]:
+    """Return what the embedded run shows, by key, and who met whom in it."""
     found: dict[type[Event], dict[str, list[Event]]] = {}
     async with testing.app(app) as live:
+        await with_books(live)
         for number, event in enumerate(recorded()):
             await live.engine.send(event, id=f"m{number}")
+        for number, event in enumerate(checked()):
+            await live.engine.send(event, id=f"c{number}")
         await live.settled()
         for kind in KINDS:
             for each in await live.events(kind):
-                found.setdefault(kind, {}).setdefault(_key(each), []).append(each)
-    return found
+                if not (isinstance(each, KnowledgeEvent) and each.collection == "books"):  # it was there before
+                    found.setdefault(kind, {}).setdefault(_key(each), []).append(each)
+        pairs = sorted(map(_pair, await live.events(Confirmed)))
+    return found, pairs
 
 
 def _key(event: Event) -> str:

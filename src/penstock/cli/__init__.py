@@ -163,7 +163,8 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     if host is not None and host.startswith("flink"):
         from penstock.cli.flink_jobs import run_hosted
 
-        run_hosted(host, file, flags, (parallelism, checkpoints, checkpoint_every_ms))
+        given = flags | {"workers": workers, "streams": streams}
+        run_hosted(host, file, given, (parallelism, checkpoints, checkpoint_every_ms), metrics)
         return
     flags |= {"host": host, "streams": streams}
     if workers is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.arguments import AppFile, Embedder, Json, Model
+from penstock.cli.arguments import AppFile, Embedder, Json, Metrics, Model
 
 flink_app = typer.Typer(
     help="Run the app's agents as a job on Apache Flink, between topics of Kafka.", no_args_is_help=True
@@ -51,6 +51,7 @@ def run_on_flink(  # noqa: PLR0913, PLR0917 - the options of a command are its p
     steps_at_once: AtOnce = False,
     model: Model = None,
     embedder: Embedder = None,
+    metrics: Metrics = None,
 ) -> None:
     """Run the agents of an app as a job, on a cluster inside this process.
 
@@ -61,7 +62,7 @@ def run_on_flink(  # noqa: PLR0913, PLR0917 - the options of a command are its p
 
     timing, more = (out_of_order_s, late_after_s), (jars, streams, not steps_at_once)
     options = JobOptions(parallelism, checkpoints, checkpoint_every_ms, fresh, *timing, *more)
-    run_file(file, {"log": log, "model": model, "embedder": embedder}, options)
+    run_file(file, {"log": log, "model": model, "embedder": embedder}, options, metrics)
 
 
 @flink_app.command("build")

@@ -4,9 +4,10 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,6 +18,11 @@ from penstock.flink.beginning import UNDER_WAY_MAX
 from penstock.flink.carrying import require_carried
 from penstock.flink.plan import JobOptions, JobPlan, plan_of
 from penstock.settings import settings
+from penstock.tracers import opened_tracer
+
+if TYPE_CHECKING:
+    from penstock.cli.flink_watching import WatchedJob
+    from penstock.flink.looking import JobSeen
 
 JOB_FILE = '''"""The agents of the app {app!r} as a job of Flink, written by `penstock flink build`.
 
@@ -35,6 +41,11 @@ submit(
     {options},
 )
 '''
+NOT_ON_FLINK = {
+    "store": "leave it out: Flink keeps what agents remember",
+    "workers": "leave it out: --parallelism says how many subtasks there are",
+    "streams": "leave it out; for the streams alone: penstock flink run --streams",
+}
 CONNECTOR = "flink-sql-connector-kafka-5.0.0-2.2.jar"
 
 
@@ -43,27 +54,53 @@ def planned(file: Path, flags: Mapping[str, str | None], options: JobOptions) ->
     return plan_of(loaded_app(file).declared, file, settings(flags), options)
 
 
-def run_file(file: Path, flags: Mapping[str, str | None], options: JobOptions) -> None:
-    """Run the app in a file as a job, until it is stopped."""
+def run_file(file: Path, flags: Mapping[str, str | None], options: JobOptions, metrics: str | None = None) -> None:
+    """Run the app in a file as a job, until it is stopped. `metrics`: where this process says how the job does."""
     chosen, plan = settings(flags), planned(file, flags, options)
-    from penstock.flink.running import make_topics, run_job
+    with ExitStack() as stack:
+        opened_tracer(plan.app, None, stack)  # what is wrong with it is said here, and not on machines of the cluster
+        watched = None if metrics is None else stack.enter_context(_watched(plan.app, metrics))
+        from penstock.flink.running import make_topics, run_job
 
-    asyncio.run(make_topics(chosen.log, plan, partitions_of(chosen.log)))
-    run_job(plan, load, lambda text: print(f"penstock: {text}", file=sys.stderr, flush=True))
+        asyncio.run(make_topics(chosen.log, plan, partitions_of(chosen.log)))
+
+        def seen(job: JobSeen | None) -> None:
+            assert watched is not None
+            watched.job = job
+
+        run_job(plan, load, _tell, seen=None if watched is None else seen)
 
 
-def run_hosted(host: str, file: Path, flags: Mapping[str, str | None], chosen: tuple[int, str, int]) -> None:
+def _tell(text: str) -> None:
+    print(f"penstock: {text}", file=sys.stderr, flush=True)
+
+
+def _watched(app: str, metrics: str) -> AbstractContextManager["WatchedJob"]:
+    from penstock.cli.flink_watching import watching_job
+    from penstock.cli.watching import watch_door
+
+    return watching_job(app, watch_door(metrics))
+
+
+def run_hosted(
+    host: str,
+    file: Path,
+    flags: Mapping[str, str | None],
+    chosen: tuple[int, str, int],
+    metrics: str | None = None,
+) -> None:
     """Run the app in a file where `host` says; `chosen`: parallelism, checkpoints, and how often they are made."""
     findings = [] if host == "flink" else [Finding("--host", f"is {host!r}", "flink")]
-    if flags.get("store"):
-        findings.append(
-            Finding("--store", "is given with --host flink", "leave it out: Flink keeps what agents remember")
-        )
+    findings += [
+        Finding(f"--{name}", "is given with --host flink", hint)
+        for name, hint in NOT_ON_FLINK.items()
+        if flags.get(name) is not None
+    ]
     if findings:
         raise Invalid("the command", tuple(findings))
     parallelism, checkpoints, every_ms = chosen
     options = JobOptions(parallelism=parallelism, checkpoints=checkpoints, checkpoint_every_ms=every_ms)
-    run_file(file, {name: value for name, value in flags.items() if name != "store"}, options)
+    run_file(file, {name: value for name, value in flags.items() if name not in NOT_ON_FLINK}, options, metrics)
 
 
 def submit(file: str, flags: Mapping[str, str | None], options: Mapping[str, Any]) -> None:

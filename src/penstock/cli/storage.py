@@ -1,12 +1,14 @@
 """What takes space in a store, as a table with bars, or one JSON value."""
 
 import asyncio
+from collections.abc import Mapping
 
 from penstock.cli.looking import Place, print_json, print_table
 from penstock.gateway.storage_shapes import pruned_shape, usage_shape
 from penstock.layers.retrying_store import RetryingStore
 from penstock.runtime.janitor import Everything
 from penstock.runtime.tidying import Places, Round, Tidied
+from penstock.settings import Settings, settings
 from penstock.stores import opened_beside, system_clock, usage_of
 from penstock.wiring import household_of, topology_of
 
@@ -48,9 +50,9 @@ def show_usage(place: Place, *, as_json: bool) -> None:
         print(f"to bound {usage.parts[0].kind}: {_HINTS[usage.parts[0].kind]}")
 
 
-def prune(place: Place, *, dry: bool, as_json: bool) -> None:
-    """Remove what may go, or only say what that is; print it by kind."""
-    done = asyncio.run(_prune(place, dry=dry))
+def prune(place: Place, flags: Mapping[str, str | None], *, dry: bool, as_json: bool) -> None:
+    """Remove what may go, or only say what that is; print it by kind. `flags`: of the app, as it runs."""
+    done = asyncio.run(_prune(place, settings(flags), dry=dry))
     if as_json:
         print_json(pruned_shape(done, dry=dry).model_dump())
         return
@@ -68,9 +70,10 @@ def prune(place: Place, *, dry: bool, as_json: bool) -> None:
     print("; nothing was removed" if dry else "; the file becomes smaller little by little, the space is used again")
 
 
-async def _prune(place: Place, *, dry: bool) -> Tidied:
+async def _prune(place: Place, chosen: Settings, *, dry: bool) -> Tidied:
     assert place.app is not None, "the command takes an app"
-    declared, clock = place.app.declared, system_clock()
+    # Agents that are a job elsewhere take nothing from this store: waiting for them would keep all that they take for ever.
+    declared, clock = place.app.declared.here(chosen), system_clock()
     topology = topology_of(declared)
     async with opened_beside(place.url) as store:
         home = household_of(declared, topology, clock)

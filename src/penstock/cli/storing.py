@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from penstock.cli.arguments import AppFile, Json, MaybeAppFile, Store
+from penstock.cli.arguments import AppFile, Json, Log, MaybeAppFile, Store, StreamsHost
 
 _SHOW = "show"
 
@@ -34,12 +34,16 @@ def prune_storage(
     file: AppFile,
     store: Store = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    streams: StreamsHost = None,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Remove now what the app's retention lets go, as its janitor does now and then; into its archive first, if it has one.
 
-    It works beside the app that is running.
+    It works beside the app that is running, and takes the settings that this one has: with --streams flink the job's agents
+    keep nothing here.
     """
     from penstock.cli import looking, storage
 
-    storage.prune(looking.place(file, store, "storage", "prune", str(file)), dry=dry, as_json=as_json)
+    where = looking.place(file, store, "storage", "prune", str(file))
+    storage.prune(where, {"streams": streams, "log": log}, dry=dry, as_json=as_json)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from penstock.cli.doors import Server, listening_at, url_of
 from penstock.errors import Finding, Invalid
-from penstock.gateway.probes import Watched, probes_app
+from penstock.gateway.probes import Shows, Watched, probes_app
 
 OPTION = "--metrics"
 HOST = "127.0.0.1"
@@ -49,8 +49,16 @@ def watch_door(text: str, workers: int = 1) -> WatchDoor:
 
 @asynccontextmanager
 async def watched(app: str, door: WatchDoor) -> AsyncGenerator[Watched]:
-    """Have the door open while the block is executed, which says what it does. `Refused` when the port is taken."""
-    state, failure = Watched(app), None
+    """Have the door of an app open while the block is executed, which says what it does."""
+    state = Watched(app)
+    async with door_open(state, door):
+        yield state
+
+
+@asynccontextmanager
+async def door_open(state: Shows, door: WatchDoor) -> AsyncGenerator[None]:
+    """Have a door open while the block is executed. `Refused` when the port is taken."""
+    failure = None
     with listening_at(door.host, door.port, OPTION) as listening:
         url = url_of(door.host, listening)
 
@@ -62,7 +70,7 @@ async def watched(app: str, door: WatchDoor) -> AsyncGenerator[Watched]:
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve([listening]))
             try:
-                yield state
+                yield
             except BaseException as error:  # noqa: BLE001 - it leaves as it came, outside of any group
                 failure = error
             server.should_exit = True

@@ -80,7 +80,8 @@ def _of_knowledge(declared: Declared) -> Iterator[Finding]:
     for stage, searched in declared.stages.items():
         for name in searched:
             problem = f"searches {name!r}, and knowledge is searched in the app's store, which a job has not"
-            yield Finding(f"stream {stage!r}", problem, "have an agent search for what the stream emits")
+            hint = "give --streams: the app beside the job searches for it (penstock run --streams flink)"
+            yield Finding(f"stream {stage!r}", problem, hint)
 
 
 def _of_app(declared: Declared) -> Iterator[Finding]:

@@ -1,7 +1,9 @@
 """A job of Flink: Kafka, agents by key, Kafka. Source and sink are tables, since only those show headers to Python."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from penstock.flink.marks import marks_topic
@@ -35,9 +37,12 @@ SINK = """CREATE TEMPORARY TABLE penstock_sink (
 FORMAT = {"key.format": "raw", "key.fields": "key", "value.format": "raw", "value.fields-include": "EXCEPT_KEY"}
 
 
-def built(plan: JobPlan, load: Load) -> Any:
-    """Return Flink's environment with the job in it, to be executed. `load` is imported where handlers run."""
-    environment = StreamExecutionEnvironment.get_execution_environment(_configuration(plan))
+def built(plan: JobPlan, load: Load, more: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """Return Flink's environment with the job in it, to be executed.
+
+    `load` is imported where handlers run. `more`: what a cluster inside this process is told beside.
+    """
+    environment = StreamExecutionEnvironment.get_execution_environment(_configuration(plan, more))
     environment.set_parallelism(plan.options.parallelism)
     tables = StreamTableEnvironment.create(environment)
     tables.execute_sql(_with_options(SOURCE, _source(plan), out_of_order=_interval(plan.options.out_of_order_s)))
@@ -59,7 +64,7 @@ def _name(row: Any) -> Any:
     return row[0]
 
 
-def _configuration(plan: JobPlan) -> Any:
+def _configuration(plan: JobPlan, more: Mapping[str, str]) -> Any:
     options, configuration = plan.options, Configuration()
     jars = connector_jars(options)
     chosen = {
@@ -85,7 +90,7 @@ def _configuration(plan: JobPlan) -> Any:
         newest = "" if is_url or options.fresh else newest_checkpoint(options.checkpoints)
         if newest:
             chosen["execution.state-recovery.path"] = Path(newest).resolve().as_uri()
-    for name, value in chosen.items():
+    for name, value in {**chosen, **more}.items():
         configuration.set_string(name, value)
     return configuration
 

@@ -1,5 +1,6 @@
 """The operators of a job, as Flink calls them. All that they do is turn rows into events, and keep what turns return."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,6 +64,8 @@ class Handling(KeyedProcessFunction):
         """Begin, in a worker of Flink."""
         self._head = runtime_context.get_state(ValueStateDescriptor("head", BYTES))
         self._remembered = runtime_context.get_state(ValueStateDescriptor("remembered", BYTES))
+        for name, value in self._plan.traces.items():
+            os.environ.setdefault(name, value)  # a machine of the cluster may say something else
         declared: Declared = self._load(found_file(self._plan.file)).declared
         carried, chosen = self._plan.options.carried(declared), settings(dict(self._plan.settings))
         begun = Begun(path_of(self._plan.group, runtime_context.get_index_of_this_subtask()))

@@ -11,6 +11,7 @@ from penstock.adapters.kafka.java_client import java_properties
 from penstock.errors import Finding, Invalid, Missing
 from penstock.flink.carrying import carried_by_job, require_carried, sink_topics, source_topics
 from penstock.settings import Settings, shown_url
+from penstock.tracers import told_variables
 from penstock.wiring import Declared
 
 PARALLELISM_MAX = 1024
@@ -71,6 +72,9 @@ class JobPlan:
     group: str
     kafka: Mapping[str, str]  # what Kafka's client in Java is told
     settings: Mapping[str, str]  # model, ...: what agents use
+    traces: Mapping[str, str] = field(
+        default_factory=dict[str, str]
+    )  # OpenTelemetry's variables, where they ask for traces
     options: JobOptions = field(default_factory=JobOptions)
 
     def without_secrets(self) -> "JobPlan":
@@ -105,6 +109,7 @@ def plan_of(declared: Declared, file: Path, chosen: Settings, options: JobOption
         group=f"{address.group}-{declared.name}",
         kafka=java_properties(address.settings),
         settings={"model": chosen.model, "embedder": chosen.embedder},
+        traces=told_variables(os.environ),
         options=options,
     )
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,11 +12,14 @@ from typing import Any, TypeAlias
 from penstock.adapters.kafka.broker import open_kafka
 from penstock.errors import PenstockError, Unavailable
 from penstock.flink.job import built
+from penstock.flink.looking import JobSeen
 from penstock.flink.operators import Load
 from penstock.flink.plan import JobPlan
 from penstock.flink.pyflink_names import savepoint_form
 
 Tell: TypeAlias = Callable[[str], object]
+HERE = "127.0.0.1"
+SEEN_EVERY_MS = 2000  # how old metrics are that Flink tells
 
 
 async def make_topics(log: str, plan: JobPlan, partitions: int) -> None:
@@ -24,15 +28,20 @@ async def make_topics(log: str, plan: JobPlan, partitions: int) -> None:
         await kafka.require({*plan.sources, *plan.sinks}, partitions)
 
 
-def run_job(plan: JobPlan, load: Load, tell: Tell) -> None:
+def _unseen(_: JobSeen | None) -> None: ...
+
+
+def run_job(plan: JobPlan, load: Load, tell: Tell, *, seen: Callable[[JobSeen | None], object] | None = None) -> None:
     """Run a job until it is stopped (SIGINT, SIGTERM), or has failed: then `Unavailable` says what it died of.
 
-    Stopped, it leaves a savepoint where its checkpoints are, and the same command goes on from there.
+    Stopped, it leaves a savepoint where its checkpoints are, and the same command goes on from there. `seen` is told of the job
+    by which one may look at it, and of None when it ends.
     """
+    port = 0 if seen is None else _free_port()
     # PyFlink's name for it: else handlers would be threads of this process, and share its interpreter lock.
     os.environ.setdefault("_python_worker_execution_mode", "process")
     try:
-        client: Any = built(plan, load).execute_async(plan.app)
+        client: Any = built(plan, load, _door(port)).execute_async(plan.app)
     except PenstockError:
         raise
     except Exception as error:  # of Java
@@ -56,11 +65,27 @@ def run_job(plan: JobPlan, load: Load, tell: Tell) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
     tell(f"{plan.app} runs on Flink as job {client.get_job_id()}")
+    show = seen or _unseen
+    show(JobSeen(HERE, port, str(client.get_job_id())))
     ended.wait()
+    show(None)
     if stopped.is_set():
         _stop(client, plan, tell)
     elif failures:
         raise Unavailable("the job", "run", _told(failures[0]))
+
+
+def _door(port: int) -> dict[str, str]:
+    """Return what has Flink say at a port of this machine how its jobs do."""
+    if not port:
+        return {}
+    places = {"rest.address": HERE, "rest.bind-address": HERE, "rest.port": str(port), "rest.bind-port": str(port)}
+    return {**places, "metrics.fetcher.update-interval": str(SEEN_EVERY_MS)}
+
+
+def _free_port() -> int:
+    with socket.create_server((HERE, 0)) as listening:
+        return int(listening.getsockname()[1])
 
 
 def _stop(client: Any, plan: JobPlan, tell: Tell) -> None:

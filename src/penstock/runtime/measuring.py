@@ -18,12 +18,12 @@ _OPEN = ("running", "waiting", "held", "in_log")
 async def measured(engine: Engine) -> list[Family]:
     """Return all metrics of an engine."""
     there = [*await _queues(engine), *_lags(engine), *await _in_broker(engine)]
-    return [*there, *_work(engine), *_knowledge(engine), *_models(engine), *_process()]
+    return [*there, *_work(engine), *_knowledge(engine), *_models(engine), *of_process()]
 
 
 def unmeasured() -> list[Family]:
     """Return what a process says that has no engine at the moment."""
-    return [_up(working=False), *_process()]
+    return [_up(working=False), *of_process()]
 
 
 def _up(*, working: bool) -> Family:
@@ -200,7 +200,8 @@ def _models(engine: Engine) -> list[Family]:
     ]
 
 
-def _process() -> list[Family]:
+def of_process() -> list[Family]:
+    """Return what a process says of itself, whatever it does."""
     times = os.times()
     cpu = [((), times.user + times.system)]
     return [counter("process_cpu_seconds_total", "Processor time of this process.", (), cpu)]

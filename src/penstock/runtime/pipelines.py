@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar, Unpack, cast, overload
 from penstock.core.agents.declaration import Agent
 from penstock.core.events.event import Event
 from penstock.core.streams.checking import declared_findings
+from penstock.core.streams.meeting import Place, joins_findings, meeting
 from penstock.core.streams.plan import (
     Cut,
     Embed,
@@ -34,7 +35,7 @@ from penstock.core.streams.plan import (
     Timed,
     stages_of,
 )
-from penstock.core.streams.values import Embedded, Joined, Pane, Stamped, generic, getter, items_of, returned_by
+from penstock.core.streams.values import Embedded, Joined, Pair, Pane, Stamped, generic, getter, items_of, returned_by
 from penstock.core.streams.windows import Window, window_findings
 from penstock.errors import Finding, Invalid, LimitReached
 from penstock.runtime.found import Found
@@ -151,12 +152,35 @@ class Stream(Generic[T]):
         index = IndexInto(knowledge.name, getter(cast("Any", id)), getter(cast("Any", text)), told)
         return self._then(index, self.node.holds)
 
+    @overload
     def join(
-        self, knowledge: Knowledge, query: str | Callable[[T], str], **options: Unpack[SearchOptions]
-    ) -> "Stream[Joined[T, Found]]":
-        """Add what a collection knows about each value: a search, a step of the run, so that a replay sees the same."""
-        search_of("", options)  # what is wrong with the options is said now
-        join = JoinKnowledge(knowledge.name, getter(cast("Any", query)), cast("Mapping[str, Any]", options))
+        self, other: Knowledge, query: str | Callable[[T], str], **options: Unpack[SearchOptions]
+    ) -> "Stream[Joined[T, Found]]": ...
+    @overload
+    def join(
+        self,
+        other: "Stream[R]",
+        *,
+        between_s: tuple[float, float],
+        late: LateRule = "dead",
+        values_max: int = 1_000,
+        name: str = "",
+    ) -> "Stream[Pair[T, R]]": ...
+    def join(self, other: Any, query: Any = None, **options: Any) -> "Stream[Any]":
+        """Add what a collection knows about each value, or pair it with the values of another stream that are near in time.
+
+        With knowledge: a search, a step of the run, so that a replay sees the same.
+
+        With a stream that has the same key: each value meets each one of the other that happened from `between_s[0]` to
+        `between_s[1]` seconds after it (the first may be below 0). What is later than its own stream allows (`event_time`) goes
+        to the dead letters ("dead"), or is left out ("drop"). Of each stream and key `values_max` values may wait: one too many
+        goes to the dead letters. `name`: of the agent in which they meet.
+        """
+        if isinstance(other, Stream):
+            there, given = cast("Stream[Any]", other), options if query is None else {"query": query, **options}
+            return Stream(meeting(Place(self.root, self.node), Place(there.root, there.node), given), self.root)
+        search_of("", cast("SearchOptions", options))  # what is wrong with the options is said now
+        join = JoinKnowledge(cast("Knowledge", other).name, getter(query), options)
         return self._then(join, generic(Joined, self.node.holds, Found))
 
     def to(self: "Stream[E]", event: type[E]) -> "Stream[E]":
@@ -302,9 +326,12 @@ class DeclaresStreams:
         return Stream(self.streams[name], self.streams[name])
 
     @property
-    def stages(self) -> dict[str, tuple[str, ...]]:
-        """The names of the agents that streams are made of, each with the collections that it searches."""
-        return {stage.name: stage.searched() for node in self.streams.values() for stage in stages_of(node)}
+    def stages(self) -> frozenset[str]:
+        """The names of the agents that streams are made of, wherever they run."""
+        nodes = self.streams.values()
+        return frozenset(
+            stage.name for node in nodes for apart in (False, True) for stage in stages_of(node, apart=apart)
+        )
 
     def stream_agents(self, known: Mapping[str, Agent]) -> dict[str, Agent]:
         """Return the agents of all streams; `Invalid` with all findings."""
@@ -314,6 +341,7 @@ class DeclaresStreams:
 
         made: dict[str, Agent] = {}
         findings = [each for node in self.streams.values() for each in stream_findings(node)]
+        findings += joins_findings(self.streams.values())
         if not findings:
             made = stream_agents(self.streams.values())
             taken = [Finding(each, "is the name of another agent", "give name=...") for each in made if each in known]

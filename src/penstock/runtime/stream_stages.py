@@ -18,6 +18,7 @@ from penstock.core.streams.plan import (
     FlatMap,
     IndexInto,
     JoinKnowledge,
+    JoinStream,
     KeyBy,
     Late,
     Map,
@@ -43,25 +44,34 @@ from penstock.errors import Finding, Invalid, Refused
 from penstock.runtime.calling import is_awaitable
 from penstock.runtime.context import Context
 from penstock.runtime.knowledge import search_of
+from penstock.runtime.stream_joins import Joins
 from penstock.runtime.stream_windows import Moment, Push, Windows
 
 
-def stream_agents(sources: Iterable[Node]) -> dict[str, Agent]:
-    """Return the agents of all pipelines, by their names; `Invalid` with all findings."""
-    agents: dict[str, Agent] = {}
+def stream_agents(sources: Iterable[Node], *, apart: bool = False) -> dict[str, Agent]:
+    """Return the agents of all pipelines, by their names; `Invalid` with all findings. `apart`: what searches is an agent."""
     findings: list[Finding] = []
-    for source in sources:
-        stages = stages_of(source)
-        makers = [StageAgent(each) for each in stages]
-        into = {maker.stage.name: maker for maker in makers}
-        for maker in makers:
-            if maker.stage.name in agents:
-                hint = "give app.stream(..., name=...), or key_by(..., name=...)"
-                findings.append(Finding(maker.stage.name, "is the name of two stages of streams", hint))
-            agents[maker.stage.name] = maker.agent(into)
+    makers: dict[str, StageAgent] = {}  # a stream may go on in the pipeline of another one, that it is joined with
+    for stage in [each for source in sources for each in stages_of(source, apart=apart)]:
+        if stage.name in makers:
+            hint = "give app.stream(..., name=...), key_by(..., name=...), or join(..., name=...)"
+            findings.append(Finding(stage.name, "is the name of two stages of streams", hint))
+        makers[stage.name] = StageAgent(stage)
     if findings:
         raise Invalid("the app's streams", tuple(findings))
-    return agents
+    return {name: maker.agent(makers) for name, maker in makers.items()}
+
+
+def searched_by(sources: Iterable[Node], *, apart: bool = False) -> dict[str, tuple[str, ...]]:
+    """Return the names of the agents of all pipelines, each with the collections that it searches."""
+    return {stage.name: stage.searched() for source in sources for stage in stages_of(source, apart=apart)}
+
+
+def agents_apart(sources: Iterable[Node], *, searching: bool) -> dict[str, Agent]:
+    """Return the agents of all pipelines that search, or all others, for a host that has no knowledge and one that has."""
+    nodes = [*sources]
+    searched = searched_by(nodes, apart=True)
+    return {name: each for name, each in stream_agents(nodes, apart=True).items() if bool(searched[name]) == searching}
 
 
 class StageAgent:
@@ -69,39 +79,54 @@ class StageAgent:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.takes: type[Event] = stage.source.event if stage.is_first else event_class(StreamItem, stage.name)
+        is_between = isinstance(stage.root.does, JoinKnowledge)
+        inner = event_class(StreamItem, stage.name, carried=is_between)
+        self.takes: type[Event] = stage.source.event if stage.is_first else inner
+        self.meets: type[StreamItem] | None = event_class(StreamItem, f"{stage.name}-right") if stage.joins else None
         self.tick: type[StreamTick] = event_class(StreamTick, stage.name)
-        self._windows: dict[str, Windows] = {}
+        self._timed: dict[str, Windows | Joins] = {}  # what a tick may be for, by its name
 
     def agent(self, into: Mapping[str, "StageAgent"]) -> Agent:
-        """Return the agent. `into`: the stages of the pipeline by name, to which values may go on."""
+        """Return the agent. `into`: the stages of all pipelines by name, to which values may go on."""
         stage, given = self.stage, self.stage.source.options
         emits: set[type[Event]] = set()
-        push = _Building(self._windows, self.tick, stage, into, emits).chain(stage.root, stage.timed)
-        has_windows = bool(self._windows)
-        accepts = (self.takes, self.tick) if has_windows else (self.takes,)
+        building = _Building(self._timed, self.tick, stage, into, emits)
+        push = building.search(stage.root) if stage.is_search else building.chain(stage.root, stage.timed)
+        joins = stage.joins
+        if joins is not None:
+            self._timed[joins.name] = Joins(joins, {"left": stage.takes, "right": stage.meets}, self.tick, push)
+        own: list[type[Event]] = [self.takes] if self.meets is None else [self.takes, self.meets]
+        accepts = (*own, self.tick) if self._timed else (*own,)
         options = Options(
             retry=given.retry,
             timeout_s=given.timeout_s,
             flow=given.flow if stage.is_first else None,
             retention=given.retention,
         )
-        if has_windows:
+        if self._timed:
             emits.add(self.tick)
         ordered = tuple(sorted(emits, key=lambda each: each.type_))
         return Agent(stage.name, self._handler(push), accepts, ordered, options, wants_context=True, returns=None)
 
     def _handler(self, push: Push) -> Callable[[Event, Context], Any]:
-        windows, takes = self._windows, self.stage.takes
+        timed, takes, meets, right = self._timed, self.stage.takes, self.stage.meets, self.meets
         source = self.stage.source.event if self.stage.is_first else None
+        joins = timed.get(self.stage.joins.name) if self.stage.joins else None
+        assert joins is None or isinstance(joins, Joins)
 
         async def handle(event: Event, ctx: Context) -> None:
             if type(event) is source:  # nearly always, and quicker than asking pydantic's classes
                 await push(event, Moment(ctx.event.time_ms, ctx))
             elif isinstance(event, StreamItem):
-                await push(from_plain(event.value, takes), Moment(event.at_ms, ctx))
-            elif isinstance(event, StreamTick) and event.window in windows:
-                await windows[event.window].tick(event, ctx)
+                moment = Moment(event.at_ms, ctx)
+                if joins is None:
+                    await push(from_plain(event.value, takes), moment)
+                elif type(event) is right:
+                    await joins.take("right", from_plain(event.value, meets), moment)
+                else:
+                    await joins.take("left", from_plain(event.value, takes), moment)
+            elif isinstance(event, StreamTick) and event.window in timed:
+                await timed[event.window].tick(event, ctx)
 
         return handle
 
@@ -111,7 +136,7 @@ class _Building:
 
     def __init__(
         self,
-        windows: dict[str, Windows],
+        windows: "dict[str, Windows | Joins]",
         tick: type[StreamTick],
         stage: Stage,
         into: Mapping[str, StageAgent],
@@ -135,6 +160,10 @@ class _Building:
 
         return to_all
 
+    def search(self, node: Node) -> Push:
+        """Return what searches for the values that come, and sends what it found on."""
+        return _worked(node.does, self._stage.name, self._over(node))
+
     def _entry(self, node: Node, timed: Timed | None) -> Push:
         """Return what takes the values that come to a node."""
         does = node.does
@@ -157,14 +186,16 @@ class _Building:
         return windows.take
 
     def _over(self, node: Node) -> Push:
-        """Send values to the stage of another key."""
+        """Send values to the stage of another key, or of the same one elsewhere."""
         does, target = node.does, self._into[self._stage.targets[id(node)].name]
-        assert isinstance(does, KeyBy), does
-        self._emits.add(target.takes)
-        item, holds, key, name = target.takes, target.stage.takes, does.key, target.stage.name
+        item, holds, name = target.takes, target.stage.takes, target.stage.name
+        if isinstance(does, JoinStream) and does.side == "right" and target.meets is not None:
+            item, holds = target.meets, target.stage.meets
+        self._emits.add(item)
+        key = does.key if isinstance(does, KeyBy) else None
 
         async def over(value: Any, moment: Moment) -> None:
-            found = await _result(key(value))
+            found = moment.ctx.key if key is None else await _result(key(value))
             if found is None or isinstance(found, bytes | list | dict):
                 raise Refused(f"the key of {name!r} is {found!r}", "let it be text or a number")
             plain = to_plain(value, holds, name)

@@ -30,6 +30,7 @@ class Flink:
     """A PyFlink that is there. `environment` is that of a process that is to find it, and penstock."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.python = home / "venv" / "bin" / "python"
         (self.connector,) = (home / "jars").glob("flink-sql-connector-kafka-*.jar")
         packages = sysconfig.get_path("purelib", vars={"base": str(home / "venv")})
@@ -48,6 +49,17 @@ def installed_flink() -> Flink:
         if not (home / ".done").exists():
             _install(home)
     return Flink(home)
+
+
+def traces_of(flink: Flink) -> dict[str, str]:
+    """Return the environment of a process that is to find what traces (`penstock[otel]`), too; it is installed beside."""
+    folder = flink.home / "traces"
+    with alone("flink"):
+        if not (folder / ".done").exists():
+            pip = [flink.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            run([*pip, "--require-hashes", "--upgrade", "--target", folder, "-r", HERE / "traces.lock"])
+            (folder / ".done").touch()
+    return {"PYTHONPATH": f"{flink.environment['PYTHONPATH']}{os.pathsep}{folder}"}
 
 
 def _install(home: Path) -> None:

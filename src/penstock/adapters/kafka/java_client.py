@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from penstock.adapters.kafka.java_keys import KEY_PASSWORD, key_properties
+from penstock.core.events.broker_address import CA, CERTIFICATE, KEY
 from penstock.errors import Finding, Invalid
 
 # The connector's jar has Kafka's classes under another name.
@@ -13,7 +15,7 @@ _LOGIN = {
 }
 _SAME = ("bootstrap.servers", "security.protocol", "ssl.endpoint.identification.algorithm", "client.id")
 _OTHER = {"sasl.mechanism": "sasl.mechanism", "sasl.mechanisms": "sasl.mechanism"}
-_DONE = ("sasl.username", "sasl.password", "ssl.ca.location")
+_DONE = ("sasl.username", "sasl.password", CA, CERTIFICATE, KEY, KEY_PASSWORD)
 
 
 def java_properties(settings: Mapping[str, str]) -> dict[str, str]:
@@ -25,8 +27,9 @@ def java_properties(settings: Mapping[str, str]) -> dict[str, str]:
     ]
     properties = {name: value for name, value in settings.items() if name in _SAME}
     properties |= {_OTHER[name]: value for name, value in settings.items() if name in _OTHER}
-    if "ssl.ca.location" in settings:
-        properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": settings["ssl.ca.location"]}
+    if CA in settings:
+        properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": settings[CA]}
+    properties |= key_properties(settings, findings)
     if "sasl.username" in settings:
         mechanism = properties.get("sasl.mechanism", "PLAIN")
         if mechanism not in _LOGIN:

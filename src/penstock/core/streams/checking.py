@@ -3,7 +3,7 @@
 from collections import Counter
 
 from penstock.core.events.event import Event
-from penstock.core.streams.plan import EFFECTS, Cut, Fold, Node, Stage, stages_of
+from penstock.core.streams.plan import EFFECTS, Cut, Fold, JoinStream, Node, Stage, stages_of
 from penstock.core.streams.windows import Sessions
 from penstock.errors import Finding
 
@@ -29,6 +29,10 @@ def stream_findings(source: Node) -> list[Finding]:
 
 def _stage_findings(stage: Stage, stream: str) -> list[Finding]:
     findings: list[Finding] = []
+    if stage.is_first and stage.source.event.key_ is None:
+        hint = f"call key_by(...) before it, or declare class {stage.source.event.__name__}(Event, key=FIELD)"
+        joins = [each.does.name for each in stage.nodes() if isinstance(each.does, JoinStream)]
+        findings += [Finding(f"{stream}.{name}", "is a join of values without a key", hint) for name in joins]
     names = Counter(each.does.name for each in stage.cuts() if isinstance(each.does, Cut))
     for name, count in names.items():
         if count > 1:

@@ -9,6 +9,7 @@ from penstock.core.streams.plan import (
     Fold,
     IndexInto,
     JoinKnowledge,
+    JoinStream,
     KeyBy,
     Late,
     Node,
@@ -45,7 +46,7 @@ def _rows(node: Node, stage: Stage, stream: str, depth: int) -> Iterator[Row]:
         yield from _rows(each, here, stream, depth + 1)
 
 
-def said(node: Node) -> str:  # noqa: C901 - one line each
+def said(node: Node) -> str:  # noqa: C901, PLR0912 - one line each
     """Return an operation in words."""
     match node.does:
         case Source(event, name):
@@ -68,6 +69,8 @@ def said(node: Node) -> str:  # noqa: C901 - one line each
             text = f"index into {collection}"
         case JoinKnowledge(collection):
             text = f"search {collection}"
+        case JoinStream(_, _, (lower_s, upper_s)):
+            text = f"join what comes {lower_s:g} to {upper_s:g} s after it"
         case Sink(event):
             text = f"{event.__name__} to {event.topic_}"
         case does:
@@ -89,7 +92,8 @@ def window_text(window: Window) -> str:
 def mermaid(sources: Iterable[Node]) -> str:
     """Return pipelines as a Mermaid flowchart: an agent is a box around what it does."""
     lines, numbers = ["flowchart LR"], dict[int, str]()
-    arrows: list[str] = []
+    arrows: list[tuple[Node, Node]] = []
+    meet: dict[str, Node] = {}  # where streams meet, by name
     for source in sources:
         for stage in stages_of(source):
             own = [each for each in stage.nodes() if id(each) not in stage.targets]
@@ -99,8 +103,12 @@ def mermaid(sources: Iterable[Node]) -> str:
                 shape = ("[(", ")]") if isinstance(each.does, Source | Sink) else ("[", "]")
                 lines.append(f'    {number}{shape[0]}"{said(each).replace(chr(34), "")}"{shape[1]}')
             lines.append("  end")
-        arrows += [f"  {numbers[id(node)]} --> {numbers[id(each)]}" for node in source.walk() for each in node.children]
-    return "\n".join([*lines, *arrows])
+        arrows += [(node, each) for node in source.walk() for each in node.children]
+        meet |= {each.does.name: each for each in source.walk() if isinstance(each.does, JoinStream) and each.children}
+    there = [
+        (node, meet.get(each.does.name, each) if isinstance(each.does, JoinStream) else each) for node, each in arrows
+    ]
+    return "\n".join([*lines, *(f"  {numbers[id(node)]} --> {numbers[id(each)]}" for node, each in there)])
 
 
 def _quoted(name: str) -> str:

@@ -1,7 +1,7 @@
 """A pipeline as data: what becomes of the events of a topic, as a tree of operations. Hosts build what runs from it.
 
 Nothing here runs anything. `stages_of` cuts the tree where values go to another key: each stage is one agent, or one
-keyed operator of another host.
+keyed operator of another host. A host that has no knowledge has it cut where a search is, too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +12,7 @@ from penstock.core.agents.flow import Flow
 from penstock.core.agents.policy import DEFAULT_RETRY, Retry
 from penstock.core.agents.retention import Retention
 from penstock.core.events.event import Event
+from penstock.core.streams.joining import Side
 from penstock.core.streams.windows import Window
 
 Take: TypeAlias = Callable[[Any], Any]
@@ -137,6 +138,22 @@ class JoinKnowledge:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinStream:
+    """Pairs of values of two streams that have one key, and happened so near to each other.
+
+    It is in both pipelines: what follows goes on from the left one, and the right one ends here. `timed`: how both tell time.
+    """
+
+    name: str
+    side: Side
+    between_s: tuple[float, float]
+    timed: Mapping[Side, Timed]
+    late: LateRule
+    values_max: int
+    meets: Any  # the type of the right one's values
+
+
+@dataclass(frozen=True, slots=True)
 class Sink:
     """Append each value, an event, to its topic."""
 
@@ -157,6 +174,7 @@ Operation: TypeAlias = (
     | Embed
     | IndexInto
     | JoinKnowledge
+    | JoinStream
     | Sink
 )
 EFFECTS = (Sink, IndexInto)  # what a pipeline is there for
@@ -192,11 +210,18 @@ class Stage:
     takes: Any  # the type of the values that come in
     source: Source
     timed: Timed | None  # how time is told where the stage begins
-    targets: "dict[int, Stage]" = field(default_factory=dict[int, "Stage"])  # by id() of the `KeyBy` that leads there
+    targets: "dict[int, Stage]" = field(default_factory=dict[int, "Stage"])  # by id() of the node that leads there
+    meets: Any = Any  # the type of the values of the right side, where two streams are joined
+    is_search: bool = False  # it does nothing but search, where the app's knowledge is
 
     @property
     def is_first(self) -> bool:
         return isinstance(self.root.does, Source)
+
+    @property
+    def joins(self) -> JoinStream | None:
+        """The join that it begins with, if it does."""
+        return self.root.does if isinstance(self.root.does, JoinStream) else None
 
     def nodes(self) -> Iterator[Node]:
         """Yield the nodes of this stage alone."""
@@ -208,7 +233,9 @@ class Stage:
 
     def searched(self) -> tuple[str, ...]:
         """Return the collections that this stage searches."""
-        return tuple(sorted({each.does.collection for each in self.nodes() if isinstance(each.does, JoinKnowledge)}))
+        nodes = (self.root,) if self.is_search else [*self.nodes()][1:]
+        here = [each.does for each in nodes if self.is_search or id(each) not in self.targets]
+        return tuple(sorted({each.collection for each in here if isinstance(each, JoinKnowledge)}))
 
 
 def _within(node: Node, stage: Stage) -> Iterator[Node]:
@@ -219,30 +246,93 @@ def _within(node: Node, stage: Stage) -> Iterator[Node]:
         yield from _within(each, stage)
 
 
-def stages_of(source: Node) -> list[Stage]:
-    """Return the stages of a pipeline, the first one first."""
+def stages_of(source: Node, *, apart: bool = False) -> list[Stage]:
+    """Return the stages of a pipeline, the first one first. `apart`: each search is a stage of its own."""
     does = source.does
     assert isinstance(does, Source), does
     first = Stage(does.name, source, does.event, does, None)
     stages = [first]
-    _collect(source, first, None, stages, is_as_recorded=True)
+    _Cutting(stages, apart=apart).collect(source, first, None, is_as_recorded=True)
     return stages
 
 
-def _collect(node: Node, stage: Stage, timed: Timed | None, stages: list[Stage], *, is_as_recorded: bool) -> None:
-    """Find where stages end. `is_as_recorded`: values are still the events of the source, in the order of its own key."""
-    for child in node.children:
-        does, here, now, same = child.does, stage, timed, is_as_recorded
-        if isinstance(does, Timed):
-            now = does
-        elif isinstance(does, KeyBy):
-            if not (same and stage.is_first and does.field and does.field == stage.source.event.key_):
-                here = Stage(
-                    does.name or f"{stage.source.name}-{len(stages) + 1}", child, child.holds, stage.source, now
-                )
-                stage.targets[id(child)] = here
-                stages.append(here)
+def paired(does: JoinStream) -> Timed:
+    """Return how time goes on with pairs: out of order by what both may be, and by how far apart those are that meet."""
+    both = does.timed.values()
+    disorder_s = max(each.out_of_order_s for each in both) + max(map(abs, does.between_s))
+    idle_s = [each.idle_s for each in both if each.idle_s is not None]
+    forget_s = max(each.forget_s for each in both)
+    return Timed(as_it_was, disorder_s, max(idle_s) if len(idle_s) == len(does.timed) else None, None, forget_s)
+
+
+def as_it_was(_: Any) -> None:
+    """Stand for the time that values have already."""
+
+
+def timed_at(root: Node, node: Node) -> Timed | None:
+    """Return how time is told at a node of a pipeline, if anything says it."""
+    if root is node:
+        return _said_by(root)
+    for child in root.children:
+        if any(each is node for each in child.walk()):
+            return timed_at(child, node) or _said_by(root)
+    return None
+
+
+def _said_by(node: Node) -> Timed | None:
+    if isinstance(node.does, JoinStream):
+        return paired(node.does)
+    return node.does if isinstance(node.does, Timed) else None
+
+
+class _Cutting:
+    """A pipeline on its way to being cut into stages."""
+
+    def __init__(self, stages: list[Stage], *, apart: bool) -> None:
+        self._stages = stages
+        self._apart = apart
+        self._keyed = 1
+        self._searches = 0
+
+    def collect(self, node: Node, stage: Stage, timed: Timed | None, *, is_as_recorded: bool) -> None:
+        """Find where stages end. `is_as_recorded`: values are still the events of the source, in the order of its own key."""
+        for child in node.children:
+            does, here, now, same = child.does, stage, timed, is_as_recorded
+            if isinstance(does, Timed):
+                now = does
+            elif isinstance(does, KeyBy):
+                if not (same and stage.is_first and does.field and does.field == stage.source.event.key_):
+                    here, same = self._keyed_by(child, does, stage, now), False
+            elif isinstance(does, JoinStream):
+                here, now, same = self._joined(node, child, does, stage), paired(does), False
+            elif not isinstance(does, Filter):
                 same = False
-        elif not isinstance(does, Filter):
-            same = False
-        _collect(child, here, now, stages, is_as_recorded=same)
+                if self._apart and isinstance(does, JoinKnowledge):
+                    here = self._searched(node, child, stage, now)
+            self.collect(child, here, now, is_as_recorded=same)
+
+    def _keyed_by(self, node: Node, does: KeyBy, stage: Stage, timed: Timed | None) -> Stage:
+        self._keyed += 1
+        name = does.name or f"{stage.source.name}-{self._keyed}"
+        return self._added(stage, node, Stage(name, node, node.holds, stage.source, timed))
+
+    def _searched(self, before: Node, node: Node, stage: Stage, timed: Timed | None) -> Stage:
+        """Have values go to a stage that searches, and with what it found to one that goes on. Their key stays."""
+        self._searches += 1
+        name = f"{stage.source.name}-search{self._searches}"
+        search = Stage(name, node, before.holds, stage.source, timed, is_search=True)
+        self._added(stage, node, search)
+        return self._added(search, node, Stage(f"{name}-found", node, node.holds, stage.source, timed))
+
+    def _joined(self, before: Node, node: Node, does: JoinStream, stage: Stage) -> Stage:
+        """Have values go to where both streams meet, which belongs to the pipeline of the left one."""
+        there = Stage(does.name, node, before.holds, stage.source, paired(does), meets=does.meets)
+        if does.side == "left":
+            return self._added(stage, node, there)
+        stage.targets[id(node)] = there
+        return there
+
+    def _added(self, before: Stage, node: Node, stage: Stage) -> Stage:
+        before.targets[id(node)] = stage
+        self._stages.append(stage)
+        return stage

@@ -52,6 +52,13 @@ class Joined(Struct, Generic[T, F], frozen=True):
     found: list[F]
 
 
+class Pair(Struct, Generic[T, F], frozen=True):
+    """Two values of one key that met: one of a stream, and one of the stream that it is joined with."""
+
+    left: T
+    right: F
+
+
 class StreamItem(Event, key="key", topic="penstock-streams"):
     """A value on its way to its new key. `at_ms`: when it happened."""
 
@@ -68,10 +75,10 @@ class StreamTick(Event, key="key", topic="penstock-streams"):
     due_ms: int
 
 
-def event_class(of: type[Event], stage: str) -> type[Any]:
-    """Return a class of a stage's own: agents take events by their class."""
+def event_class(of: type[Event], stage: str, *, carried: bool = False) -> type[Any]:
+    """Return a class of a stage's own: agents take events by their class. `carried`: they go between hosts, over the broker."""
     name = "".join(part.capitalize() for part in stage.replace("_", "-").split("-")) + of.__name__
-    topic = f"penstock-stream-{stage}"
+    topic = f"stream-{stage}" if carried else f"penstock-stream-{stage}"
 
     def body(namespace: dict[str, Any]) -> None:
         namespace["__module__"] = __name__
