@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from penstock.core.telemetry.meters import Histogram
 from penstock.layers.metered_embedder import MeteredEmbedder
+from penstock.layers.passing_embedder import PassingEmbedder
 from penstock.ports.embedder import Embedder, Purpose
 
 if TYPE_CHECKING:
@@ -23,31 +24,24 @@ BYTES_MAX = 32 * 1024 * 1024
 _ENTRY_BYTES = 200  # of an entry beside its vector, roughly
 
 
-class CachedEmbedder:
-    """An `Embedder` around one."""
+class CachedEmbedder(PassingEmbedder):
+    """An `Embedder` around one. `errors` and `took` are those of calls that were made, for texts that were not kept."""
 
     def __init__(self, embedder: Embedder, *, bytes_max: int = BYTES_MAX) -> None:
-        self._embedder = MeteredEmbedder(embedder)
+        self._metered = MeteredEmbedder(embedder)
+        super().__init__(self._metered)
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()
         self._entries_max = max(1, bytes_max // (4 * embedder.dims + _ENTRY_BYTES))
         self.hits = 0
         self.misses = 0
 
     @property
-    def name(self) -> str:
-        return self._embedder.name
-
-    @property
-    def dims(self) -> int:
-        return self._embedder.dims
-
-    @property
     def errors(self) -> int:
-        return self._embedder.errors
+        return self._metered.errors
 
     @property
     def took(self) -> Histogram:
-        return self._embedder.took
+        return self._metered.took
 
     async def embed(self, texts: Sequence[str], *, purpose: Purpose = "passage") -> NDArray[np.float32]:
         import numpy as np
@@ -60,7 +54,7 @@ class CachedEmbedder:
         self.hits += len(texts) - len(missing)
         self.misses += len(missing)
         if missing:
-            rows = await self._embedder.embed(list(missing.values()), purpose=purpose)
+            rows = await super().embed(list(missing.values()), purpose=purpose)
             made = {key: row.tobytes() for key, row in zip(missing, rows, strict=True)}
             found |= made
             self._keep(made)

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from penstock.core.telemetry.meters import Histogram
+from penstock.layers.passing_embedder import PassingEmbedder
 from penstock.ports.embedder import Embedder, Purpose
 
 if TYPE_CHECKING:
@@ -14,28 +15,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class MeteredEmbedder:
+class MeteredEmbedder(PassingEmbedder):
     """An `Embedder` around one. Whoever answers without asking it says so by `hits`."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self.hits = 0
         self.misses = 0
         self.errors = 0
         self.took = Histogram()
 
-    @property
-    def name(self) -> str:
-        return self._embedder.name
-
-    @property
-    def dims(self) -> int:
-        return self._embedder.dims
-
     async def embed(self, texts: Sequence[str], *, purpose: Purpose = "passage") -> NDArray[np.float32]:
         began_s = perf_counter()
         try:
-            return await self._embedder.embed(texts, purpose=purpose)
+            return await super().embed(texts, purpose=purpose)
         except Exception:
             self.errors += 1
             raise

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from penstock.core.telemetry.spans import SpanAsked, model_named
+from penstock.layers.passing_embedder import PassingEmbedder
 from penstock.ports.embedder import Embedder, Purpose
 from penstock.ports.tracer import Tracer
 
@@ -14,20 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class TracedEmbedder:
+class TracedEmbedder(PassingEmbedder):
     """An `Embedder` around one. What is asked for by nobody in particular is no span."""
 
     def __init__(self, embedder: Embedder, tracer: Tracer) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self._tracer = tracer
-
-    @property
-    def name(self) -> str:
-        return self._embedder.name
-
-    @property
-    def dims(self) -> int:
-        return self._embedder.dims
 
     async def embed(self, texts: Sequence[str], *, purpose: Purpose = "passage") -> NDArray[np.float32]:
         provider, model = model_named(self.name)
@@ -46,7 +39,7 @@ class TracedEmbedder:
         span, error = self._tracer.begin(asked), ""
         try:
             with span.here():
-                return await self._embedder.embed(texts, purpose=purpose)
+                return await super().embed(texts, purpose=purpose)
         except BaseException as raised:
             error = type(raised).__name__
             raise

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -163,3 +165,15 @@ def test_more_occurrences_and_shorter_passages_are_worth_more(occurrences, lengt
     assert 0 < worth < 1
     assert worth < saturation(float(occurrences + 1), float(length), average_length=average)
     assert worth > saturation(float(occurrences), float(length + 1), average_length=average)
+
+
+def test_only_the_stemmers_of_languages_that_come_are_loaded():
+    """All 36 of them take a tenth of a second, and whoever wrote first waited for that."""
+    script = (
+        "import sys\n"
+        "from penstock.core.knowledge.words import terms\n"
+        "assert terms('running wheels') == ['run', 'wheel']\n"
+        "print(sorted(each.rpartition('.')[2] for each in sys.modules if each.endswith('_stemmer')))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "['english_stemmer']"
