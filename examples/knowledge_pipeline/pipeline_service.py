@@ -109,16 +109,7 @@ class Service:
     def start(self) -> None:
         command = ["serve", str(APP), "--port", "0", "--json", "--store", f"sqlite:{self.store}"]
         self.store.parent.mkdir(parents=True, exist_ok=True)
-        # In a group of its own: Ctrl-C reaches who watches it, and he stops it.
-        with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "penstock.cli", *command],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-                env={**os.environ, **self.stack, "PYTHONUNBUFFERED": "1"},
-            )
+        self._process = self.begun(command)
         late = threading.Timer(START_S, self._process.kill)
         late.start()
         line = self._process.stdout.readline()
@@ -127,6 +118,19 @@ class Service:
             raise Failed(f"`penstock {' '.join(command)}` did not start: {self.log.read_text()[-1000:]}")
         self.url = json.loads(line)["url"]
         self.client = Client(self.url)
+
+    def begun(self, arguments: list[str]):
+        """Begin a command of penstock's."""
+        # In a group of its own: Ctrl-C reaches who watches it, and he stops it.
+        with self.log.open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "penstock.cli", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                env={**os.environ, **self.stack, "PYTHONUNBUFFERED": "1"},
+            )
 
     def kill(self) -> None:
         """SIGKILL: it has no moment left for anything."""

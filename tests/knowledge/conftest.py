@@ -1,11 +1,8 @@
-import multiprocessing
-
+import fork_server  # what its server imports is told before anybody starts it
 import pytest
 from postgres_server import fresh, required_server
 
-multiprocessing.get_context("forkserver").set_forkserver_preload(
-    ["ingesting", "numpy", "penstock.adapters.sqlite.passages"]
-)
+assert "ingesting" in fork_server.IMPORTED
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,14 @@
 """SIGKILL anywhere in a forgetting: the next process ends it, by itself, and nothing is left in the files."""
 
 import asyncio
-import multiprocessing
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from forgetting_life import ANNA, OTHER, SECRET, clinic, forget, talked
+from fork_server import FORKS
 
-_forks = multiprocessing.get_context("forkserver")
 POINTS = [("COMMIT", nth) for nth in (range(1, 24) if os.environ.get("PENSTOCK_KILLS") else (1, 3, 5, 7, 9, 11))]
 
 
@@ -29,7 +28,7 @@ async def test_a_forgetting_goes_on_where_it_was_killed(before, tmp_path, statem
     path = tmp_path / "clinic.db"
     shutil.copy(before, path)
     assert SECRET.encode() in content(tmp_path)
-    process = _forks.Process(target=forget, args=(path, statement, nth))
+    process = FORKS.Process(target=forget, args=(path, statement, nth))
     process.start()
     process.join(50)
     assert process.exitcode in (0, -9)

@@ -1,10 +1,10 @@
 """SIGKILL at the write points of a real store with the real index: nothing acknowledged is lost, nothing is doubled or half there."""
 
-import multiprocessing
 import os
 from collections import Counter
 
 import pytest
+from fork_server import FORKS
 from ingesting import COLLECTION, CUT, SCRIPT, app, built, live, passages, store_of
 
 from penstock.core.knowledge.chunking import Document
@@ -19,11 +19,10 @@ POINTS = [
     WritePoint.AFTER_COMMIT,
     WritePoint.AFTER_RELEASE,
 ]
-_forks = multiprocessing.get_context("forkserver")  # which has imported all: a life begins in milliseconds
 
 
 def lived(*given, doing=live):
-    process = _forks.Process(target=doing, args=given)
+    process = FORKS.Process(target=doing, args=given)
     process.start()
     process.join(50)
     assert process.exitcode is not None, "it hangs"

@@ -1,14 +1,12 @@
 """Real processes share a store: one is killed (SIGKILL) while all index, build and switch, and nothing is lost, doubled or stale."""
 
 import asyncio
-import multiprocessing
 import os
 
+from fork_server import FORKS
 from sharing import NAMES, all_own, expected, put, worker
 
 from penstock.adapters.sqlite.store import open_sqlite_store
-
-_forks = multiprocessing.get_context("forkserver")
 
 
 def living(url):
@@ -39,7 +37,7 @@ async def test_a_killed_worker_loses_nothing_of_what_all_index_build_and_switch(
     async with open_sqlite_store(path) as store:
         await store.divide(await store.claim("divide"), 6)
     url = f"sqlite:{path}"
-    others = [_forks.Process(target=living, args=(url,), daemon=True) for _ in range(2)]
+    others = [FORKS.Process(target=living, args=(url,), daemon=True) for _ in range(2)]
     for each in others:
         each.start()
     try:

@@ -1,8 +1,8 @@
 """SIGKILL of the worker that leads a switch, in its middle: no gate stays closed, and the switch comes about."""
 
 import asyncio
-import multiprocessing
 
+from fork_server import FORKS
 from sharing import NAMES, Waiting, all_own, expected, text, worker
 
 from penstock import Document
@@ -14,7 +14,6 @@ from penstock.runtime.generations import CATALOGUE, OWNER
 
 PARTITIONS = 6
 COLLECTIONS = ("books", "films", "songs", "maps", "plays", "poems")
-_forks = multiprocessing.get_context("forkserver")
 
 
 def living(url):
@@ -49,7 +48,7 @@ async def test_a_switch_goes_on_whose_leader_is_killed_in_its_middle(tmp_path):
     async with open_sqlite_store(path) as store:
         await store.divide(await store.claim("divide"), PARTITIONS)
     url, slow = f"sqlite:{path}", Waiting(32, 1)
-    leader = _forks.Process(target=living, args=(url,), daemon=True)
+    leader = FORKS.Process(target=living, args=(url,), daemon=True)
     try:
         async with (
             worker(url, collections=COLLECTIONS, one=slow) as live,

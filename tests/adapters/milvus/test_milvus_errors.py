@@ -126,3 +126,16 @@ async def test_a_file_of_milvus_lite_is_there_after_opening_again(tmp_path):
         assert await near(index, EAST) == ["a", "b"]
         assert set(await index.digests(SPACE)) == {"a", "b", "bare"}
         assert await index.spaces(SPACE.collection) == [Space("handbook")]
+
+
+async def test_a_write_is_found_by_the_next_search_of_another_process_too(milvus):
+    prefix = f"t{secrets.token_hex(6)}"
+    async with opened(milvus, prefix) as one, opened(milvus, prefix) as two:
+        for number in range(30):
+            writer, searcher = (one, two) if number % 2 else (two, one)
+            await writer.apply([put(f"p{number}", EAST), put("moving", NORTH if number % 2 else EAST)])
+            found = await near(searcher, EAST, limit=100)
+            assert f"p{number}" in found
+            assert len(found) == number + 2
+            ((best, *_),) = await searcher.nearest(SPACE, np.asarray([NORTH], np.float32), limit=1)
+            assert best.score == pytest.approx(number % 2, abs=1e-3), best

@@ -95,3 +95,23 @@ def test_the_command_line_works_with_vectors_outside(tmp_path, monkeypatch):
     assert "valves.md" not in said("search", "close the valve", "--mode", "vectors")
     assert "gates.md" in said("search", "gates", "--mode", "vectors")
     assert (tmp_path / "vectors" / "passages.db").exists()
+
+
+WRITES = 40
+
+
+async def test_what_a_strong_write_returned_from_is_found_by_the_very_next_search(tmp_path, vectors):
+    """No search misses what was written, changed or removed just before it: by vectors, which lie outside."""
+    async with running(tmp_path, vectors) as live:
+        handbook = live.knowledge("handbook")
+        for number in range(WRITES):
+            name = f"gate-{number}"
+            await handbook.put(Passage(name, f"Gate number {number} opens in spring."), consistency="strong")
+            ours = {"limit": WRITES, "mode": "vectors"}
+            assert name in await ids(handbook, f"gate number {number}", **ours)
+            await handbook.put(Passage(name, "It is a valve.", {"now": str(number)}), consistency="strong")
+            (changed,) = await handbook.search("a valve", filter={"now": number}, **ours)
+            assert (changed.id, changed.text) == (name, "It is a valve.")
+            if number % 3 == 0:
+                await handbook.delete([name], consistency="strong")
+                assert name not in await ids(handbook, "a valve", **ours)
