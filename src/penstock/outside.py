@@ -20,22 +20,19 @@ from penstock.runtime.remote_services import SERVICES, Elsewhere, fill_remote
 HINT = "use file:FOLDER, whose folders are the buckets, s3: or s3:http://HOST:PORT"
 
 
-@contextmanager
-def opened_outside(objects: str, own: Outside, reaching: Reaching) -> Generator[Callable[[Engine, Outside], None]]:
-    """Open what the settings name, and yield what tells an engine of it, and of what the app itself has, which comes first.
+def reached_by(objects: Objects | None, own: Outside, reaching: Reaching) -> Callable[[Engine, Outside], None]:
+    """Return what tells an engine of what its state machines reach; what the app itself has comes first.
 
-    `objects` may be empty: then no Map reads or writes. `reaching` is what penstock itself does for them.
+    Without `objects` no Map reads or writes. `reaching` is what penstock itself does for them.
     """
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_objects(objects)) if objects else None
 
-        def reached(engine: Engine, outside: Outside) -> None:
-            reaching.fill(engine, outside)
-            if opened is not None:
-                add_map_files(outside, opened)
-            outside.add(own)
+    def reached(engine: Engine, outside: Outside) -> None:
+        reaching.fill(engine, outside)
+        if objects is not None:
+            add_map_files(outside, objects)
+        outside.add(own)
 
-        yield reached
+    return reached
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.judging import Judged
 from penstock.core.knowledge.passages import Passage
 from penstock.errors import Finding
@@ -38,3 +39,10 @@ def judged_collection(folder: Path, split: str = "") -> Judged:
     from penstock.adapters.documents.judged import read_judged
 
     return read_judged(folder, split=split)
+
+
+def file_document(name: str, body: bytes) -> Document:
+    """Return the document in a file; `Refused` for one that cannot be read, `Missing` for want of a package that reads it."""
+    from penstock.adapters.documents.folder import file_document as read
+
+    return read(name, body)

@@ -25,7 +25,7 @@ from penstock.errors import Finding, Invalid
 from penstock.layers.offloading_store import OffloadedCatalog, OffloadingStore
 from penstock.layers.retrying_store import RetryingStore
 from penstock.layers.sealing import Sealing, can_seal, opening_of, sealing_of
-from penstock.outside import opened_calls, opened_outside, opened_services
+from penstock.outside import open_objects, opened_calls, opened_services, reached_by
 from penstock.ports.archive import Archive
 from penstock.ports.chat_model import ChatModel
 from penstock.ports.clock import Clock
@@ -35,9 +35,11 @@ from penstock.ports.reranker import Reranker
 from penstock.ports.state import RunCatalog, StoredRun
 from penstock.ports.store import Store
 from penstock.ports.streams import StreamStore
+from penstock.reading import file_document
 from penstock.rerankers import opened_rerankers
 from penstock.runtime.collection import Index
 from penstock.runtime.engine import Parts
+from penstock.runtime.files import Files
 from penstock.runtime.forgetting_control import declares_subjects
 from penstock.runtime.generations import Embedding, OnChange
 from penstock.runtime.importing import require_finished
@@ -177,7 +179,8 @@ async def opened(
         send = await stack.enter_async_context(opened_calls())
         remote = stack.enter_context(opened_services(chosen.services))
         reaching.over(topology, models, send, clock, remote)
-        reached = stack.enter_context(opened_outside(chosen.objects, declared.outside, reaching))
+        objects = stack.enter_context(open_objects(chosen.objects)) if chosen.objects else None
+        reached = reached_by(objects, declared.outside, reaching)
         if schedules is not None:
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
@@ -189,6 +192,7 @@ async def opened(
             schedules=schedules,
             household=home,
             outside=reached,
+            files=Files(file_document, objects),
         )
 
 

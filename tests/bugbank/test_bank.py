@@ -36,6 +36,7 @@ ROWS = {  # born from -> what must hold
     "openai-agents #3353": "what counts attempts survives a crash and counts each once",
     "langgraph #8920": "a setting that is mistyped or misplaced is an error",
     "mem0 #3928, #6277": "delete(user=A) touches nothing of B, at the store level; metadata cannot change the tenant",
+    "open-webui #28316, synaplan #959": "another embedder, of other dimensions: the old index serves until the change, which can be taken back, and no write is lost",
     "langgraph #4183": "the dev server knows after a restart what it knew before",
 }
 ENGINE = "src/penstock/testing/engine_contract.py"  # inherited, and run on every store, like all contracts
@@ -141,6 +142,12 @@ HELD = {
         "tests/bugbank/test_deleting.py: test_deleting_one_users_memory_touches_nothing_of_another",
         "tests/bugbank/test_deleting.py: test_metadata_cannot_change_the_tenant",
         "tests/runtime/test_deleting_within_bounds.py: test_a_delete_reaches_what_it_names_of_its_tenant_and_nothing_else",
+    ],
+    "open-webui #28316, synaplan #959": [
+        "tests/bugbank/test_changing_embedders.py: test_the_old_one_serves_until_the_change_no_write_is_lost_and_it_can_be_taken_back",
+        "tests/bugbank/test_changing_embedders.py: test_a_change_of_the_setting_alone_changes_nothing_unasked",
+        "tests/runtime/test_switching_under_load.py: test_no_search_fails_and_none_is_stale",
+        "tests/knowledge/test_switching_kills.py: test_a_switch_goes_on_whose_leader_is_killed_in_its_middle",
     ],
     "langgraph #4183": [
         "tests/bugbank/test_restarts.py: test_the_dev_server_knows_after_a_kill_what_it_knew_before",

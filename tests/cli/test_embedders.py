@@ -83,7 +83,8 @@ async def test_an_unknown_embedder_is_told_which_there_are():
 
 def test_the_help_names_the_same_embedders():
     for name in ("serve", "dev"):
-        assert KINDS in " ".join(CliRunner().invoke(command, [name, "--help"]).stdout.split())
+        told = " ".join(CliRunner().invoke(command, [name, "--help"]).stdout.split())
+        assert KINDS in told.replace("- ", "-")  # where a line was broken
 
 
 def test_without_an_app_a_collection_keeps_the_embedder_that_serves_it(monkeypatch, tmp_path):

@@ -33,7 +33,7 @@ async def filled(books):
 def test_what_was_asked_is_asked_again_and_judged_by_what_was_used(tmp_path):
     with chdir(tmp_path):
         penstock("--from-use", code=2)
-        on_collection(place_of(None, None, None, None), filled)
+        on_collection(place_of(None, None, (None, None), None), filled, makes=True)
         found = json.loads(penstock("--from-use", "--json", "--per-query").stdout)
         assert set(found) == {"words", "vectors", "hybrid"}
         assert {each["queries"] for each in found.values()} == {3}

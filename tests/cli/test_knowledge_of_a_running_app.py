@@ -57,3 +57,24 @@ def test_of_several_collections_one_must_be_named(running):
         url = ("--url", announced(process)["url"])
         assert "one of books, films" in penstock("generations", *url, code=2).stderr
         assert [line.partition(":")[0] for line in penstock("status", *url).output.splitlines()] == ["books", "films"]
+
+
+def test_documents_of_a_running_app_are_listed_exported_and_deleted(running, tmp_path):
+    (tmp_path / "mill.md").write_text("Water drives the wheel.")
+    (tmp_path / "tea.md").write_text("The kettle is in the kitchen.")
+    with running(ONE) as process:
+        url = ("--url", announced(process)["url"])
+        penstock("put", str(tmp_path / "mill.md"), str(tmp_path / "tea.md"), *url)
+        (listed,) = json.loads(penstock("list", *url, "--json").stdout)["collections"]
+        assert (listed["name"], listed["generation"]) == ("books", 1)
+        penstock("export", str(tmp_path / "out.jsonl"), *url)
+        lines = (tmp_path / "out.jsonl").read_text().splitlines()
+        assert [json.loads(each)["id"] for each in lines] == ["mill.md", "tea.md"]
+        assert "no.md" in penstock("delete", "mill.md", "no.md", *url, code=2).stderr
+        assert json.loads(penstock("delete", "mill.md", *url, "--json").stdout) == {"deleted": 1}
+        assert len(penstock("export", "-", *url).stdout.splitlines()) == 1
+        assert json.loads(penstock("search", "kettle", *url, "--json").stdout)["model"].startswith("static-")
+        built = json.loads(penstock("build", "--by", "tokens", "--words-max", "30", *url, "--json").stdout)
+        assert built["status"] == "ready"
+        assert "one of structure" in penstock("build", "--by", "odd", *url, code=2).stderr
+        assert "missing" in penstock("search", "kettle", "--collection", "odd", *url, code=2).stderr

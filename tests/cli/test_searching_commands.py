@@ -98,7 +98,7 @@ def test_use_lifts_and_a_reranker_judges_anew(library):
 
     assert ids(results(library, "--limit", "3"))[-1] == "sea"
     with chdir(library):
-        on_collection(place_of(None, None, None, None), use)
+        on_collection(place_of(None, None, (None, None), None), use)
     plainly, lifted = (
         {each["id"]: each["score"] for each in results(library, "--boost", boost)["results"]} for boost in ("0", "1")
     )

@@ -44,6 +44,24 @@ async def test_a_generation_is_built_and_used(live):
         assert (verified["passages"], verified["missing"], verified["deep"]) == (20, 0, 20)
 
 
+async def test_judged_queries_say_which_generation_is_better(live):
+    async with client_of(live) as client:
+        await client.post(f"{AT}/generations", json={"embedder": "two"})
+        await live.knowledge("books").generations.ready(2)
+        asked = {"generation": 2, "queries": ["text number 7", "text number 8"], "grades": [{"p7": 1}, {}]}
+        compared = (await client.post(f"{AT}/compare", json=asked)).json()
+        assert (compared["queries"], compared["judged"], compared["before"]["ndcg"]) == (2, 1, 1.0)
+        odd = await client.post(f"{AT}/compare", json={**asked, "grades": [{"p7": 1}]})
+        assert (odd.status_code, "1 for 2 queries" in odd.text) == (422, True)
+
+
+async def test_options_of_a_build_are_checked(live):
+    async with client_of(live) as client:
+        answer = await client.post(f"{AT}/generations", json={"options": {"by": "odd", "words": "9"}})
+        assert answer.status_code == 422
+        assert {each["path"] for each in answer.json()["findings"]} == {"by", "words"}
+
+
 async def test_what_cannot_be_done_is_a_problem_that_says_why(live):
     async with client_of(live) as client:
         for path, body, status, told in (

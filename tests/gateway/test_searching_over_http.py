@@ -86,3 +86,20 @@ async def test_an_app_of_several_collections_needs_to_know_which():
         document = problem(await client.post("/search", json={"query": "x"}), 422, "invalid")
         assert document["findings"][0]["hint"] == "one of books, films"
         assert (await client.post("/search", json={"query": "x", "collection": "films"})).json() == {"results": []}
+
+
+async def test_several_queries_are_answered_in_their_order_in_one_call(library):
+    queries = ["water turbine", "kettle", "Wasser", "water turbine"]
+    options = {"top_k": 2, "filter": {"lang": {"exists": True}}, "highlight": True}
+    answer = await library.post("/search/many", json={"queries": queries, **options})
+    assert answer.status_code == 200
+    apart = [(await library.post("/search", json={"query": each, **options})).json() for each in queries]
+    assert answer.json() == {"searches": apart}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"queries": []}, {"queries": [""]}, {"query": "x"}, {"queries": ["x"] * 1001}, {"queries": ["x"], "top_k": 0}],
+)
+async def test_what_is_wrong_with_several_queries_is_said(library, asked):
+    assert problem(await library.post("/search/many", json=asked), 422, "invalid")["findings"]

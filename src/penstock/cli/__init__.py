@@ -8,25 +8,16 @@ import typer
 
 from penstock.cli.approvals import approvals_app
 from penstock.cli.arguments import (
-    AgentHost,
     AppFile,
     AppFileBeside,
-    Embedder,
     EventId,
-    Host,
     Json,
-    JsonAtStart,
     Limit,
-    Log,
     MaybeAppFile,
-    Metrics,
     Model,
-    Port,
     RunId,
     Store,
-    StreamsHost,
     Tenant,
-    Workers,
 )
 from penstock.cli.conforming import conformance
 from penstock.cli.dead import dead_app
@@ -46,6 +37,7 @@ from penstock.cli.route import route_app
 from penstock.cli.rules import list_rules
 from penstock.cli.schedules import schedules_app, timers_app
 from penstock.cli.schema import schema_app
+from penstock.cli.starting import develop, run, serve
 from penstock.cli.state_machines import asl_app
 from penstock.cli.storing import storage_app
 from penstock.cli.streams import list_streams
@@ -70,6 +62,9 @@ app.add_typer(dead_app, name="dead")
 app.add_typer(questions_app, name="questions")
 app.add_typer(approvals_app, name="approvals")
 runs_app.command("query")(query_run)
+app.command()(serve)
+app.command()(run)
+app.command("dev")(develop)
 app.command()(queues)
 app.command("streams")(list_streams)
 app.command()(conformance)
@@ -105,94 +100,6 @@ def options(
 ) -> None:
     """Durable, event-driven agents."""
     _ = debug  # read by `Reporting`
-
-
-@app.command()
-def serve(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
-    file: AppFile,
-    host: Host = "127.0.0.1",
-    port: Port = 8080,
-    store: Store = None,
-    model: Model = None,
-    embedder: Embedder = None,
-    as_json: JsonAtStart = False,
-    workers: Annotated[
-        int | None, typer.Option(help="Share store and port as so many processes (see `penstock run --help`).")
-    ] = None,
-    while_stdin_open: Annotated[bool, typer.Option("--while-stdin-open", hidden=True)] = False,
-    inherited: Annotated[int | None, typer.Option("--inherited", hidden=True)] = None,
-) -> None:
-    """Run an app, and serve it over HTTP.
-
-    Ctrl-C stops it; a second one does not wait for what is under way, which goes on at the next start.
-    """
-    from penstock.cli.serving import Door, serve_app, serve_workers
-
-    door = Door(host, port, as_json=as_json, while_stdin_open=while_stdin_open, inherited=inherited)
-    flags = {"store": store, "model": model, "embedder": embedder}
-    if workers is not None:
-        raise typer.Exit(serve_workers(file, door, flags, workers))
-    serve_app(file, door, flags)
-
-
-@app.command()
-def run(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
-    file: AppFile,
-    workers: Workers = None,
-    store: Store = None,
-    model: Model = None,
-    embedder: Embedder = None,
-    log: Log = None,
-    host: AgentHost = None,
-    streams: StreamsHost = None,
-    metrics: Metrics = None,
-    parallelism: Annotated[int, typer.Option(help="With --host flink: how many subtasks share the keys.")] = 1,
-    checkpoints: Annotated[str, typer.Option(help="With --host flink: the folder of checkpoints.")] = "",
-    checkpoint_every_ms: Annotated[int, typer.Option(help="With --host flink: how often.")] = 1000,
-    while_stdin_open: Annotated[bool, typer.Option("--while-stdin-open", hidden=True)] = False,
-    beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
-) -> None:
-    """Run an app without a door: its agents handle what comes to its store.
-
-    With --workers each process owns a part of the keys; one that dies is replaced, and the others take over within seconds.
-    With --workers 1-4 there are more of them while what waits grows, and fewer when nothing does.
-    """
-    from penstock.cli.working import run_app, run_workers
-
-    flags = {"store": store, "model": model, "embedder": embedder, "log": log}
-    if host is not None and host.startswith("flink"):
-        from penstock.cli.flink_jobs import run_hosted
-
-        given = flags | {"workers": workers, "streams": streams}
-        run_hosted(host, file, given, (parallelism, checkpoints, checkpoint_every_ms), metrics)
-        return
-    flags |= {"host": host, "streams": streams}
-    if workers is not None:
-        raise typer.Exit(run_workers(file, flags, workers, metrics))
-    run_app(file, flags, metrics, while_stdin_open=while_stdin_open, beside=beside)
-
-
-@app.command()
-def dev(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
-    ctx: typer.Context,
-    file: AppFile,
-    host: Host = "127.0.0.1",
-    port: Port = 8080,
-    store: Store = None,
-    model: Model = None,
-    embedder: Embedder = None,
-    as_json: JsonAtStart = False,
-) -> None:
-    """Serve an app, and start it again when a file changes.
-
-    All files in the app's folder count, prompts too. Its state is kept.
-    """
-    from penstock.cli.reloading import reload_app
-
-    given = {"--host": host, "--port": str(port), "--store": store, "--model": model, "--embedder": embedder}
-    arguments = [part for name, value in given.items() if value is not None for part in (name, value)]
-    debug = bool(ctx.find_root().params.get("debug"))
-    reload_app(file, [*arguments, "--json"] if as_json else arguments, debug=debug)
 
 
 @runs_app.command("list")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.cli.arguments import Json, Store
+from penstock.cli.arguments import Json, Store, Vectors
 from penstock.cli.knowledge_options import AppOption, Collection, Whose, place_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def adapt(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
+    vectors: Vectors = None,
     as_json: Json = False,
 ) -> None:
     """Adapt the static embedder to a collection's own text, in minutes, and say whether that helps.
@@ -43,7 +44,7 @@ def adapt(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     `penstock knowledge build --embedder static:FILE` makes a generation of it, which can be compared, switched to and taken back.
     """
     began_s = time.monotonic()
-    corpus, name = _corpus(place_of(app, collection, store, None, tenant), documents, judged)
+    corpus, name = _corpus(place_of(app, collection, (store, vectors), None, tenant), documents, judged)
     said = _adapted(corpus, name, out, whatever=whatever, is_shown=not as_json)
     said["seconds"] = round(time.monotonic() - began_s, 1)
     if as_json:
@@ -79,10 +80,14 @@ def _read(path: Path) -> Sequence[Any]:
     found: list[Passage] = []
     findings: list[Finding] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split(
+            "\n"
+        )  # not `splitlines`: a text may hold other separators of lines
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(str(path), (Finding("(whole)", str(error), "give a file of JSON lines"),)) from error
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             value = json.loads(line)
             title = value.get("title") or value.get("metadata", {}).get("title", "")
@@ -100,6 +105,7 @@ def _adapted(corpus: "Judged", name: str, out: Path | None, *, whatever: bool, i
     from penstock.adapters.embedders.static import TABLE, open_static_embedder
     from penstock.adapters.embedders.table_files import read_vectors, write_table
     from penstock.cli.progress import bar
+    from penstock.errors import Refused
     from penstock.runtime.adapting import adapted, steps_of
 
     embedder = open_static_embedder()
@@ -108,7 +114,10 @@ def _adapted(corpus: "Judged", name: str, out: Path | None, *, whatever: bool, i
     said: dict[str, Any] = {**msgspec.to_builtins(found), "helped": found.helped, "table": None, "embedder": None}
     if found.helped or whatever:
         # By its content: one that an earlier adapting wrote may be what a generation that serves is made with.
-        path, version = write_table((out or FOLDER / name).resolve(), table, TABLE)
+        try:
+            path, version = write_table((out or FOLDER / name).resolve(), table, TABLE)
+        except OSError as error:
+            raise Refused(f"the table cannot be written ({error})", "give --out another file") from error
         said |= {"embedder": f"static-{version}", "table": str(path)}
     return said
 

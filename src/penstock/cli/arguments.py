@@ -1,5 +1,6 @@
 """Arguments and options that several commands have."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,30 @@ Model = Annotated[
     str | None, typer.Option(help="offline:extractive, openai:NAME, ollama:NAME, http://HOST/v1#NAME, ...")
 ]
 Embedder = Annotated[str | None, typer.Option(help="static, minilm, openai:NAME or sentence-transformers:NAME.")]
+Vectors = Annotated[
+    str | None,
+    typer.Option(help="Where vectors lie, if not in the store: milvus://HOST:PORT, qdrant://..., pinecone:INDEX, ..."),
+]
+VectorsAnswerS = Annotated[
+    str | None,
+    typer.Option(help="Seconds that a search waits for vectors elsewhere, before it goes by words alone (3)."),
+]
+Refiner = Annotated[
+    str | None, typer.Option(help="A finer embedder that follows in the background: minilm, openai:NAME, ...")
+]
+Reranker = Annotated[
+    str | None, typer.Option(help="What judges the best of each search anew: words, minilm, cohere:NAME, ...")
+]
+Objects = Annotated[
+    str | None,
+    typer.Option(help="Where Maps of state machines read and write: file:FOLDER, s3: or s3:http://HOST:PORT."),
+]
+Services = Annotated[
+    str | None,
+    typer.Option(
+        help="Who carries out what state machines call: aws, aws:http://..., sqs=aws, ... (default: penstock)."
+    ),
+]
 Log = Annotated[
     str | None, typer.Option(help="The broker that events go over: kafka://HOST:PORT, nats://..., redis://...")
 ]
@@ -59,3 +84,9 @@ Tenant = Annotated[str | None, typer.Option(help="Only this tenant's (default: a
 OneTenant = Annotated[str, typer.Option(help="Whose run it is.")]
 Url = Annotated[str | None, typer.Option(help="The address of the app, while it runs: http://HOST:PORT.")]
 By = Annotated[str, typer.Option(help="Who says so; it is kept with the run.")]
+
+
+def as_arguments(flags: Mapping[str, str | None]) -> list[str]:
+    """Return settings as they are typed: what another process of the command line is started with."""
+    given = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value is not None}
+    return [part for name, value in given.items() for part in (name, value)]

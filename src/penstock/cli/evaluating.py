@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.cli.arguments import Embedder, Json, Store, Url
+from penstock.cli.arguments import Embedder, Json, Store, Url, Vectors
 from penstock.cli.knowledge_options import AppOption, Collection, Whose
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command are its param
     app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -54,14 +55,16 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command are its param
     never judged, so these figures compare ways of searching with each other. Nothing is changed.
     """
     from penstock.cli.looking import print_json
+    from penstock.cli.written_files import require_writable
     from penstock.errors import Finding, Invalid
 
     if from_use == (folder is not None):
         raise Invalid("the options", (Finding("DIR", "or --from-use is to be given, and not both", "see --help"),))
+    require_writable(plot, "--plot")
     if from_use:
         from penstock.cli.knowing import Place
 
-        place = Place(app, collection, tenant, {"store": store, "embedder": embedder}, url)
+        place = Place(app, collection, tenant, {"store": store, "vectors": vectors, "embedder": embedder}, url)
         shown, about = _by_use(place, queries, is_shown=not as_json), "what was asked and used"
     else:
         assert folder is not None
@@ -176,12 +179,10 @@ def _print(about: str, shown: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _draw(path: Path, name: str, shown: Mapping[str, Mapping[str, Any]]) -> None:
     from penstock.cli.charts import bars
-    from penstock.errors import Refused
+    from penstock.cli.written_files import written
 
     groups = {
         figure: {mode: each[figure] for mode, each in shown.items()} for figure in ("ndcg@10", "recall@100", "mrr")
     }
-    try:
-        path.write_text(bars(f"{name}: how well is it found", groups, top=1.0), encoding="utf-8")
-    except OSError as error:
-        raise Refused(f"{path} cannot be written ({error.strerror})", "give --plot another file") from error
+    with written(path, "--plot") as file:
+        file.write(bars(f"{name}: how well is it found", groups, top=1.0).encode())

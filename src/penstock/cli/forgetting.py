@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.arguments import Json, Store, Url
+from penstock.cli.arguments import Json, Store, Url, Vectors
 from penstock.cli.knowledge_options import AppOption, Collection, Whose, place_of
 
 
@@ -29,6 +29,7 @@ def forget(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +39,7 @@ def forget(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     """
     from penstock.cli import forgetting_work as work
 
-    place = place_of(app, collection, store, url, tenant)
+    place = place_of(app, collection, (store, vectors), url, tenant)
     if check:
         raise typer.Exit(work.check(place, subject, text or [], as_json=as_json))
     if not yes:
@@ -55,6 +56,7 @@ def check_receipt(  # noqa: PLR0913, PLR0917 - the options of a command are its 
     collection: Collection = None,
     app: AppOption = None,
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +64,7 @@ def check_receipt(  # noqa: PLR0913, PLR0917 - the options of a command are its 
     from penstock.cli import forgetting_work as work
 
     plain = _read(file)
-    valid = work.is_receipt(place_of(app, collection, store, url), plain, subject)
+    valid = work.is_receipt(place_of(app, collection, (store, vectors), url), plain, subject)
     if as_json:
         typer.echo(json.dumps({"valid": valid}))
     else:
@@ -75,7 +77,8 @@ def _read(file: Path) -> Any:
 
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise Missing(f"the file {file}", "give what `penstock knowledge forget --out` wrote") from error
+    except OSError as error:
+        what = f"the file {file}" if isinstance(error, FileNotFoundError) else f"what can be read in {file}"
+        raise Missing(what, "give what `penstock knowledge forget --out` wrote") from error
     except ValueError as error:
         raise Invalid(str(file), (Finding("(whole)", str(error), "it is no receipt"),)) from error

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from rich.console import Console
 
-from penstock.cli.knowing import Place, app_of, owned
+from penstock.cli.knowing import Place, app_of, owned, require_store
 from penstock.cli.looking import print_json
 from penstock.cli.remote import posted
 from penstock.cli.tables import printable
+from penstock.cli.written_files import require_writable, written
 from penstock.core.agents.forgetting import Receipt, Traces, read_receipt
+from penstock.errors import Refused
 from penstock.runtime.forgetting_control import WITHIN_S
 from penstock.settings import settings
 
@@ -22,6 +24,7 @@ T = TypeVar("T")
 
 
 def forget(place: Place, subject: str, out: Path | None, *, as_json: bool) -> None:
+    require_writable(out, "--out")  # afterwards there would be no second receipt
     with Console(stderr=True).status("forgetting: looking through log and files"):
         if place.url:
             plain = posted(
@@ -32,7 +35,12 @@ def forget(place: Place, subject: str, out: Path | None, *, as_json: bool) -> No
             receipt = _here(place, lambda live: live.forget(subject, tenant=place.tenant))
     plain = msgspec.to_builtins(receipt)
     if out is not None:
-        out.write_bytes(msgspec.json.format(msgspec.json.encode(receipt)) + b"\n")
+        try:
+            with written(out, "--out") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(receipt)) + b"\n")
+        except Refused:
+            print_json(plain)  # it is made once: it must not be lost
+            raise
     if as_json:
         print_json(plain)
     else:
@@ -90,6 +98,7 @@ def is_receipt(place: Place, plain: Any, subject: str) -> bool:
 
 def _here(place: Place, work: "Callable[[Running], Awaitable[T]]") -> T:
     app, _ = app_of(place)
+    require_store(place, app.name)
 
     async def running() -> T:
         async with app.running(settings(place.flags)) as live:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from penstock.cli.knowing import Place, app_of, named_at, owned
+from penstock.cli.knowing import Place, app_of, named_at, owned, require_known, require_store
 from penstock.cli.looking import print_json
 from penstock.cli.progress import bar
 from penstock.cli.remote import asked as remote_asked
@@ -97,11 +97,8 @@ def _has_ended(status: str, switches: bool, note: str) -> bool:
 
 def compare(where: Place, number: int, asked: Sequence[Question], limit: int, *, as_json: bool) -> None:
     if where.url:
-        if any(each.grades for each in asked):
-            raise Invalid(
-                "the options", (Finding("--judged", "is for a store that no app has open", "leave --url out"),)
-            )
-        body = {"generation": number, "queries": [each.text for each in asked], "limit": limit}
+        grades = [each.grades for each in asked]
+        body = {"generation": number, "queries": [each.text for each in asked], "grades": grades, "limit": limit}
         path = _path(where, "compare")
         found = msgspec.convert(
             posted(where.url, path, body, tenant=where.tenant, within_s=VERIFIED_WITHIN_S), Comparison
@@ -224,9 +221,11 @@ def _here(where: Place, work: "Callable[[OpenGenerations], Awaitable[T]]") -> T:
     """Do something with the generations of a collection in a store that no app has open."""
     app, name = app_of(where)
     app.on_change[name] = "keep"  # whatever embedder the settings name: these commands are how it is changed
+    require_store(where, app.name)
 
     async def running() -> T:
         async with app.running(settings(where.flags)) as live:
+            await require_known(live, where, name)
             return await work(live.knowledge(name, tenant=where.tenant).generations)
 
     return owned(running)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.arguments import Json, Store, Url
+from penstock.cli.arguments import Json, Store, Url, Vectors
 from penstock.cli.knowledge_options import AppOption, Collection, Whose, place_of
 
 Number = Annotated[
@@ -34,16 +34,27 @@ def add_generations(knowledge_app: typer.Typer) -> None:
 
 
 def list_generations(
-    collection: Collection = None, app: AppOption = None, store: Store = None, url: Url = None, as_json: Json = False
+    collection: Collection = None,
+    app: AppOption = None,
+    store: Store = None,
+    vectors: Vectors = None,
+    url: Url = None,
+    as_json: Json = False,
 ) -> None:
     """List the generations of a collection, and how far each is."""
     from penstock.cli import generation_work as work
 
-    work.show(place_of(app, collection, store, url), as_json=as_json)
+    work.show(place_of(app, collection, (store, vectors), url), as_json=as_json)
 
 
 def build(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     embedder: Made = "",
+    by: Annotated[
+        str, typer.Option("--by", help="How documents are cut: structure, sentences or tokens (default: as now).")
+    ] = "",
+    words_max: Annotated[
+        int | None, typer.Option(min=20, max=100_000, help="Words that a passage has at most (default: as now).")
+    ] = None,
     per_s: PerS = 0.0,
     switch: Annotated[bool, typer.Option("--switch", help="Have it serve as soon as it has everything.")] = False,
     partial: Annotated[
@@ -53,17 +64,20 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     collection: Collection = None,
     app: AppOption = None,
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Build a new generation from the log, beside the one that serves: another embedder, or the same anew.
+    """Build a new generation from the log, beside the one that serves: another embedder, other passages, or the same anew.
 
     Without --url it is built here, and ended with Ctrl-C it goes on the next time the store is opened.
     """
     from penstock.cli import generation_work as work
 
+    options = {"by": by, "words_max": "" if words_max is None else str(words_max)}
     asked = {"embedder": embedder, "per_s": per_s, "switch": switch, "partial": partial}
-    work.build(place_of(app, collection, store, url), asked, wait=wait, as_json=as_json)
+    asked |= {"options": {name: value for name, value in options.items() if value}}
+    work.build(place_of(app, collection, (store, vectors), url), asked, wait=wait, as_json=as_json)
 
 
 def refine(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
@@ -73,6 +87,7 @@ def refine(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     collection: Collection = None,
     app: AppOption = None,
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -84,7 +99,7 @@ def refine(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     from penstock.cli import generation_work as work
 
     asked = {"embedder": embedder, "per_s": per_s}
-    work.build(place_of(app, collection, store, url), asked, wait=wait, as_json=as_json, refines=True)
+    work.build(place_of(app, collection, (store, vectors), url), asked, wait=wait, as_json=as_json, refines=True)
 
 
 def compare(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
@@ -100,13 +115,14 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command are its parame
     collection: Collection = None,
     app: AppOption = None,
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Ask the generation that serves and another one the same, and say how far they agree."""
     from penstock.cli import generation_work as work
 
-    place = place_of(app, collection, store, url, tenant)
+    place = place_of(app, collection, (store, vectors), url, tenant)
     work.compare(place, generation, work.questions(queries, judged), limit, as_json=as_json)
 
 
@@ -118,45 +134,57 @@ def switch(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     collection: Collection = None,
     app: AppOption = None,
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Have a generation serve; the one before follows on, and can be taken back."""
     from penstock.cli import generation_work as work
 
-    work.switch(place_of(app, collection, store, url), generation, grace_s, as_json=as_json)
+    work.switch(place_of(app, collection, (store, vectors), url), generation, grace_s, as_json=as_json)
 
 
 def roll_back(
-    collection: Collection = None, app: AppOption = None, store: Store = None, url: Url = None, as_json: Json = False
+    collection: Collection = None,
+    app: AppOption = None,
+    store: Store = None,
+    vectors: Vectors = None,
+    url: Url = None,
+    as_json: Json = False,
 ) -> None:
     """Have the generation that served before serve again."""
     from penstock.cli import generation_work as work
 
-    work.roll_back(place_of(app, collection, store, url), as_json=as_json)
+    work.roll_back(place_of(app, collection, (store, vectors), url), as_json=as_json)
 
 
-def drop(
+def drop(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     generation: Number,
     collection: Collection = None,
     app: AppOption = None,
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Let a generation go, or end its build. The one that serves is refused."""
     from penstock.cli import generation_work as work
 
-    work.drop(place_of(app, collection, store, url), generation, as_json=as_json)
+    work.drop(place_of(app, collection, (store, vectors), url), generation, as_json=as_json)
 
 
 def rebuild(
-    collection: Collection = None, app: AppOption = None, store: Store = None, url: Url = None, as_json: Json = False
+    collection: Collection = None,
+    app: AppOption = None,
+    store: Store = None,
+    vectors: Vectors = None,
+    url: Url = None,
+    as_json: Json = False,
 ) -> None:
     """Build the index anew from the log, have it serve, and drop the old one. Searches go on meanwhile."""
     from penstock.cli import generation_work as work
 
-    work.build(place_of(app, collection, store, url), {"replaces": True}, wait=True, as_json=as_json)
+    work.build(place_of(app, collection, (store, vectors), url), {"replaces": True}, wait=True, as_json=as_json)
 
 
 def verify(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
@@ -167,10 +195,13 @@ def verify(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     collection: Collection = None,
     app: AppOption = None,
     store: Store = None,
+    vectors: Vectors = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Compare the index with the log. It ends with 1 when something differs, and was not mended."""
     from penstock.cli import generation_work as work
 
-    raise typer.Exit(work.verify(place_of(app, collection, store, url), deep, repair=repair, as_json=as_json))
+    raise typer.Exit(
+        work.verify(place_of(app, collection, (store, vectors), url), deep, repair=repair, as_json=as_json)
+    )

@@ -1,12 +1,11 @@
 """What `penstock knowledge` does: on a store that no app has open, or over HTTP with the app that runs."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from penstock.adapters.documents.folder import LEFT_OUT, open_folder
@@ -14,11 +13,13 @@ from penstock.cli.loading import loaded_app
 from penstock.cli.looking import print_json
 from penstock.cli.progress import bar
 from penstock.cli.tables import printable
+from penstock.cli.written_files import require_writable, written
 from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.documents import Chunking, chunking_of, document_passages, prefix_of, root_of, titled
 from penstock.core.knowledge.passages import Passage
 from penstock.errors import Finding, Invalid, Missing, Refused
-from penstock.settings import settings
+from penstock.runtime.knowledge import exported
+from penstock.settings import path_of, settings, store_url
 
 if TYPE_CHECKING:
     from penstock.app import App, Running
@@ -39,6 +40,49 @@ class Place:
     tenant: str
     flags: Mapping[str, str | None]
     url: str | None = None
+
+
+def list_collections(place: Place, *, as_json: bool) -> None:
+    """Print the collections of a store, or of an app that runs."""
+    rows = _of_running(place) if place.url else _of_store(place)
+    if as_json:
+        print_json({"collections": rows})
+        return
+    for each in rows:
+        print(printable(f"{each['name']}: generation {each['generation']}, {each['embedder']} ({each['model']})"))
+    if not rows:
+        print("no collections", file=sys.stderr)
+
+
+def _of_running(place: Place) -> list[dict[str, Any]]:
+    from penstock.cli.remote import asked
+
+    assert place.url is not None
+    found = asked(place.url, "/v1/knowledge", tenant=place.tenant)["collections"]
+    return [{key: each[key] for key in ("name", "generation", "embedder", "model")} for each in found]
+
+
+def _of_store(place: Place) -> list[dict[str, Any]]:
+    from penstock.app import App
+    from penstock.runtime.known_collections import known_collections
+
+    name = APP if place.app is None else loaded_app(place.app).name
+    require_store(place, name)
+
+    async def running() -> list[dict[str, Any]]:
+        async with App(name).running(settings({**place.flags, "vectors": None})) as live:
+            found = await known_collections(live.engine.parts.store)
+        return [
+            {
+                "name": each.name,
+                "generation": each.serving.number,
+                "embedder": each.serving.embedder,
+                "model": each.serving.model,
+            }
+            for each in found
+        ]
+
+    return owned(running)
 
 
 def create(place: Place, *, as_json: bool) -> None:
@@ -74,7 +118,7 @@ def put(place: Place, paths: Sequence[Path], *, as_json: bool) -> int:
             await knowledge.refresh()
         return len(changed), findings
 
-    changed, findings = _sent(place, paths) if place.url else on_collection(place, work)
+    changed, findings = _sent(place, paths) if place.url else on_collection(place, work, makes=True)
     if as_json:
         print_json({"put": changed, "findings": [{"path": each.path, "problem": each.problem} for each in findings]})
     else:
@@ -154,50 +198,111 @@ def _read(paths: Sequence[Path]) -> tuple[list[Document], list[Finding]]:
 
 
 def delete(place: Place, ids: Sequence[str], *, as_json: bool) -> None:
-    async def work(knowledge: "OpenKnowledge") -> int:
-        known = await knowledge.digests()
-        for document in ids:
-            if not any(each == root_of(document) or each.startswith(prefix_of(document)) for each in known):
-                raise Missing(f"a document {document!r}", "see `penstock knowledge export -`")
-        await knowledge.delete(documents=ids, agent=AGENT, consistency="strong")
-        return len(known) - len(await knowledge.digests())
+    """Take documents out; `Missing`, and nothing is changed, when one of them is not there."""
 
-    count = on_collection(place, work)
+    async def work(knowledge: "OpenKnowledge") -> int:
+        count = sum([len(await knowledge.document(each)) for each in ids])
+        await knowledge.delete(documents=ids, agent=AGENT, consistency="strong")
+        return count
+
+    ids = list(dict.fromkeys(ids))
+    count = _deleted(place, ids) if place.url else on_collection(place, work)
     print_json({"deleted": count}) if as_json else print(f"{counted(count, 'passage')} deleted")
 
 
-def export(place: Place, out: Path) -> None:
-    lines = [
-        json.dumps({"id": each.id, "text": each.text, "metadata": each.metadata}, ensure_ascii=False)
-        for each in on_collection(place, all_passages)
-    ]
-    text = "".join(f"{line}\n" for line in lines)
+def _deleted(place: Place, ids: Sequence[str]) -> int:
+    from penstock.cli.remote import asked
+    from penstock.cli.remote import deleted as let_go
+
+    assert place.url is not None
+    url, name = place.url, quote(named_at(place), safe="")
+    paths = [f"/v1/knowledge/{name}/documents/{quote(each, safe='')}" for each in ids]
+    count = sum(len(asked(url, path, tenant=place.tenant)["passages"]) for path in paths)
+    for path in paths:
+        let_go(url, f"{path}?consistency=strong", tenant=place.tenant)
+    return count
+
+
+def export(place: Place, out: Path, *, as_json: bool = False) -> None:
+    """Write the passages of a collection, one a line, to the screen or to a file."""
     if str(out) == "-":
-        sys.stdout.write(text)
+        _export(place, sys.stdout.buffer)
+        return
+    require_writable(out, "FILE")
+    with written(out, "FILE") as file:
+        count = _export(place, file)
+    if as_json:
+        print_json({"passages": count, "file": str(out)})
     else:
-        out.write_text(text, encoding="utf-8")
-        print(f"{len(lines):,} passages written to {out}", file=sys.stderr)
+        print(f"{counted(count, 'passage')} written to {out}", file=sys.stderr)
+
+
+def _export(place: Place, file: IO[bytes]) -> int:
+    """Write passages as they come, and return how many there were."""
+    if place.url:
+        from penstock.cli.remote import lines_of
+
+        count = 0
+        path = f"/v1/knowledge/{quote(named_at(place), safe='')}/export"
+        for line in lines_of(place.url, path, tenant=place.tenant):
+            file.write(line)
+            count += 1
+        return count
+
+    async def work(knowledge: "OpenKnowledge") -> int:
+        count = 0
+        async for line in exported(knowledge):
+            file.write(line)
+            count += 1
+        return count
+
+    return on_collection(place, work)
 
 
 async def all_passages(knowledge: "OpenKnowledge") -> list[Passage]:
     """Return what is indexed, in the order of ids."""
-    ids = sorted(await knowledge.digests())
-    found: list[Passage] = []
-    for part in (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)):
-        kept = await knowledge.passages(part)
-        found += [kept[each] for each in part if each in kept]
-    return found
+    return [each async for each in knowledge.everything()]
 
 
-def on_collection(place: Place, work: "Callable[[OpenKnowledge], Awaitable[T]]") -> T:
-    """Do something with a collection in a store that no app has open; without an app's file, by an app that has nothing else."""
+def on_collection(place: Place, work: "Callable[[OpenKnowledge], Awaitable[T]]", *, makes: bool = False) -> T:
+    """Do something with a collection in a store that no app has open; without an app's file, by an app that has nothing else.
+
+    Unless it `makes` them, `Missing` for a store that is not there, and for a collection that nothing was ever put into.
+    """
     app, name = app_of(place)
+    if not makes:
+        require_store(place, app.name)
 
     async def running() -> T:
         async with app.running(settings(place.flags)) as live:
-            return await work(opened(live, name, place.tenant))
+            knowledge = opened(live, name, place.tenant)
+            if not makes:
+                await require_known(live, place, name)
+            return await work(knowledge)
 
     return owned(running)
+
+
+def require_store(place: Place, app: str) -> None:
+    """Raise `Missing` where a command would make an empty store only to find nothing in it."""
+    scheme, _, rest = store_url(settings(place.flags), app).partition(":")
+    if place.app is None and scheme == "sqlite" and not path_of(rest).exists():
+        raise Missing(
+            f"the store {path_of(rest)}",
+            "put documents first: penstock knowledge put DIR; or name another one: --store",
+        )
+
+
+async def require_known(live: "Running", place: Place, name: str) -> None:
+    """Raise `Missing` for a collection that nothing was ever put into, with the names of those that there are."""
+    from penstock.runtime.known_collections import known_collections
+
+    knowledge = opened(live, name, place.tenant)
+    if place.app is not None or knowledge.is_known or await knowledge.digests():
+        return
+    others = ", ".join(each.name for each in await known_collections(live.engine.parts.store))
+    hint = f"--collection may be {others}" if others else "put documents into it: penstock knowledge put DIR"
+    raise Missing(f"the collection {name!r}", hint)
 
 
 def owned(running: Callable[[], Awaitable[T]]) -> T:

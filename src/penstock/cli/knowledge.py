@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli.adapting import adapt
-from penstock.cli.arguments import Embedder, Json, Store, Url
+from penstock.cli.arguments import Embedder, Json, Store, Url, Vectors
 from penstock.cli.evaluating import evaluate
 from penstock.cli.forgetting import add_forgetting
 from penstock.cli.generations import add_generations
@@ -23,19 +23,35 @@ knowledge_app.command("status")(show_status)
 add_generations(knowledge_app)
 
 
+@knowledge_app.command("list")
+def list_collections(
+    app: AppOption = None,
+    tenant: Whose = "default",
+    store: Store = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """List the collections that something was put into; with --url, those of the app that runs there."""
+    from penstock.cli import knowing
+
+    knowing.list_collections(knowing.Place(app, None, tenant, {"store": store}, url), as_json=as_json)
+
+
 @knowledge_app.command("create")
-def create_collection(
+def create_collection(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="Its name.")],
     app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
+    vectors: Vectors = None,
     embedder: Embedder = None,
     as_json: Json = False,
 ) -> None:
     """Begin a collection with an embedder, which it keeps; `put` does so too, by itself."""
     from penstock.cli import knowing
 
-    knowing.create(knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}), as_json=as_json)
+    flags = {"store": store, "vectors": vectors, "embedder": embedder}
+    knowing.create(knowing.Place(app, collection, tenant, flags), as_json=as_json)
 
 
 @knowledge_app.command("put")
@@ -45,6 +61,7 @@ def put_documents(  # noqa: PLR0913, PLR0917 - the options of a command are its 
     app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
+    vectors: Vectors = None,
     embedder: Embedder = None,
     url: Url = None,
     as_json: Json = False,
@@ -56,7 +73,7 @@ def put_documents(  # noqa: PLR0913, PLR0917 - the options of a command are its 
     """
     from penstock.cli import knowing
 
-    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}, url)
+    place = knowing.Place(app, collection, tenant, {"store": store, "vectors": vectors, "embedder": embedder}, url)
     raise typer.Exit(knowing.put(place, paths, as_json=as_json))
 
 
@@ -67,25 +84,35 @@ def delete_documents(  # noqa: PLR0913, PLR0917 - the options of a command are i
     app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
+    vectors: Vectors = None,
     embedder: Embedder = None,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Take documents out of a collection: those of this tenant with exactly these ids, and nothing else."""
+    """Take documents out of a collection: those of this tenant with exactly these ids, and nothing else.
+
+    When one of them is not there, nothing is changed.
+    """
     from penstock.cli import knowing
 
-    knowing.delete(knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}), ids, as_json=as_json)
+    place = knowing.Place(app, collection, tenant, {"store": store, "vectors": vectors, "embedder": embedder}, url)
+    knowing.delete(place, ids, as_json=as_json)
 
 
 @knowledge_app.command("export")
-def export_knowledge(
+def export_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to: a passage a line, as JSON. -: the screen.")],
     collection: Collection = None,
     app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
+    vectors: Vectors = None,
     embedder: Embedder = None,
+    url: Url = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say how many there were as one JSON value.")] = False,
 ) -> None:
-    """Write the passages of a collection to a file, in the order of their ids."""
+    """Write the passages of a collection to a file, in the order of their ids; it is replaced when all is written."""
     from penstock.cli import knowing
 
-    knowing.export(knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder}), out)
+    place = knowing.Place(app, collection, tenant, {"store": store, "vectors": vectors, "embedder": embedder}, url)
+    knowing.export(place, out, as_json=as_json)

@@ -19,9 +19,14 @@ Whose = Annotated[str, typer.Option("--tenant", help="Whose it is: nothing of ot
 
 
 def place_of(
-    app: Path | None, collection: str | None, store: str | None, url: str | None, tenant: str = "default"
+    app: Path | None,
+    collection: str | None,
+    lies: tuple[str | None, str | None],
+    url: str | None,
+    tenant: str = "default",
 ) -> "Place":
-    """Return the collection that options mean, and where it lies."""
+    """Return the collection that options mean; `lies`: its store, and its vectors where they are elsewhere."""
     from penstock.cli.knowing import Place
 
-    return Place(app, collection, tenant, {"store": store}, url)
+    store, vectors = lies
+    return Place(app, collection, tenant, {"store": store, "vectors": vectors}, url)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from penstock.cli.arguments import Embedder, Json, Store, Url
+from penstock.cli.arguments import Embedder, Json, Store, Url, Vectors
 from penstock.cli.knowledge_options import AppOption, Whose
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are i
     app: AppOption = None,
     tenant: Whose = "default",
     store: Store = None,
+    vectors: Vectors = None,
     embedder: Embedder = None,
     url: Url = None,
     as_json: Json = False,
@@ -82,7 +83,9 @@ def search_knowledge(  # noqa: PLR0913, PLR0917 - the options of a command are i
         "as_of": as_of,
         "generation": generation,
     }
-    place = knowing.Place(app, collection, tenant, {"store": store, "embedder": embedder, "reranker": reranker}, url)
+    place = knowing.Place(
+        app, collection, tenant, {"store": store, "vectors": vectors, "embedder": embedder, "reranker": reranker}, url
+    )
     show(searched(place, query, asked, offset), as_json=as_json)
 
 
@@ -171,7 +174,14 @@ def _work(query: str, asked: Mapping[str, Any]) -> "Callable[[OpenKnowledge], Aw
     options = cast("SearchOptions", {**asked, "as_of": as_of})
 
     async def work(knowledge: "OpenKnowledge") -> dict[str, Any]:
-        return shown(await knowledge.search(query, **options), options)
+        found = await knowledge.search(query, **options)
+        document = shown(found, options)
+        if found:
+            document |= {"generation": found[0].generation, "model": knowledge.model_of(found[0].generation)}
+            document |= {"as_of": found[0].as_of}
+        elif options.get("mode") == "hybrid" and knowledge.vectors_down:
+            document["degraded"] = f"by words only: {knowledge.vectors_down}"
+        return document
 
     return work
 

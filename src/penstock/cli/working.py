@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from penstock.app import App, Running
+from penstock.cli.arguments import as_arguments
 from penstock.cli.lags import lag_of
 from penstock.cli.loading import loaded_app, warn_of_no_agents
 from penstock.cli.scaling import Fleet, watched_fleet
@@ -175,9 +176,7 @@ def require_workers(workers: int) -> None:
 
 def worker_command(command: str, file: Path, flags: Mapping[str, str | None], *more: str) -> list[str]:
     """Return what starts one worker of several."""
-    given = {f"--{name}": value for name, value in flags.items() if value is not None}
-    arguments = [part for name, value in given.items() for part in (name, value)]
-    return [sys.executable, "-m", "penstock.cli", command, str(file), *arguments, *more, "--while-stdin-open"]
+    return [sys.executable, "-m", "penstock.cli", command, str(file), *as_arguments(flags), *more, "--while-stdin-open"]
 
 
 async def divide(app: App, chosen: Settings, partitions: int, *, within_s: float = REST_WITHIN_S) -> int:

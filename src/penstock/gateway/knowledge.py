@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import StreamingResponse
 
 from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.events import KnowledgeEvent, wrong_with
@@ -18,10 +19,12 @@ from penstock.gateway.callers import IdempotencyKey, RunningApp, Tenant, event_i
 from penstock.gateway.problems import documented
 from penstock.runtime.evaluating import figures_of, measured_by_use
 from penstock.runtime.knowing import EVENTS_MAX, Consistency
+from penstock.runtime.knowledge import exported
 
 routes = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
 Asked = Annotated[Consistency, Query(description="strong: found; eventual: durable; bulk: accepted.")]
 EVALUATED_MAX = 1_000  # queries of one request
+FILES_MAX = 100  # that are put by reference in one request
 _PROBLEMS = documented(404, 409, 413, 422, 429, 503)
 
 
@@ -130,6 +133,50 @@ async def put_documents(
     )
 
 
+class ObjectsRequest(BaseModel):
+    """Files that are put by reference."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: list[str] = Field(
+        min_length=1, max_length=FILES_MAX, description="s3://BUCKET/KEY, of the setting `objects`."
+    )
+    agent_id: str = "api"
+    ttl_s: float | None = None
+    expires_at: datetime | None = None
+
+
+@routes.put("/{collection}/files/{name:path}", status_code=202, summary="Put a file", responses=_PROBLEMS)
+async def put_file(
+    collection: str,
+    name: str,
+    request: Request,
+    running: RunningApp,
+    tenant: Tenant,
+    consistency: Asked = "eventual",
+) -> WrittenShown:
+    """Put what a file says, which is the body, as the document of its name: .md, .txt, .rst, .html, .pdf, .docx or .py."""
+    knowledge = running.knowledge(collection, tenant=tenant)
+    return shown(await knowledge.put_file(name, await request.body(), consistency=consistency))
+
+
+@routes.post("/{collection}/files", status_code=202, summary="Put files by reference", responses=_PROBLEMS)
+async def put_objects(
+    collection: str, given: ObjectsRequest, running: RunningApp, tenant: Tenant, consistency: Asked = "eventual"
+) -> WrittenShown:
+    """Put what files say that lie where the setting `objects` says; each is the document of its reference."""
+    knowledge = running.knowledge(collection, tenant=tenant)
+    return shown(
+        await knowledge.put_objects(
+            given.files,
+            agent=given.agent_id,
+            consistency=consistency,
+            ttl_s=given.ttl_s,
+            expires_at=given.expires_at,
+        )
+    )
+
+
 @routes.delete(
     "/{collection}/documents/{document:path}", status_code=202, summary="Remove a document", responses=_PROBLEMS
 )
@@ -139,6 +186,44 @@ async def delete_document(
     """Remove a document with all its passages: that of this tenant with exactly this id."""
     knowledge = running.knowledge(collection, tenant=tenant)
     return shown(await knowledge.delete(documents=[document], consistency=consistency))
+
+
+class PassageShown(BaseModel):
+    """A passage as it is indexed."""
+
+    id: str
+    text: str
+    metadata: dict[str, str]
+
+
+class DocumentShown(BaseModel):
+    """A document, as its passages."""
+
+    id: str
+    passages: list[PassageShown]
+
+
+@routes.get("/{collection}/documents/{document:path}", summary="Show a document", responses=documented(404, 422, 503))
+async def show_document(collection: str, document: str, running: RunningApp, tenant: Tenant) -> DocumentShown:
+    """Return what is indexed of a document, by the ids of its passages."""
+    found = await running.knowledge(collection, tenant=tenant).document(document)
+    passages = [PassageShown(id=each.id, text=each.text, metadata=each.metadata) for each in found]
+    return DocumentShown(id=document, passages=passages)
+
+
+_LINES = {200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}, "description": "The passages."}}
+
+
+@routes.get(
+    "/{collection}/export",
+    summary="Export all passages",
+    response_class=StreamingResponse,
+    responses={**_LINES, **documented(404, 503)},
+)
+async def export(collection: str, running: RunningApp, tenant: Tenant) -> StreamingResponse:
+    """Stream all passages, a line of JSON for each, in the order of their ids."""
+    lines = exported(running.knowledge(collection, tenant=tenant))
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 
 @routes.post("/{collection}/events", status_code=202, summary="Send knowledge events", responses=_PROBLEMS)

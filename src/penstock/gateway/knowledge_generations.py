@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.app import Running
+from penstock.errors import Finding, Invalid
 from penstock.gateway.callers import RunningApp, Tenant
 from penstock.gateway.problems import documented
 from penstock.runtime.collection import LIMIT_MAX, Mode
@@ -54,6 +55,9 @@ class Compare(Asked):
 
     generation: int = Field(ge=1)
     queries: list[str] = Field(default=[], max_length=QUERIES_MAX, description="Empty: the last ones that came.")
+    grades: list[dict[str, float]] = Field(
+        default=[], max_length=QUERIES_MAX, description="Of each query: how relevant passages are, by their ids."
+    )
     limit: int = Field(default=10, ge=1, le=LIMIT_MAX)
     mode: Mode = "hybrid"
 
@@ -149,7 +153,11 @@ async def drop(collection: str, number: int, running: RunningApp) -> Chosen:
 @routes.post("/compare", summary="Compare two generations", responses=documented(404, 409, 422, 503))
 async def compare(collection: str, running: RunningApp, tenant: Tenant, asked: Compare) -> dict[str, Any]:
     """Ask the generation that serves and another one the same, and say how far they agree."""
-    questions = [Question(each) for each in asked.queries]
+    if asked.grades and len(asked.grades) != len(asked.queries):
+        problem = f"are {len(asked.grades)} for {len(asked.queries)} queries"
+        raise Invalid("the request", (Finding("grades", problem, "give those of each query, {} for none"),))
+    grades = asked.grades or [{} for _ in asked.queries]
+    questions = [Question(text, known) for text, known in zip(asked.queries, grades, strict=True)]
     found = await _of(running, collection).compare(
         asked.generation, questions, tenant=tenant, limit=asked.limit, mode=asked.mode
     )

@@ -1,6 +1,7 @@
 """Searching knowledge: S0, the interface that search services share."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,19 +12,18 @@ from penstock.errors import Finding, Invalid, Missing
 from penstock.gateway.callers import RunningApp, Tenant
 from penstock.gateway.problems import documented
 from penstock.runtime.collection import LIMIT_MAX, Found
-from penstock.runtime.knowledge import OpenKnowledge
+from penstock.runtime.knowledge import QUERIES_MAX, OpenKnowledge
 from penstock.runtime.search_options import WITHIN_S, Fusion, Mode, SearchOptions
 
 TOP_K = 5
 routes = APIRouter(tags=["knowledge"])
 
 
-class SearchRequest(BaseModel):
-    """What is looked for."""
+class SearchAsked(BaseModel):
+    """How it is looked for."""
 
     model_config = ConfigDict(extra="forbid")
 
-    query: str = Field(min_length=1)
     top_k: int = Field(default=TOP_K, ge=1, le=LIMIT_MAX, description="How many passages to return at most.")
     collection: str | None = Field(default=None, description="May be left out when the app has exactly one.")
     filter: dict[str, Any] | None = Field(
@@ -68,6 +68,18 @@ class SearchRequest(BaseModel):
         }
 
 
+class SearchRequest(SearchAsked):
+    """What is looked for."""
+
+    query: str = Field(min_length=1)
+
+
+class SearchesRequest(SearchAsked):
+    """Several things that are looked for in the same way."""
+
+    queries: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1, max_length=QUERIES_MAX)
+
+
 class SearchHighlights(BaseModel):
     """Where the words of the query are: offsets into the payload, in characters."""
 
@@ -94,11 +106,20 @@ class SearchResults(BaseModel):
     next: str = Field(default="", description="Give it as `page_after` for the next page; absent when there is none.")
     degraded: str = Field(default="", description="Why it was searched in another way than was asked for, if it was.")
     generation: int = Field(default=0, description="In which generation this was found; absent when nothing was.")
+    model: str = Field(
+        default="", description="Which model, and which version of it, made the vectors of that generation."
+    )
     as_of: int | str = Field(
         default=0,
         description="Up to which event of its log the collection was seen, of each partition where there are several: `as_of` of "
         "a later search.",
     )
+
+
+class SearchesResults(BaseModel):
+    """What was found for each of several queries, in their order."""
+
+    searches: list[SearchResults]
 
 
 @routes.post(
@@ -111,11 +132,29 @@ async def search(asked: SearchRequest, running: RunningApp, tenant: Tenant) -> S
     """Return the passages nearest to a query, by meaning and words."""
     knowledge = running.knowledge(_collection(running, asked.collection), tenant=tenant)
     found = await knowledge.search(asked.query, after=asked.after, **asked.options)
+    return _results(found, asked, knowledge)
+
+
+@routes.post(
+    "/search/many",
+    summary="Search knowledge for several queries",
+    responses=documented(404, 413, 422, 503),
+    response_model_exclude_unset=True,
+)
+async def search_many(asked: SearchesRequest, running: RunningApp, tenant: Tenant) -> SearchesResults:
+    """Return the passages nearest to each of several queries, which are looked for together."""
+    knowledge = running.knowledge(_collection(running, asked.collection), tenant=tenant)
+    found = await knowledge.search_many(asked.queries, after=asked.after, **asked.options)
+    return SearchesResults(searches=[_results(each, asked, knowledge) for each in found])
+
+
+def _results(found: Sequence[Found], asked: SearchAsked, knowledge: OpenKnowledge) -> SearchResults:
     results = SearchResults(results=[_result(each) for each in found])
     if len(found) == asked.top_k and not (asked.diversity or asked.boost or asked.rerank):
         results.next = found[-1].cursor
     if found:
         results.generation, results.as_of = found[0].generation, found[0].as_of
+        results.model = knowledge.model_of(found[0].generation)
     if degraded := found[0].degraded if found else _degraded(knowledge, asked.mode):
         results.degraded = degraded
     return results

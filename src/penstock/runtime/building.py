@@ -27,6 +27,7 @@ from penstock.runtime.services import Services
 PAGE = 256
 PAGE_MIN = 8
 STEP_S = 0.25  # how long a page should take: whoever wants the generation's turn waits for it
+NEAR = 1_000  # events that a build may lack while it is held to be near the end
 WAIT_S = 0.5  # before an embedder that did not answer is asked again; doubled each time
 WAIT_MAX_S = 60.0
 TOPIC = KnowledgeEvent.topic_
@@ -57,7 +58,8 @@ class Building:
         self._services = services
         self.appender = appender
         self.elsewhere: dict[int, int] = {}  # where the log of partitions of other workers ends
-        self.on_caught_up: Callable[[int], object] = _nobody
+        self.on_step: Callable[[int], object] = _nobody
+        self._goals: dict[int, dict[int, int]] = {}  # by partition, what a generation must have to be ready
         self._turns: dict[int, asyncio.Lock] = {}
         self._paces: dict[int, Pace] = {}
 
@@ -85,10 +87,19 @@ class Building:
             for each in range(self.appender.partitions)
         }
 
-    def has_all(self, number: int) -> bool:
-        """Whether a generation has all that is known to be in the log of any partition."""
+    def has_caught_up(self, number: int) -> bool:
+        """Whether a generation has all that any partition had when it was near the end for the first time.
+
+        While others write it may never be at the end itself: there is always one event more.
+        """
         at, owned = self.at(number), self.appender.owned
-        return all(at[each] >= end and (each in owned or each in self.elsewhere) for each, end in self.ends().items())
+        if number not in self._goals:
+            ends = self.ends()
+            is_known = all(each in owned or each in self.elsewhere for each in ends)
+            if not is_known or sum(ends.values()) - sum(at.values()) > NEAR:
+                return False
+            self._goals[number] = ends
+        return all(at[each] >= end for each, end in self._goals[number].items())
 
     async def step(self, number: int) -> bool:
         """Take in one page of each partition; False when there was nothing. For who has the turn."""
@@ -109,8 +120,8 @@ class Building:
                 moved, pace.passages = True, pace.passages + count
                 self._paced(number, count, clock.monotonic_s() - began_s)
                 began_s = clock.monotonic_s()
-        if not moved and self.appender.owned:
-            self.on_caught_up(number)
+        if self.appender.owned:
+            self.on_step(number)
         return moved
 
     def _has_first(self, number: int) -> bool:

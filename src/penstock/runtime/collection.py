@@ -167,6 +167,10 @@ class Collection:
         """Return the passages that are indexed among `ids`."""
         return await self.index.reads.passages(self._space(tenant), ids)
 
+    async def parts(self, document: str, tenant: str = DEFAULT_TENANT) -> Mapping[str, str]:
+        """Return id -> digest of the passages of a document."""
+        return (await self.index.documents.parts(self._space(tenant), [document])).get(document, {})
+
     async def apply(self, writes: Sequence[IndexWrite]) -> None:
         """Write to an index that does not lie in the state store."""
         applied, traces = self.index.vectors.apply(writes), self.traces

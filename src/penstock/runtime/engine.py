@@ -30,6 +30,7 @@ from penstock.runtime.collection import Index
 from penstock.runtime.committer import Committer
 from penstock.runtime.delivering import Delivering
 from penstock.runtime.elsewhere import Elsewhere
+from penstock.runtime.files import Files
 from penstock.runtime.following import Follower, run_to_follow
 from penstock.runtime.forgetting import Unheard, forgetter_of
 from penstock.runtime.front import Front
@@ -90,6 +91,7 @@ class Parts:
     routers: Mapping[str, LiveRouter] = field(default_factory=dict[str, LiveRouter])
     witness: Witness | None = None  # proves that somebody was forgotten
     subjects: Subjects | None = None  # seals what is about somebody, so that it can be forgotten
+    files: Files | None = None  # reads files that are put
     carried: frozenset[str] = frozenset()  # topics that a broker carries
     tracer: Tracer | None = None
     behind: Callable[[], Awaitable[Mapping[Lane, int]]] | None = None  # how much waits in the broker for this worker

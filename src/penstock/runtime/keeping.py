@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from penstock.core.agents.progress import Progress
 from penstock.core.events.envelope import Position
 from penstock.core.knowledge import generations as rules
+from penstock.core.knowledge.documents import options_after
 from penstock.core.knowledge.generation_events import BuildGeneration, VerifyKnowledge
 from penstock.core.knowledge.generations import FOLLOWING, Catalogue, Generation
 from penstock.core.knowledge.passages import Space
@@ -70,7 +71,7 @@ class Keeper:
         self.together: Fellows | None = None  # where several workers share the store
         self._dropping_since: dict[int, float] = {}
         self._woken = asyncio.Event()
-        building.on_caught_up = self._caught_up
+        building.on_step = self._stepped
         self._generations.on_change = self.wake
         self._generations.after_writing = self._written
 
@@ -104,10 +105,10 @@ class Keeper:
             return self.together.closed(number)
         return self._generations.gate.closed(SWITCH_WITHIN_S)
 
-    def _caught_up(self, number: int) -> None:
-        """A build that has all that is durable is ready."""
+    def _stepped(self, number: int) -> None:
+        """A build that has caught up is ready."""
         catalogue = self._generations.catalogue
-        if self.is_home and catalogue.find(number).status == "building" and self.building.has_all(number):
+        if self.is_home and catalogue.find(number).status == "building" and self.building.has_caught_up(number):
             self.change(rules.readied(catalogue, number, self._services.clock.now_ms()))
 
     def turn(self, number: int) -> asyncio.Lock:
@@ -247,7 +248,8 @@ class Keeper:
         if not (said.partial or said.refines):  # what one that refines lacks is found without it
             hint = "put those documents again, or build without them: penstock knowledge build --partial"
             await self._require_whole("a new generation would lack what was put before", hint)
-        name = said.embedder or generations.catalogue.serving.embedder
+        serving = generations.catalogue.serving
+        name, options = said.embedder or serving.embedder, options_after(serving.options, said.options)
         embedder = await self._opened(said)
         new = Generation(
             0,
@@ -258,7 +260,7 @@ class Keeper:
             per_s=said.per_s,
             switch=said.switch,
             replaces=said.replaces,
-            options=generations.catalogue.serving.options if said.refines else said.options,
+            options=options,
             asked_by=asked_by,
             refines=said.refines,
         )

@@ -1,12 +1,14 @@
 """Knowledge in the hands of users: inside a handler, where a search is a step, and outside."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
+import msgspec
 from msgspec import structs
 
+from penstock.core.events.tenant import require_tenant
 from penstock.core.knowledge.as_of import as_of as as_of_
 from penstock.core.knowledge.chunking import Document
 from penstock.core.knowledge.documents import titled
@@ -17,10 +19,11 @@ from penstock.core.knowledge.passages import Passage
 from penstock.core.knowledge.tokens import Written
 from penstock.core.knowledge.use_judgements import judged_by_use
 from penstock.core.knowledge.uses import Verdict
-from penstock.errors import Finding, Invalid, LimitReached
+from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.runtime.collection import LIMIT_MAX, Found, Search
 from penstock.runtime.context import required
 from penstock.runtime.engine import Engine
+from penstock.runtime.files import Files
 from penstock.runtime.indexing import IndexingStatus
 from penstock.runtime.knowing import Consistency, lag, reached, refresh, write
 from penstock.runtime.open_generations import OpenGenerations
@@ -30,6 +33,7 @@ from penstock.runtime.uses import used_event
 QUERY_CHARS_MAX = 10_000
 TTL_S_MAX = 100 * 365 * 86_400.0
 QUERIES_MAX = 1_000
+READ_AT_ONCE = 512
 
 
 class Knowledge:
@@ -67,13 +71,22 @@ class Knowledge:
         required().emit(delete_event(self.name, passage_id, agent=required().agent, document=document))
 
 
+class PutOptions(TypedDict, total=False):
+    """As those of `OpenKnowledge.put`."""
+
+    agent: str
+    consistency: Consistency
+    ttl_s: float | None
+    expires_at: datetime | None
+
+
 class OpenKnowledge:
     """A collection of a running app, as callers from outside use it."""
 
     def __init__(self, name: str, engine: Engine, tenant: str) -> None:
         self._collection = engine.services.collection(name)
         self._engine = engine
-        self._tenant = tenant
+        self._tenant = require_tenant(tenant)
 
     async def search(
         self, text: str, *, after: Written | str | None = None, **options: Unpack[SearchOptions]
@@ -84,11 +97,15 @@ class OpenKnowledge:
             await reached(self._engine, after)
         return await self._collection.search(wanted, self._tenant)
 
-    async def search_many(self, texts: Sequence[str], **options: Unpack[SearchOptions]) -> list[list[Found]]:
+    async def search_many(
+        self, texts: Sequence[str], *, after: Written | str | None = None, **options: Unpack[SearchOptions]
+    ) -> list[list[Found]]:
         """Return what is found for each of several texts, together: one product of matrices for all of them."""
         if len(texts) > QUERIES_MAX:
             raise LimitReached("the number of queries at once", len(texts), QUERIES_MAX)
         wanted = [search_of(text, options) for text in texts]
+        if after is not None:
+            await reached(self._engine, after)
         return list(await asyncio.gather(*(self._collection.search(each, self._tenant) for each in wanted)))
 
     async def put(
@@ -110,6 +127,20 @@ class OpenKnowledge:
         expires_ms = expiry(ttl_s, expires_at, self._engine.services.clock.now_ms())
         events = [put_event(self._collection.name, each, agent=agent, expires_ms=expires_ms) for each in many]
         return await write(self._engine, events, self._tenant, consistency)
+
+    async def put_file(self, name: str, body: bytes, **how: Unpack[PutOptions]) -> Written:
+        """Put what a file says, as the document of that name: .md, .txt, .rst, .html, .pdf, .docx, docstrings of .py.
+
+        `Refused` when it cannot be read, and `Missing` for want of a package that reads it; else as `put`.
+        """
+        return await self.put(await self._files.document(name, body), **how)
+
+    async def put_objects(self, references: Sequence[str], **how: Unpack[PutOptions]) -> Written:
+        """Put what files say that lie where the setting `objects` says, each as the document `s3://BUCKET/KEY`.
+
+        `Invalid` with all that cannot be read, and nothing is put.
+        """
+        return await self.put(await self._files.all_referred(references), **how)
 
     async def apply(self, events: Sequence[KnowledgeEvent], *, consistency: Consistency = "eventual") -> Written:
         """Append knowledge events as they come; the same `event_id` twice is one event."""
@@ -180,6 +211,12 @@ class OpenKnowledge:
         )
 
     @property
+    def _files(self) -> Files:
+        if self._engine.parts.files is None:
+            raise Refused("this app reads no files", "run it with settings")
+        return self._engine.parts.files
+
+    @property
     def vectors_down(self) -> str:
         """Why searches go by words alone at present, because vectors that lie elsewhere do not answer; empty while they do."""
         return getattr(self._collection.index.vectors, "down", "")
@@ -192,6 +229,33 @@ class OpenKnowledge:
         """Return the passages that are indexed among `ids`."""
         return await self._collection.passages(ids, self._tenant)
 
+    async def document(self, document: str) -> list[Passage]:
+        """Return the passages of a document, by their ids; `Missing` when nothing of it is indexed."""
+        parts = await self._collection.parts(document, self._tenant)
+        found = await self.passages(sorted(parts))
+        if not found:
+            raise Missing(f"a document {document!r} in {self._collection.name!r}", "see `penstock knowledge export -`")
+        return [found[each] for each in sorted(found)]
+
+    async def everything(self) -> AsyncGenerator[Passage]:
+        """Yield all passages that are indexed, in the order of their ids; those that go meanwhile are left out."""
+        ids = sorted(await self.digests())
+        for start in range(0, len(ids), READ_AT_ONCE):
+            part = ids[start : start + READ_AT_ONCE]
+            found = await self.passages(part)
+            for each in part:
+                if each in found:
+                    yield found[each]
+
+    def model_of(self, generation: int) -> str:
+        """Return which model, and which version of it, made the vectors of a generation; `Missing` when there is none."""
+        return self._collection.generations.catalogue.find(generation).model
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything was ever put into the collection, or it was created."""
+        return self._collection.generations.stored
+
     @property
     def generations(self) -> OpenGenerations:
         """The builds of this collection, which are those of all tenants."""
@@ -200,6 +264,12 @@ class OpenKnowledge:
     async def indexed(self) -> None:
         """Wait until everything appended so far can be found (read-your-writes)."""
         await refresh(self._engine)
+
+
+async def exported(knowledge: OpenKnowledge) -> AsyncGenerator[bytes]:
+    """Yield all passages of a collection as lines of JSON, in the order of their ids."""
+    async for each in knowledge.everything():
+        yield msgspec.json.encode({"id": each.id, "text": each.text, "metadata": each.metadata}) + b"\n"
 
 
 def search_of(text: str, options: SearchOptions) -> Search:

@@ -100,7 +100,10 @@ class OpenGenerations:
         return await self._said(BuildGeneration(collection=self.name, embedder=embedder, per_s=per_s, refines=True))
 
     async def ready(self, number: int, *, within_s: float = 3600.0) -> GenerationState:
-        """Wait until a generation has everything; one that was to take over, until it serves. `Refused` when it was dropped."""
+        """Wait until a generation has everything; one that was to take over, until it serves. `Refused` when it was dropped.
+
+        What is written in the very last moments of the build follows at once, as all that is written afterwards.
+        """
 
         def holds() -> bool:
             found = self._generations.catalogue.find(number)

@@ -1,10 +1,12 @@
 """Examples of routes in files: a line of JSON each ({"text": ..., "route": ...}), or CSV with a head.
 
-The route may be called `route`, `intent`, `label` or `category`; a route that is named as `outside` belongs to none.
+The text may be called `text`, `sentence`, `utterance` or `query`, the route `route`, `intent`, `label` or `category`; a route
+that is named as `outside` belongs to none.
 """
 
 import csv
 from collections.abc import Collection, Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +15,7 @@ import msgspec
 from penstock.core.routing.router import Examples
 from penstock.errors import Finding, Invalid, Missing
 
+TEXTS = ("text", "sentence", "utterance", "query")
 NAMES = ("route", "intent", "label", "category")
 OUTSIDE = frozenset({"", "oos", "out_of_scope", "outside", "none", "NO_NODES_DETECTED"})
 FINDINGS_MAX = 50
@@ -52,7 +55,8 @@ def examples_of(pairs: Collection[tuple[str, str]]) -> Examples:
 
 
 def _lines(text: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not `splitlines`: a text may hold other separators of lines (U+2028), and JSON writes them as they are.
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 yield number, msgspec.json.decode(line)
@@ -61,9 +65,12 @@ def _lines(text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _csv(text: str) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(text.splitlines(keepends=True))
-    for given in reader:
-        yield reader.line_num, given
+    reader = csv.DictReader(StringIO(text, newline=""))
+    try:
+        for given in reader:
+            yield reader.line_num, given
+    except csv.Error as error:
+        yield reader.line_num, f"is no CSV ({error})"
 
 
 def _pair(given: Any, outside: Collection[str]) -> tuple[str, str] | str:
@@ -71,9 +78,10 @@ def _pair(given: Any, outside: Collection[str]) -> tuple[str, str] | str:
         return str(given) if isinstance(given, str) else "is no object"
     fields = cast("Mapping[str, Any]", given)
     name = next((each for each in NAMES if each in fields), "")
-    text, route = fields.get("text"), fields.get(name, None)
+    said = next((each for each in TEXTS if each in fields), "")
+    text, route = fields.get(said), fields.get(name)
     if not isinstance(text, str) or not text.strip():
-        return "has no text"
+        return f"has no text: one of {', '.join(TEXTS)}"
     if not isinstance(route, str):
         return f"has no route: one of {', '.join(NAMES)}"
     return text, "" if route in outside else route

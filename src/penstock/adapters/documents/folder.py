@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from penstock.adapters.documents.readers import READERS, read
 from penstock.core.knowledge.chunking import Document
@@ -51,15 +51,23 @@ class Folder:
             if len(body) > self._file_bytes_max:
                 limit = f"{self._file_bytes_max / 1024 / 1024:g} MiB"
                 return Finding(name, f"larger than {limit}", "split it, or raise the limit")
-            title, text = read(path, body)
+            return file_document(name, body)
         except OSError as error:
             return Finding(name, f"cannot be read ({error.strerror or error})", "check that it exists and may be read")
         except Refused as refusal:
             return Finding(name, refusal.reason, refusal.hint)
         except Missing as missing:
             return Finding(name, f"{missing.what} is missing", missing.hint)
-        kind = path.suffix.lower().removeprefix(".")
-        return Document(name, title or path.stem, text, {"source": name, "document": name, "kind": kind})
+
+
+def file_document(name: str, body: bytes) -> Document:
+    """Return the document in a file; `Refused` for one that cannot be read, `Missing` for want of a package that reads it."""
+    path = PurePosixPath(name)
+    if path.suffix.lower() not in READERS:
+        raise Refused(f"{name} is of a kind that is not read", f"give a file of these: {', '.join(READERS)}")
+    title, text = read(path, body)
+    kind = path.suffix.lower().removeprefix(".")
+    return Document(name, title or path.stem, text, {"source": name, "document": name, "kind": kind})
 
 
 def open_folder(root: Path, *, file_bytes_max: int = FILE_BYTES_MAX, files_max: int = FILES_MAX) -> Folder:

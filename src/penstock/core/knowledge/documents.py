@@ -33,6 +33,8 @@ from penstock.errors import Finding, Invalid, LimitReached
 
 By = Literal["structure", "sentences", "tokens"]
 PASSAGES_MAX = 10_000  # of one document
+WORDS_MAX_MOST = 100_000  # of one passage
+_WHOLE = re.compile("[0-9]{1,9}")
 _ESCAPED = re.compile(r"#|%(?=23|25)")
 _EDGES = 3  # one unit of so many may end a passage before it is full
 
@@ -50,11 +52,27 @@ def chunking_of(options: Mapping[str, str]) -> Chunking:
     by, words = options.get("by", "structure"), options.get("words_max", str(WORDS_MAX))
     if by not in get_args(By):
         findings.append(Finding("by", f"is {by!r}", f"one of {', '.join(get_args(By))}"))
-    if not words.isdecimal() or int(words) < WORDS_MAX_LEAST:
-        findings.append(Finding("words_max", f"is {words!r}", f"a whole number, at least {WORDS_MAX_LEAST}"))
+    if not _WHOLE.fullmatch(words) or not WORDS_MAX_LEAST <= int(words) <= WORDS_MAX_MOST:
+        problem, hint = f"is {words[:40]!r}", f"a whole number from {WORDS_MAX_LEAST} to {WORDS_MAX_MOST:,}"
+        findings.append(Finding("words_max", problem, hint))
     if findings:
         raise Invalid("how documents are cut", tuple(findings))
     return Chunking(by=_by(by), words_max=int(words))
+
+
+def options_after(serving: Mapping[str, str], asked: Mapping[str, str]) -> Mapping[str, str]:
+    """Return a new generation's options: those of the one that serves but for what is asked; `Invalid` with all findings."""
+    known = Chunking.__struct_fields__
+    findings = [
+        Finding(each, "is no option of a generation", f"{' or '.join(known)}") for each in asked if each not in known
+    ]
+    try:
+        chunking_of(asked)
+    except Invalid as error:
+        findings += error.findings
+    if findings:
+        raise Invalid("the build", tuple(findings))
+    return {**serving, **asked}
 
 
 def _by(name: str) -> By:
