@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 
 from penstock import App, Context, Event, Retry, WorkflowContext, tool
-from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.errors import Invalid, LimitReached, Missing, RunFailed
 from penstock.ports.state import DeadFilter
 from penstock.runtime.asking_again import LETTERS_MAX, Signature
+from penstock.testing import PACES, PacedClock
 
 ANN = Signature("ann", "the bank is back")
 
@@ -31,18 +31,6 @@ class Trip(Event):
 
 def has_succeeded(run):
     return run.change.status == "succeeded"
-
-
-class Ticking(SystemClock):
-    """A clock that is a millisecond further at each look: on a real one two looks disagree now and then."""
-
-    def __init__(self):
-        super().__init__()
-        self._looks = 0
-
-    def now_ms(self):
-        self._looks += 1
-        return super().now_ms() + self._looks
 
 
 class Shop:
@@ -82,9 +70,9 @@ class Shop:
         return self.app.running(store=path if path == "memory:" else f"sqlite:{path}", clock=self.clock)
 
 
-@pytest.fixture(params=[SystemClock, Ticking])
+@pytest.fixture(params=PACES)
 def shop(request):
-    return Shop(request.param())
+    return Shop(PacedClock(request.param))
 
 
 async def died(live, *numbers, customer="a"):

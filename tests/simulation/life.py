@@ -53,7 +53,7 @@ class Life:
         self.fate = Fate()
         self.is_doomed = False
         random, chances = world.random, world.chances
-        self.clock = VirtualClock(random, name)
+        self.clock = VirtualClock(random, name, world.pace)
         self.clock.skew_ms = random.choice([0, 0, -60_000, 60_000])
         self.clock.drift = chances.drift
         self.troubles: list[Any] = []

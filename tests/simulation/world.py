@@ -14,6 +14,7 @@ from penstock.adapters.memory.store import Disk
 from penstock.core.agents.unit import Sent
 from penstock.core.events.envelope import Envelope
 from penstock.runtime.write_points import OF_ENGINES, WritePoint
+from penstock.testing.pacing import Pace
 
 if TYPE_CHECKING:
     from life import Life
@@ -32,6 +33,7 @@ class World:
     effects: Counter[str] = field(default_factory=Counter)  # idempotency key -> calls
     faults: list[str] = field(default_factory=list)
     broker: SimulatedBroker | None = None  # the events go over it
+    pace: Pace = "steady"  # of the wall clocks
     healthy: bool = False
     lives: list["Life"] = field(default_factory=list)  # all processes so far
     # what `WatchedStore` saw being written

@@ -15,7 +15,7 @@ from penstock.core.agents.machine_records import ANSWER, STOP
 from penstock.core.agents.run_journal import CANCEL, RunJournal
 from penstock.core.agents.unit import Status
 from penstock.core.events.envelope import Envelope, Recorded, event_of
-from penstock.errors import LimitReached, Missing, Refused
+from penstock.errors import LimitReached, Missing, Refused, Unavailable
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appended
 from penstock.runtime.decoding import decoders_of
@@ -48,7 +48,7 @@ class Arrivals:
         self._early_in: dict[str, int] = {}  # their partitions
         self.called: Callable[[WorkflowRun, str], str] = _nobody  # the run that an operation of a run leads to
         self.on_ending: Callable[[str, RunJournal, Ending], None] = _nowhere  # a workflow run is to end
-        self.on_cancelled: Callable[[Agent, Recorded, str], None] = _nowhere  # a handling of an agent is to end
+        self.on_cancelled: Callable[[Agent, Recorded, str], bool] = _nothing_done  # a handling of an agent is to end
 
     async def recall(self, run_id: str) -> None:
         """Learn what came for a run before it begins, when an earlier process may have recorded something."""
@@ -110,10 +110,7 @@ class Arrivals:
         if agent is not None and not agent.options.workflow and run_id not in self.runs:
             if agent.options.batch:
                 raise Refused(f"{agent.name!r} handles its events in batches", "none of them can be cancelled")
-            recorded = await self._event_of(run_id, tenant)
-            stored = await self._store.run(run_id)
-            if stored is not None and stored.change.status in UNDER_WAY:
-                self.on_cancelled(agent, recorded, reason)
+            await self._cancel_handling(agent, run_id, tenant, reason)
             return
         journal = await self._journal_of(run_id, tenant)
         run = self.runs.get(run_id)
@@ -121,6 +118,15 @@ class Arrivals:
             self.take(run_id, journal, STOP, {"error": None, "cause": reason})
         elif journal is not None and journal.find(CANCEL) is None:
             self.on_ending(run_id, journal, Ending(reason or "cancelled", []))
+
+    async def _cancel_handling(self, agent: Agent, run_id: str, tenant: str, reason: str) -> None:
+        for _ in range(2):
+            recorded = await self._event_of(run_id, tenant)
+            stored = await self._store.run(run_id)
+            if stored is None or stored.change.status not in UNDER_WAY or self.on_cancelled(agent, recorded, reason):
+                return
+        # It had ended, and is to be tried again: who took its partition over has still to read that.
+        raise Unavailable(f"the run {run_id!r}", "cancel", "it is about to be redriven")
 
     async def to_machine(self, said: StopMachine | AnswerTask, tenant: str) -> str:
         """Record what is said to a state machine's run, or to one of its tasks; return AWS's code when it comes to nothing."""
@@ -179,7 +185,9 @@ class Arrivals:
         """Tell a run how another one ended, with another worker, that it waits for, if it still does."""
         stored = await self._store.run(by)
         run = self.runs.get(run_id)
-        if run is not None and stored is not None:
+        if (
+            run is not None and stored is not None and stored.change.status not in UNDER_WAY
+        ):  # else it was redriven since
             change = stored.change
             has_failed = change.status != "succeeded"
             value = {"failed": change.reason, "run_id": by} if has_failed else {"result": change.result}
@@ -245,3 +253,8 @@ def _nobody(*_: object) -> str:
 
 def _nowhere(*_: object) -> None:
     """Stand in for an engine that is not running yet."""
+
+
+def _nothing_done(*_: object) -> bool:
+    """Stand in for an engine that is not running yet."""
+    return False

@@ -5,6 +5,7 @@ Each is recorded as cancelled at once, so that the next process knows too, shoul
 
 from collections.abc import Mapping
 
+from penstock.core.agents.again import TOPIC as AGAIN
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.unit import RunChange
 from penstock.core.events.envelope import Recorded
@@ -25,16 +26,18 @@ class Cancellations:
         self._under_way = under_way
         self._waiting: dict[str, str] = {}  # runs that wait for their turn, and why they are not to get it
 
-    def cancel(self, agent: Agent, recorded: Recorded, reason: str) -> None:
-        """End the handling of an event where it is, or have it not begin; one that is done with stays as it is."""
+    def cancel(self, agent: Agent, recorded: Recorded, reason: str) -> bool:
+        """End the handling of an event where it is, or have it not begin; False when there is none to end."""
         place, event = recorded.position, recorded.event
-        subscription = self._subscriptions.get((agent.name, place.topic, place.partition))
-        if subscription is None or place.offset in subscription.progress:
-            return
         run_id = run_id_of(event.id, agent.name)
         delivery = self._under_way.get(run_id)
+        subscription = self._subscriptions.get((agent.name, place.topic, place.partition))
+        again = self._subscriptions.get((agent.name, AGAIN, place.partition))
+        is_redriven = again is not None and again.redrives(run_id)
+        if subscription is None or (place.offset in subscription.progress and delivery is None and not is_redriven):
+            return False
         if delivery is not None and delivery.stopped:
-            return
+            return True
         # By the commit that is done with what was said: whoever takes over while the handling ends must not begin it again.
         begun = delivery is not None and delivery.begun
         attempt = delivery.attempt if delivery is not None and begun else 0
@@ -43,10 +46,11 @@ class Cancellations:
         self._services.committer.add().runs.append(change)
         if delivery is None:
             self._waiting[run_id] = reason
-            return
+            return True
         delivery.stop(reason)
         if begun and delivery.task is not None:  # else its task sees that it is stopped, before it calls the handler
             delivery.task.cancel()
+        return True
 
     def reach(self, delivery: Delivery) -> bool:
         """Whether a delivery whose turn has come is not wanted."""

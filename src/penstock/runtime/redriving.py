@@ -8,7 +8,7 @@
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -38,6 +38,7 @@ from penstock.core.agents.unit import JournalChunk, RunChange, Status
 from penstock.core.events.envelope import Recorded, event_of
 from penstock.core.events.envelope import run_id as run_id_of
 from penstock.errors import Invalid, Refused
+from penstock.ports.retention import ENDED
 from penstock.ports.state import StoredRun
 from penstock.ports.store import Store
 from penstock.runtime.appending import Appender
@@ -107,8 +108,12 @@ class Redriving(Subscription):
             if self.read_to in self.progress:
                 continue
             said = said_in(recorded)
-            if said is None or said.agent != self.agent.name or self._is_open(said.run_id):
+            if said is None:
+                _log.warning("%s at offset %d is left: it is of a newer version", recorded.event.type, self.read_to)
+            if said is None or said.agent != self.agent.name:
                 self._leave(recorded)
+            elif self._is_open(run_of(recorded, said)):
+                self._leave_alone(recorded, said, "it is under way")
             else:
                 asked.append((recorded, said))
         if not asked or self.closed:
@@ -119,6 +124,10 @@ class Redriving(Subscription):
         await self._services.committer.durable()
         for delivery in () if self.closed else ready:
             self.lanes.offer(delivery)
+
+    def redrives(self, run_id: str) -> bool:
+        offset = self._open.get(run_id)
+        return offset is not None and offset not in self.progress
 
     def _is_open(self, run_id: str) -> bool:
         offset = self._open.get(run_id)
@@ -131,10 +140,17 @@ class Redriving(Subscription):
         self.progress.mark(recorded.position.offset)
         self.on_skipped(self)
 
+    def _leave_alone(self, recorded: Recorded, said: Said, why: str) -> None:
+        """Do nothing of what somebody asked for: what became of the run says by whom it was dealt with."""
+        _log.warning("%s of run %s%s is left: %s", recorded.event.type, said.run_id, signed("", said.by, said.why), why)
+        self._leave(recorded)
+
     async def _decided(self, recorded: Recorded, said: Said) -> Redelivery | None:
-        if said.run_id in self._changed:  # by what was asked just before: this one comes too late
-            self._leave(recorded)
+        if said.run_id in self._changed and not isinstance(said, ForkRun):
+            self._leave_alone(recorded, said, "another one was asked for just before")
             return None
+        if said.run_id in self._changed:  # what was asked just before must be seen
+            await self._services.committer.durable()
         match said:
             case RedriveRun():
                 return await self._redriven(recorded, said)
@@ -171,11 +187,11 @@ class Redriving(Subscription):
         self, recorded: Recorded, said: RedriveRun, stored: StoredRun | None, event: Recorded | None
     ) -> None:
         """Leave a run that has ended meanwhile; a workflow that was redriven too, and waits for it, is told of the end."""
-        self._leave(recorded)
-        if stored is None or event is None or stored.change.status not in ("succeeded", "failed"):
+        self._leave_alone(recorded, said, _why_not(stored, event))
+        if stored is None or event is None or stored.change.status not in ENDED:
             return
         change = stored.change
-        reason = change.reason if change.status == "failed" else ""
+        reason = "" if change.status == "succeeded" else change.reason or change.status
         self._services.committer.add()
         place = recorded.position
         self._workflows.arrivals.answer(
@@ -197,19 +213,16 @@ class Redriving(Subscription):
         if added:
             writes.journal.append(JournalChunk(change.run_id, stored.chunks, encode_chunk(added)))
         attempt = 1 if status == "running" else 0
+        at_ms = max(now_ms, change.at_ms + 1)  # the moment of its death names it: that is over, whatever clocks show
         writes.runs.append(
-            replace(change, status=status, attempt=attempt, at_ms=now_ms, due_ms=now_ms, reason=reason, records=b"")
+            replace(change, status=status, attempt=attempt, at_ms=at_ms, due_ms=now_ms, reason=reason, records=b"")
         )
 
     async def _workflow_redriven(
         self, recorded: Recorded, said: RedriveRun, stored: StoredRun, event: Recorded
     ) -> None:
         """Let a workflow go on from its journal, and the runs whose failure it failed of with it."""
-        failed = culprits(stored.records, stored.change.reason)
-        children = [
-            (child, await self._store.run(child), await self._store.event(event_of(child)[0]))
-            for child in failed.values()
-        ]
+        failed, children = await self._failed_with(stored)
         now_ms = self._services.clock.now_ms()
         listened = open_listenings(standing(stored.records))  # until the end of the run: it listens anew
         forget = [forgotten([*failed, *listened, CANCEL], now_ms), *renewed(stored.records, now_ms)]
@@ -226,8 +239,6 @@ class Redriving(Subscription):
             return
         self._begin(stored, "running", reason, forget)
         for number, (child, known, cause) in enumerate(children):
-            if known is None or cause is None:
-                continue
             again = RedriveRun(
                 run_id=child,
                 agent=event_of(child)[1],
@@ -247,13 +258,26 @@ class Redriving(Subscription):
         self._leave(recorded)
         self._workflows.go_on(run, event)
 
+    async def _failed_with(self, stored: StoredRun) -> tuple[Collection[str], list[tuple[str, StoredRun, Recorded]]]:
+        """Return the calls that a workflow failed of, and their runs, as far as these are there: others would never answer."""
+        steps: list[str] = []
+        children: list[tuple[str, StoredRun, Recorded]] = []
+        for step, child in culprits(stored.records, stored.change.reason).items():
+            known, cause = await self._store.run(child), await self._store.event(event_of(child)[0])
+            if known is not None and cause is not None:
+                steps.append(step)
+                children.append((child, known, cause))
+        return steps, children
+
     async def _dropped(self, recorded: Recorded, said: DropLetter) -> None:
         stored = await self._store.run(said.run_id)
         if self.closed:
             return
         change = None if stored is None else stored.change
-        if change is not None and redrive_decision(change, said.died_ms) == "begin":
-            self._settle(change, "dropped", said)
+        if change is None or redrive_decision(change, said.died_ms) != "begin":
+            self._leave_alone(recorded, said, _why_not(stored, recorded))
+            return
+        self._settle(change, "dropped", said)
         self._leave(recorded)
 
     async def _forked(self, recorded: Recorded, said: ForkRun) -> Redelivery | None:
@@ -262,9 +286,13 @@ class Redriving(Subscription):
         assert known is not None, "its event is durable"
         if known.change.status == "retrying":
             return await self._delivery(recorded, recorded)
-        if not self.closed and (parent is None or known.change.status != "queued"):
-            self._leave(recorded)
-        elif not self.closed and parent is not None:
+        if self.closed:
+            return None
+        if known.change.status != "queued":
+            self._leave_alone(recorded, said, f"the fork is {known.change.status} already")
+        elif parent is None:
+            self._refuse(recorded, known.change, f"the store has the run {said.run_id} no more")
+        else:
             return await self._fork_begun(recorded, said, known, parent)
         return None
 
@@ -309,12 +337,15 @@ class Redriving(Subscription):
         writes = self._services.committer.add()
         writes.settled.append(change.run_id)
         reason = signed(what, said.by, said.why, change.reason)
-        writes.runs.append(replace(change, at_ms=self._services.clock.now_ms(), reason=reason))
+        writes.runs.append(replace(change, at_ms=max(self._services.clock.now_ms(), change.at_ms + 1), reason=reason))
 
     def _refuse(self, recorded: Recorded, change: RunChange, reason: str) -> None:
         """End a fork that cannot begin: whoever asked for it has the id of its run."""
-        now_ms = self._services.clock.now_ms()
-        self._services.committer.add().runs.append(replace(change, status="cancelled", at_ms=now_ms, reason=reason))
+        services, run_id, event = self._services, change.run_id, recorded.event
+        correlation, now_ms = event.correlation_id or event.id, services.clock.now_ms()
+        writes = services.committer.add(lambda: services.releases.failed(run_id, correlation, reason, "cancelled"))
+        writes.runs.append(replace(change, status="cancelled", at_ms=now_ms, reason=reason))
+        _log.warning("run %s, a fork, does not begin: %s", run_id, reason)
         self._leave(recorded)
 
     async def _delivery(self, asked: Recorded, stored: Recorded) -> Redelivery:
@@ -327,6 +358,17 @@ class Redriving(Subscription):
             parent = await self._store.run(fork.run_id)
             delivery.outside = Journal(() if parent is None else parent.records)
         return delivery
+
+
+def _why_not(stored: StoredRun | None, event: Recorded | None) -> str:
+    if stored is None or event is None:
+        return "the store has it no more" if stored is None else "the store has its event no more"
+    return f"it has gone on since, and is {stored.change.status}"
+
+
+def run_of(recorded: Recorded, said: Said) -> str:
+    """Return the run that goes on, or begins, by what is asked for."""
+    return run_id_of(recorded.event.id, said.agent) if isinstance(said, ForkRun) else said.run_id
 
 
 def _added(stored: StoredRun, more: Sequence[StepRecord]) -> list[StepRecord]:

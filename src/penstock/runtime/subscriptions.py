@@ -64,6 +64,11 @@ class Subscription:
         self.closed = self.behind = True
         self.turned.set()
 
+    def redrives(self, run_id: str) -> bool:
+        """Whether a run that had ended is handled again."""
+        _ = run_id
+        return False
+
     def offer(self, recorded: Recorded) -> bool:
         """Deliver an event that follows all that was read; False when the agent is behind and will read it later."""
         offset = recorded.position.offset

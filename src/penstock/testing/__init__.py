@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from penstock.testing.cassette import Cassette as Cassette
     from penstock.testing.crashing import Crashed as Crashed
     from penstock.testing.crashing import NotReached as NotReached
+    from penstock.testing.pacing import PACES as PACES
+    from penstock.testing.pacing import PacedClock as PacedClock
     from penstock.testing.plain_data import redacted as redacted
     from penstock.testing.scripted_model import ScriptedModel as ScriptedModel
     from penstock.testing.stored_runs import replay as replay
@@ -33,6 +35,8 @@ _HOME = {
     "Disk": "apps",
     "Live": "apps",
     "NotReached": "crashing",
+    "PACES": "pacing",
+    "PacedClock": "pacing",
     "ScriptedModel": "scripted_model",
     "VirtualClock": "virtual_time",
     "app": "apps",
@@ -49,6 +53,8 @@ __all__ = [  # noqa: RUF022 - in the order in which they are met
     "Disk",
     "run_virtually",
     "VirtualClock",
+    "PacedClock",
+    "PACES",
     "WritePoint",
     "AT_WORK",
     "crash_starting",

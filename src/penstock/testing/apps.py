@@ -27,6 +27,7 @@ from penstock.runtime.engine import Engine, running
 from penstock.runtime.write_points import StandIn, WritePoint
 from penstock.settings import Settings
 from penstock.testing.crashing import Crashed, Fate, NotReached, mortal
+from penstock.testing.pacing import Pace
 from penstock.testing.virtual_time import VirtualClock
 from penstock.wiring import Declared, Storage, opened
 
@@ -111,14 +112,16 @@ async def app(
     disk: Disk | None = None,
     models: Mapping[str, ChatModel] | None = None,
     tools: StandIn | None = None,
+    pace: Pace = "steady",
 ) -> AsyncGenerator[Live]:
     """Run an app in this process, on a disk in memory; leaving the block ends it as a stop does.
 
     `models` answer in place of the app's own, by name; a model that would go over the network is `Refused`. `tools` answers
     in place of the functions of `ctx.step` and `ctx.read`: a `Cassette`, say. Run the test with `run_virtually`, or with the
-    fixtures of `penstock.testing.fixtures`, and no wait takes time.
+    fixtures of `penstock.testing.fixtures`, and no wait takes time. `pace`: what two looks at the wall clock see.
     """
-    alive = _alive(_without_network(under_test, models), under_test, Disk() if disk is None else disk, Fate(), tools)
+    declared, disk = _without_network(under_test, models), Disk() if disk is None else disk
+    alive = _alive(declared, under_test, disk, Fate(), tools, pace)
     async with alive as live:
         yield live
 
@@ -148,10 +151,10 @@ async def crash_starting(
 
 @asynccontextmanager
 async def _alive(
-    declared: Declared, under_test: App, disk: Disk, fate: Fate, tools: StandIn | None
+    declared: Declared, under_test: App, disk: Disk, fate: Fate, tools: StandIn | None, pace: Pace = "steady"
 ) -> AsyncGenerator[Live]:
     disk.lives += 1
-    clock = VirtualClock(Random(disk.lives), f"L{disk.lives}")
+    clock = VirtualClock(Random(disk.lives), f"L{disk.lives}", pace)
     memory = disk.passages
     index = Index(memory, memory, memory, in_store=False, spaces=memory) if declared.collections else None
     # The store's own time is virtual too: it tells which worker has been silent for too long.

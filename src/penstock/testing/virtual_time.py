@@ -9,6 +9,8 @@ from collections.abc import Coroutine
 from random import Random
 from typing import Any, TypeVar
 
+from penstock.testing.pacing import Looks, Pace
+
 T = TypeVar("T")
 _START_MS = 1_767_225_600_000  # 2026-01-01
 
@@ -48,10 +50,12 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualClock:
     """A `Clock` on a virtual loop: all chance comes from one seed.
 
-    `skew_ms` sets the wall clock off; with `drift` it goes faster or slower, by that part of every second.
+    `skew_ms` sets the wall clock off; with `drift` it goes faster or slower, by that part of every second. `pace`: what those
+    see who look at it again and again, while no time passes.
     """
 
-    def __init__(self, random: Random | None = None, name: str = "v") -> None:
+    def __init__(self, random: Random | None = None, name: str = "v", pace: Pace = "steady") -> None:
+        self.looks = Looks(pace)
         self._random = random if random is not None else Random(0)
         self._name = name
         self._made = 0
@@ -59,7 +63,8 @@ class VirtualClock:
         self.drift = 0.0
 
     def now_ms(self) -> int:
-        return _START_MS + int(asyncio.get_running_loop().time() * 1000 * (1 + self.drift)) + self.skew_ms
+        passed_ms = int(asyncio.get_running_loop().time() * 1000 * (1 + self.drift))
+        return self.looks.shown(_START_MS + passed_ms + self.skew_ms)
 
     def monotonic_s(self) -> float:
         return asyncio.get_running_loop().time()
