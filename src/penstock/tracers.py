@@ -40,14 +40,21 @@ def opened_tracer(
             "OTEL_* variables ask for traces, and OpenTelemetry is not installed: pip install 'penstock[otel]'"
         )
         return None
-    from importlib.metadata import version
-
     from penstock.adapters.otel.opening import flushed, provider_of
     from penstock.adapters.otel.tracer import OtelTracer
 
     provider = provider_of(app, environment) if given is None else given
     stack.callback(partial(flushed, provider))
-    return OtelTracer(provider, version("penstock"))
+    return OtelTracer(provider, _version())
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("penstock")
+    except PackageNotFoundError:  # it was brought along as files, as to workers of Flink
+        return ""
 
 
 def is_asked_for(environment: Mapping[str, str]) -> bool:

@@ -108,12 +108,14 @@ def test_the_door_of_a_job_says_how_it_does_while_it_begins_runs_and_ends():
         assert httpx2.get(f"{at}/healthz").json() == {"status": "ok", "app": "shop"}
         assert "not taken the job yet" in httpx2.get(f"{at}/readyz").json()["reason"]
         assert figures(httpx2.get(f"{at}/metrics").text)["penstock_up"] == 0
-        watched.job = JobSeen("127.0.0.1", rest, JOB)
+        watched.show(JobSeen("127.0.0.1", rest, JOB))
         assert httpx2.get(f"{at}/readyz").status_code == 200
         assert figures(httpx2.get(f"{at}/metrics").text)["penstock_job_lag_events"] == 321
-        watched.job = JobSeen("127.0.0.1", rest, "gone")
+        watched.show(JobSeen("127.0.0.1", rest, "gone"))
         assert httpx2.get(f"{at}/readyz").status_code == 503
         assert figures(httpx2.get(f"{at}/metrics").text)["penstock_up"] == 0
+        watched.show(None)
+        assert httpx2.get(f"{at}/readyz").json()["reason"] == "it was asked to end"
         with (
             pytest.raises(Refused, match="--metrics"),
             watching_job("shop", WatchDoor("127.0.0.1", port)),

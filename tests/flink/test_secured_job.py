@@ -44,7 +44,7 @@ def test_a_job_shows_its_certificate_of_two_files_and_its_operators_are_traced(
 
 def test_a_job_shows_its_certificate_of_one_file(flink: Flink, secured: SecureKafka, tmp_path: Path) -> None:
     both, ca = secured.authority.signed("worker").both, secured.authority.ca
-    files = f"ssl.ca.location={ca}&ssl.certificate.location={both}"
+    files = f"ssl.ca.location={ca}&ssl.certificate.location={both}&ssl.key.location={both}"
     assert len(_handled(flink, secured, f"127.0.0.1:{secured.mutual}?{files}&prefix=one.", tmp_path, "one.")) == KEYS
 
 

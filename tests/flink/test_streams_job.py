@@ -55,10 +55,10 @@ async def test_streams_that_are_killed_come_to_what_the_embedded_run_does(flink,
     port, beside = free_port(), AppBeside(APP, log, tmp_path)
     async with app.running(Settings(store=beside.store, log=log, streams="flink")) as live:
         await with_books(live)
-    beside.start()
-    job = Job(flink, APP, log, tmp_path, "--streams", "--metrics", str(port))
-    figures: dict[str, float] = {"submitted_s": job.start()}
+    job, figures = Job(flink, APP, log, tmp_path, "--streams", "--metrics", str(port)), dict[str, float]()
     try:
+        beside.start()
+        figures["submitted_s"] = job.start()
         topics.publish("streams.measured", events[:third])
         topics.publish("streams.checked", checks[: len(checks) // 2])
         assert topics.committed("streams.words", 1, 90)

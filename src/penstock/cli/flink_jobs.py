@@ -22,7 +22,6 @@ from penstock.tracers import opened_tracer
 
 if TYPE_CHECKING:
     from penstock.cli.flink_watching import WatchedJob
-    from penstock.flink.looking import JobSeen
 
 JOB_FILE = '''"""The agents of the app {app!r} as a job of Flink, written by `penstock flink build`.
 
@@ -63,12 +62,7 @@ def run_file(file: Path, flags: Mapping[str, str | None], options: JobOptions, m
         from penstock.flink.running import make_topics, run_job
 
         asyncio.run(make_topics(chosen.log, plan, partitions_of(chosen.log)))
-
-        def seen(job: JobSeen | None) -> None:
-            assert watched is not None
-            watched.job = job
-
-        run_job(plan, load, _tell, seen=None if watched is None else seen)
+        run_job(plan, load, _tell, seen=None if watched is None else watched.show)
 
 
 def _tell(text: str) -> None:

@@ -24,6 +24,10 @@ class WatchedJob:
         self.job: JobSeen | None = None
         self.ending = False
 
+    def show(self, job: JobSeen | None) -> None:
+        """Show a job; None: it ends."""
+        self.job, self.ending = job, job is None
+
     async def problem(self) -> str:
         """Say why it is not ready; empty when it is."""
         if self.ending:
