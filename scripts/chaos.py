@@ -28,10 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVICES = [str(ROOT / "tests" / "services" / each) for each in ("postgres", "brokers", "proxy", "faults")]
 sys.path[:0] = SERVICES
 
-from chaos_page import Found, commit, machine, page
+from chaos_page import Found, page
 from fault_scene import ORDERS, SCENES
 from fault_trial import FaultOutcome
 from kafka_server import own_kafka
+from made_on import commit, machine
 from nats_server import own_nats
 from postgres_server import postgres_server
 from redis_server import started_redis

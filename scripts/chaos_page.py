@@ -1,19 +1,15 @@
 """docs/chaos.md: what came of `make chaos`, as a page for people."""
 
-import os
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fault_trial import FaultOutcome
+from made_on import made_on
 
 from penstock.testing.chaos.shop import CUSTOMERS
 from penstock.testing.chaos.trial import ORDERS, TRIPS, Outcome
 
-ROOT = Path(__file__).resolve().parent.parent
 NUMBERS = ("kills", "acknowledged", "lost", "duplicated", "out_of_order", "repeated", "seconds")
 
 
@@ -49,7 +45,7 @@ def page(found: Found) -> str:
         *(_points(found.points) if found.points else ()),
         *(_faults(found.faults) if found.faults else ()),
         *(_takeovers(found.takeovers) if found.takeovers else ()),
-        f"Machine: {machine()}. Commit: {commit()}. All of it: {found.seconds:.0f} s, several scenes at once.",
+        f"{made_on()} All of it: {found.seconds:.0f} s, several scenes at once.",
         "Postgres runs here with `fsync=off`: its clients and it are killed, the machine is not.",
     ]
     return "\n".join(lines) + "\n"
@@ -131,13 +127,3 @@ def _takeovers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     findings = [f"- {each['store']}: {each['finding']}" for each in rows if each.get("finding")]
     return [*lines, "", *findings, *([""] if findings else [])]
-
-
-def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-
-
-def commit() -> str:
-    command = ["git", "rev-parse", "--short=10", "HEAD"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"

@@ -7,14 +7,12 @@ make conformance ARGS="--tier kafka+redis --json"
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from conformance_rows import TIERS, rows
+from made_on import commit, machine, made_on
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "conformance.md"
@@ -54,7 +52,7 @@ def page(reports: dict[str, dict[str, Any]]) -> str:
     first = next((report for report in reports.values() if "rows" in report), {"rows": []})
     lines += ["", "## What is tried", ""]
     lines += [f"- **{row['guarantee']} {row['name']}**: {row['tried']}." for row in first["rows"]]
-    lines += ["", f"Machine: {machine()}. Commit: {commit()}."]
+    lines += ["", made_on()]
     return "\n".join(lines) + "\n"
 
 
@@ -68,17 +66,6 @@ def section(tier: str, report: dict[str, Any]) -> list[str]:
         lines.append(f"| {row['guarantee']} {row['name']} | {result} | {counts} |")
     found = [f"- {row['guarantee']}: {each}" for row in report["rows"] for each in row["findings"]]
     return [*lines, "", f"Agents alone came to `{report['outcome_of_agents']}`.", *(["", *found] if found else [])]
-
-
-def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-
-
-def commit() -> str:
-    found = subprocess.run(
-        ["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "unknown"
 
 
 def main() -> int:

@@ -9,32 +9,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-for each in ("brokers", "postgres", "ray", "flink"):
+for each in ("brokers", "ray", "flink"):
     sys.path.insert(0, str(ROOT / "tests" / "services" / each))
-os.environ["PENSTOCK_REQUIRE_SERVICES"] = "1"  # a server that cannot be had is said, not skipped
 
 import _pytest.outcomes
 import own_process
-import postgres_server
 from flink_installed import installed_flink
-from kafka_server import required_kafka
-from nats_server import required_nats
 from ray_server import QUIET, Ray, paths_of, required_ray
-from redis_server import required_redis
+from started_servers import Servers, started_servers
 
-NOT_HERE = (
-    _pytest.outcomes.Failed,
-    own_process.NoServerError,
-    postgres_server.NoServerError,
-    OSError,
-    subprocess.SubprocessError,
-)
+NOT_HERE = (_pytest.outcomes.Failed, own_process.NoServerError, OSError, subprocess.SubprocessError)
 WITHIN_S = 300
 KILLED_AFTER_S = WITHIN_S + 60
 REASON_MAX = 300
@@ -69,46 +58,18 @@ TIERS = {
     **{f"{name}, ray": Tier(*STACKS[name], "ray") for name in ON_RAY},
     "kafka, flink": Tier("kafka", "", "flink"),
 }
-STARTERS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "postgres": lambda: postgres_server.postgres_server(fsync=True),
-    "kafka": required_kafka,
-    "nats": required_nats,
-    "redis": required_redis,
-}
 
 
-class Servers:
-    """Servers that are started when they are first asked for."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._addresses: dict[str, str] = {}
-
-    @property
-    def started(self) -> set[str]:
-        return set(self._addresses)
-
-    def address(self, name: str) -> str:
-        """Return the address of a server; `LookupError` where it cannot be had."""
-        if name not in self._addresses:
-            try:
-                server = self._stack.enter_context(STARTERS[name]())
-            except NOT_HERE as error:
-                raise LookupError(f"no {name} here: {error}") from error
-            self._addresses[name] = server.dsn if name == "postgres" else server.address
-        return self._addresses[name]
-
-    def flags(self, tier: Tier) -> list[str]:
-        """Return what the command is told of them."""
-        given = {"--log": tier.log, "--store": tier.store}
-        return [part for flag, name in given.items() if name in tier.servers for part in (flag, self.address(name))]
+def flags(servers: Servers, tier: Tier) -> list[str]:
+    """Return what the command is told of the servers of a tier."""
+    given = {"--log": tier.log, "--store": tier.store}
+    return [part for flag, name in given.items() if name in tier.servers for part in (flag, servers.address(name))]
 
 
 def rows(names: Sequence[str], kills: int, *, ray_python: str = "") -> Iterator[tuple[str, Report]]:
     """Yield the report of each tier, or why there is none. `ray_python`: this is the network of a Ray, whose Python it is."""
     here = [each for each in names if ray_python or TIERS[each].host != "ray"]
-    with ExitStack() as stack:
-        servers = Servers(stack)
+    with started_servers() as servers:
         for name in here:
             yield name, _row(TIERS[name], servers, kills, ray_python)
         started = servers.started
@@ -124,11 +85,11 @@ def _row(tier: Tier, servers: Servers, kills: int, ray_python: str) -> Report:
         elif tier.host == "flink":
             flink = installed_flink()
             python, more, environment = str(flink.python), ["--host", "flink"], flink.environment
-        flags = servers.flags(tier)
+        told = flags(servers, tier)
     except (LookupError, *NOT_HERE) as error:
         return {"reason": _short(str(error))}
     command = [python, "-m", "penstock.cli", "conformance", "--json", "--kills", str(kills), "--within", str(WITHIN_S)]
-    return _reported([*command, *more, *flags], environment)
+    return _reported([*command, *more, *told], environment)
 
 
 def _reported(command: Sequence[str], environment: dict[str, str]) -> Report:
@@ -184,8 +145,8 @@ def _on_ray(names: Sequence[str], kills: int, installed: set[str]) -> Iterator[t
 def _install(servers: set[str]) -> None:
     """Have servers installed that are not: in the network of Ray there is no registry to get them from."""
     for each in sorted(servers):
-        with ExitStack() as stack, contextlib.suppress(LookupError):  # it is said again in there
-            Servers(stack).address(each)
+        with started_servers() as own, contextlib.suppress(LookupError):  # it is said again in there
+            own.address(each)
 
 
 def _short(text: str) -> str:

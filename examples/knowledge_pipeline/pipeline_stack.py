@@ -1,40 +1,28 @@
 """The servers of S0's own stack: Kafka carries the events, Milvus holds the vectors; the project's scripts start them."""
 
 import sqlite3
-import sys
 from array import array
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-SERVICES = Path(__file__).parents[2] / "tests" / "services"
+from pipeline_beginning import scripts_of_servers
+
 ROWS_MAX = 16_000
-
-
-class NoStack(Exception):
-    """A server that the stack needs cannot be had here; the message says why."""
 
 
 @contextmanager
 def kafka_milvus(say: Callable[[str], object]) -> Generator[dict[str, str]]:
     """Start both, and yield the settings that name them, as variables of the environment."""
-    for name in ("brokers", "milvus", "moto"):
-        sys.path.insert(0, str(SERVICES / name))
-    import pytest
-
-    try:
-        from kafka_server import required_kafka
-        from milvus_server import required_milvus
-    except ImportError as error:
-        raise NoStack(f"{error}: run `make setup` first") from error
     with ExitStack() as servers:
-        try:
+        with scripts_of_servers("brokers", "milvus", "moto"):
+            from kafka_server import required_kafka
+            from milvus_server import required_milvus
+
             say("starting Kafka")
             kafka = servers.enter_context(required_kafka())
             say("starting Milvus")
             milvus = servers.enter_context(required_milvus())
-        except (pytest.skip.Exception, pytest.fail.Exception) as error:
-            raise NoStack(str(error)) from error
         # One partition: then an offset is a moment of the whole library.
         yield {"PENSTOCK_LOG": f"{kafka.address}?partitions=1", "PENSTOCK_VECTORS": f"{milvus}?index=FLAT"}
 

@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 
+from pipeline_beginning import NoStack
 from pipeline_input import QUESTIONS, questions_about, read_documents
 from pipeline_service import Failed, Service
-from pipeline_stack import NoStack, kafka_milvus
+from pipeline_stack import kafka_milvus
 from pipeline_steps import STEPS, Stage
 from rich.console import Console
 from rich.markup import escape

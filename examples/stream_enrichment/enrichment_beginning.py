@@ -4,34 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venv" / "bin" / "python"
+sys.path.append(str(Path(__file__).parents[1]))
+
+from on_servers import NoStack, require_penstock, scripts_of_servers
+
+__all__ = ["NoStack", "go_apart", "is_apart", "scripts_of_servers"]
+
 APART = "ENRICHMENT_APART"
 GIVEN = ("PENSTOCK_KAFKA", "PENSTOCK_REDIS", "PENSTOCK_MILVUS_URL")  # servers that cannot be reached from in there
-
-
-class NoStack(Exception):
-    """A server that the stack needs cannot be had here; the message says why."""
-
-
-def require_penstock() -> None:
-    """Go on with the Python that has penstock. In a fresh clone it is made first, once."""
-    if find_spec("penstock") is not None:
-        return
-    if Path(sys.executable) == PYTHON:
-        sys.exit("run_enrichment: penstock is not in .venv: run `make setup`")
-    if not (PYTHON.parent.parent / ".ready").exists():
-        make = shutil.which("make")
-        if make is None:
-            print("run_enrichment: no `make` here: install it, or penstock with pip", file=sys.stderr)
-            sys.exit(2)
-        print("run_enrichment: making .venv, once (make setup)", file=sys.stderr)
-        if subprocess.run([make, "-s", "-C", ROOT, "setup"], stdout=sys.stderr, check=False).returncode:
-            sys.exit(2)
-    os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
 
 def is_apart() -> bool:
@@ -51,4 +33,4 @@ def go_apart() -> None:
     os.execvp(inside[0], inside)
 
 
-require_penstock()
+require_penstock("run_enrichment")

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from enrichment_beginning import NoStack, go_apart, is_apart
+from enrichment_beginning import NoStack, go_apart, is_apart, scripts_of_servers
 
-SERVICES = Path(__file__).parents[2] / "tests" / "services"
+SERVERS = ("brokers", "milvus", "moto", "flink", "ray")  # the folders of their scripts
 APP = Path(__file__).with_name("enrichment_app.py")
 PARTITIONS = 6
 BURIED = "stream-enrichment-dead-letters"  # of the job on Flink
@@ -115,15 +115,17 @@ def embedded(folder: Path, say) -> Generator[Embedded]:
 
 @contextmanager
 def kafka_flink_ray(folder: Path, say) -> Generator[Cluster]:
-    with _told(), ExitStack() as stack:
-        yield Cluster(Servers(folder, say, stack))
+    with ExitStack() as stack:
+        with scripts_of_servers(*SERVERS):
+            cluster = Cluster(Servers(folder, say, stack))
+        yield cluster
 
 
 def install(say) -> None:
     """Install what is missing, and begin again apart; `NoStack` says what cannot be had."""
     if is_apart():
         return
-    with _told():
+    with scripts_of_servers(*SERVERS):
         if find_spec("milvus_lite") is None:
             raise NoStack("no milvus-lite here: run `make setup`, or pip install pymilvus milvus-lite")
         from flink_installed import installed_flink
@@ -140,22 +142,6 @@ def install(say) -> None:
             say(f"looking for {name}")
             there()
     go_apart()
-
-
-@contextmanager
-def _told() -> Generator[None]:
-    """Say in one way what cannot be had."""
-    for name in ("brokers", "milvus", "moto", "flink", "ray"):
-        sys.path.insert(0, str(SERVICES / name))
-    try:
-        import pytest
-        from own_process import NoServerError
-    except ImportError as error:
-        raise NoStack(f"{error}: run `make setup` first") from error
-    try:
-        yield
-    except (NoServerError, AssertionError, pytest.skip.Exception, pytest.fail.Exception) as error:
-        raise NoStack(str(error)) from error
 
 
 STACKS = {"embedded": embedded, "kafka-flink-ray": kafka_flink_ray}

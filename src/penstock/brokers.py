@@ -1,7 +1,7 @@
 """Brokers: from the setting `log` to the adapter that it names, and to a store whose events go over it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -155,22 +155,38 @@ def carried_topics(topology: Topology) -> dict[str, str]:
 
 async def opened_broker(url: str, stack: AsyncExitStack) -> Broker:
     """Return the broker of an address, open until `stack` is left; `Invalid` for one that names none."""
+    return await stack.enter_async_context(_as_it_is(_opened(url)))
+
+
+def _opened(url: str) -> AbstractAsyncContextManager[Broker]:
     match urlsplit(url).scheme:
         case "kafka":
             from penstock.adapters.kafka.broker import open_kafka
 
-            return await stack.enter_async_context(open_kafka(url))
+            return open_kafka(url)
         case "nats" | "tls":
             from penstock.adapters.nats.broker import open_nats
 
-            return await stack.enter_async_context(open_nats(url))
+            return open_nats(url)
         case "redis" | "rediss":
             from penstock.adapters.redis.broker import open_redis
 
-            return await stack.enter_async_context(open_redis(url))
+            return open_redis(url)
         case _:
             hint = "use kafka://HOST:PORT, nats://HOST:PORT or redis://HOST:PORT"
             raise Invalid("the settings", (Finding("log", f"{shown_url(url)!r} is not known", hint),))
+
+
+@asynccontextmanager
+async def _as_it_is(opened: AbstractAsyncContextManager[Broker]) -> AsyncGenerator[Broker]:
+    """Open a broker, whose reader may be a task beside us; what is raised comes as it is: who is fenced joins again by it."""
+    try:
+        async with opened as broker:
+            yield broker
+    except BaseExceptionGroup as several:
+        if len(several.exceptions) != 1:
+            raise
+        raise several.exceptions[0] from None
 
 
 async def _require_other_broker(url: str) -> None:

@@ -10,18 +10,10 @@ import pytest
 from hops_load import CE_TYPE, Flight, Plan, Usage, measured
 from hops_pause import longest_gap_s
 from hops_sides import PROMISES, sides_of
+from measured_on import MACHINE
 from sides import NotMeasured
 
 TINY = Plan(0.02, 0.05, 0.05, pace=2000)
-MACHINE = {
-    "processor": "a processor",
-    "cores": 2,
-    "memory_gib": 24.0,
-    "filesystem": "ext4",
-    "python": "3.11",
-    "commit": "0123456789ab",
-    "load_before": 0.1,
-}
 
 
 class Echo:

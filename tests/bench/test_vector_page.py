@@ -7,16 +7,8 @@ from pathlib import Path
 import pytest
 import vector_page
 import vectors
+from measured_on import MACHINE
 
-MACHINE = {
-    "processor": "a processor",
-    "cores": 2,
-    "memory_gib": 24.0,
-    "filesystem": "ext4",
-    "python": "3.11",
-    "commit": "0123456789ab",
-    "load_before": 0.1,
-}
 OURS = {"engine": "penstock", "size": 10_000, "build_s": 2.0, "build_cpu_s": 3.0, "all_p50_ms": 2.0, "all_p99_ms": 6.0}
 OTHER = {"engine": "zvec", "size": 10_000, "build_s": 9.0, "build_cpu_s": 9.0, "all_p50_ms": 1.0, "all_p99_ms": 9.0}
 

@@ -52,6 +52,8 @@ class Tour(Event, key="driver"):
 class House:
     """A store in memory, and the agents of its workers, who say which of them handled what."""
 
+    events = (Delivered,)  # that no agent of it names
+
     def __init__(self):
         self.disk = Disk()
         self.random = Random(7)
@@ -95,7 +97,7 @@ class House:
 
     def parts(self, name, agents=None):
         clock = VirtualClock(self.random, name)
-        topology = Topology(self.agents(name) if agents is None else agents, [Delivered])
+        topology = Topology(self.agents(name) if agents is None else agents, self.events)
         return Parts("house", topology, MemoryStore(self.disk, now_ms=clock.now_ms), clock, Models(str, Prompts(None)))
 
     @asynccontextmanager

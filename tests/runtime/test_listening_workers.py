@@ -2,11 +2,10 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from random import Random
 
 import pytest
+from house_of_workers import PARTITIONS, House
 
-from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.app import Running
 from penstock.core.agents.declaration import Options, declare
 from penstock.core.agents.policy import NO_RETRY
@@ -14,15 +13,11 @@ from penstock.core.events.event import Event
 from penstock.errors import Invalid, Refused
 from penstock.runtime.control import NAME as CONTROL
 from penstock.runtime.control import control
-from penstock.runtime.engine import Parts, running
 from penstock.runtime.listeners import OWNER
-from penstock.runtime.models import Models, Prompts
 from penstock.runtime.ownership import TTL_MS
-from penstock.runtime.topology import Topology
 from penstock.runtime.workflow_context import WorkflowContext
-from penstock.testing.virtual_time import VirtualClock, run_virtually
+from penstock.testing.virtual_time import run_virtually
 
-PARTITIONS = 8
 RUNS = 24
 
 
@@ -54,38 +49,19 @@ async def ask(order: Order, ctx: WorkflowContext) -> list[int]:
     return [each.value for each in approvals]
 
 
-class House:
-    """A store in memory that several workers share."""
+class ListeningHouse(House):
+    """One whose runs listen to events."""
 
-    def __init__(self):
-        self.disk = Disk()
-        self.random = Random(11)
+    events = (Paid, Moved)
 
-    async def divide(self):
-        store = MemoryStore(self.disk)
-        await store.divide(await store.claim("divider"), PARTITIONS)
+    def agents(self, name):
+        options = Options(retry=NO_RETRY, workflow=True)
+        return {each.__name__: declare(each, each.__name__, options) for each in (sell, ask)} | {CONTROL: control()}
 
     @asynccontextmanager
     async def worker(self, name):
-        clock = VirtualClock(self.random, name)
-        options = Options(retry=NO_RETRY, workflow=True)
-        agents = {each.__name__: declare(each, each.__name__, options) for each in (sell, ask)}
-        agents[CONTROL] = control()
-        topology = Topology(agents, [Paid, Moved])
-        store = MemoryStore(self.disk, now_ms=clock.now_ms)
-        parts = Parts("house", topology, store, clock, Models(str, Prompts(None)))
-        async with running(parts, owner=name, beside=True) as engine:
+        async with super().worker(name) as engine:
             yield Running(None, engine)
-
-    async def killed(self, name, life_s):
-        async def live():
-            async with self.worker(name):
-                await asyncio.Event().wait()
-
-        task = asyncio.ensure_future(live())
-        await asyncio.sleep(life_s)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
     def rows(self):
         """Who listens where: for a key in its partition, else in all of them."""
@@ -104,7 +80,7 @@ async def until_listening(house):
 
 def test_events_of_any_worker_reach_runs_of_any_other():
     async def scenario():
-        house = House()
+        house = ListeningHouse()
         await house.divide()
         async with house.worker("a") as a, house.worker("b") as b:
             await asyncio.sleep(5)
@@ -127,10 +103,10 @@ def test_events_of_any_worker_reach_runs_of_any_other():
 
 def test_a_worker_that_dies_leaves_who_listens_to_the_others():
     async def scenario():
-        house = House()
+        house = ListeningHouse()
         await house.divide()
         async with house.worker("a") as a:
-            dying = asyncio.ensure_future(house.killed("b", 8))
+            dying = asyncio.ensure_future(house.killed_worker("b", 8))
             await asyncio.sleep(5)
             runs = await started(a)
             await until_listening(house)
@@ -156,7 +132,7 @@ def test_a_worker_that_dies_leaves_who_listens_to_the_others():
 
 def test_a_lone_worker_on_a_divided_store_hears_too():
     async def scenario():
-        house = House()
+        house = ListeningHouse()
         await house.divide()
         async with house.worker("a") as a:
             runs = await started(a)
@@ -174,7 +150,7 @@ def test_a_lone_worker_on_a_divided_store_hears_too():
 
 def test_approvals_are_listed_and_answered_at_any_worker_and_what_runs_expose_is_read_there():
     async def scenario():
-        house = House()
+        house = ListeningHouse()
         await house.divide()
         async with house.worker("a") as a, house.worker("b") as b:
             await asyncio.sleep(5)

@@ -32,8 +32,7 @@ class HeldUp(MemoryBroker):
 
     def go_on(self):
         self.lets_through = True
-        for wake in tuple(self.topics.watchers):
-            wake()
+        self.topics.watchers.wake()
 
 
 def school():

@@ -2,28 +2,38 @@
 
 import secrets
 from contextlib import AsyncExitStack
-from urllib.parse import quote
 
 import pytest
-from certificates import Authority
-from secure_kafka import PLAIN, SCRAM, SECRET
-from wrong_settings import goes_over, http_server, refusal
+from certificates import SECRET
+from secure_kafka import PLAIN, SCRAM
+from secured_brokers import WRITTEN, Secured, SecuredBrokerContract
+from wrong_settings import goes_over, refusal
 
 from penstock.adapters.kafka.address import address_of
 from penstock.adapters.kafka.broker import open_kafka
 from penstock.core.events.messages import Message
-from penstock.errors import Invalid, Refused, Unavailable
+from penstock.errors import Invalid, Refused
 from penstock.settings import shown_url
 from penstock.testing.broker_contract import fetched
 
 pytestmark = pytest.mark.timeout(120)  # a JVM starts
 ALL = ("READ", "WRITE", "CREATE", "DESCRIBE")
-WRITTEN = quote(SECRET, safe="")
 
 
 @pytest.fixture
 def prefix():
     return f"p{secrets.token_hex(6)}-"
+
+
+@pytest.fixture
+def secured(secure):
+    by_password = f"kafka://{PLAIN}:{{password}}@127.0.0.1:{secure.sasl}"
+    by_certificate = f"kafka://127.0.0.1:{secure.mutual}"
+    return Secured(secure.authority, "Kafka", "kafka", by_password, by_certificate, "KAFKA_USERNAME, KAFKA_PASSWORD")
+
+
+class TestKafkaSecured(SecuredBrokerContract):
+    pass
 
 
 @pytest.fixture
@@ -50,16 +60,8 @@ async def test_an_app_runs_over_tls_with_a_plain_password_from_the_environment(s
     await goes_over(f"kafka://{where}&prefix={prefix}", tmp_path)
 
 
-async def test_an_app_runs_over_mutual_tls(secure, prefix, tmp_path):
-    signed = secure.authority.signed("worker")
-    files = f"ssl.ca.location={secure.authority.ca}&ssl.certificate.location={signed.certificate}"
-    address = f"kafka://127.0.0.1:{secure.mutual}?{files}&ssl.key.location={signed.key}&prefix={prefix}"
-    await goes_over(address, tmp_path)
-
-
-@pytest.mark.parametrize("user", [PLAIN, SCRAM])
-async def test_a_wrong_password_is_said_with_its_setting(sasl, user, caplog):
-    said = await refusal(sasl(user, password="wr0ng%2Fone"), Invalid, caplog, "wr0ng/one")
+async def test_a_wrong_password_is_said_where_it_is_kept_as_scram(sasl, caplog):
+    said = await refusal(sasl(SCRAM, password="wr0ng%2Fone"), Invalid, caplog, "wr0ng/one")
     assert "set KAFKA_USERNAME, KAFKA_PASSWORD" in said
 
 
@@ -69,21 +71,6 @@ async def test_a_mechanism_that_the_server_does_not_have_is_said(secure, caplog)
     assert "sasl.mechanism" in said
 
 
-async def test_another_authority_is_said_with_its_setting(sasl, tmp_path, caplog):
-    said = await refusal(sasl(PLAIN, ca=Authority(tmp_path, "other").ca), Invalid, caplog, SECRET)
-    assert "set ssl.ca.location" in said
-
-
-async def test_an_authority_that_is_no_file_is_said(sasl, caplog):
-    said = await refusal(sasl(PLAIN, ca="/no/such/file.pem"), Invalid, caplog, SECRET)
-    assert "ssl.ca.location" in said
-
-
-async def test_no_certificate_where_one_is_asked_for_is_said(secure, caplog):
-    address = f"kafka://127.0.0.1:{secure.mutual}?ssl.ca.location={secure.authority.ca}"
-    assert "ssl.certificate.location" in await refusal(address, Invalid, caplog)
-
-
 async def test_speaking_plainly_to_tls_is_said(secure, caplog):
     assert "set security.protocol" in await refusal(f"kafka://127.0.0.1:{secure.sasl}", Invalid, caplog)
 
@@ -91,16 +78,6 @@ async def test_speaking_plainly_to_tls_is_said(secure, caplog):
 async def test_speaking_tls_to_who_has_none_is_said(secure, caplog):
     address = f"kafka://{PLAIN}:{WRITTEN}@127.0.0.1:{secure.plain}?security.protocol=SASL_SSL"
     assert "security.protocol" in await refusal(address, Invalid, caplog, SECRET)
-
-
-async def test_a_server_that_is_none_of_kafka_is_said(caplog):
-    async with http_server() as port:
-        assert "no Kafka" in await refusal(f"kafka://127.0.0.1:{port}", Invalid, caplog)
-
-
-async def test_a_server_that_is_not_there_is_said_with_its_address(caplog):
-    address = f"kafka://{PLAIN}:{WRITTEN}@127.0.0.1:1"
-    assert "127.0.0.1:1" in await refusal(address, Unavailable, caplog, SECRET)
 
 
 async def test_a_user_without_rights_is_told_which_and_for_which_topics(secure, sasl, prefix, caplog):

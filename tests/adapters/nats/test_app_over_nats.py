@@ -16,4 +16,4 @@ async def test_an_app_is_carried(nats, tmp_path):
 
 
 async def test_what_an_app_raises_comes_as_it_is(nats):
-    await expect_errors_as_they_are(nats.address, open_nats)
+    await expect_errors_as_they_are(nats.address)

@@ -2,20 +2,18 @@
 
 import asyncio
 import secrets
-from urllib.parse import quote
 
 import pytest
-from certificates import Authority
+from certificates import SECRET, Authority
 from nats_server import secure_nats
-from wrong_settings import goes_over, http_server, refusal
+from secured_brokers import WRITTEN, Secured, SecuredBrokerContract
+from wrong_settings import goes_over, refusal
 
 from penstock.adapters.nats.broker import open_nats
 from penstock.adapters.nats.connecting import address_of
-from penstock.errors import Invalid, Unavailable
+from penstock.errors import Invalid
 
 pytestmark = pytest.mark.timeout(300)  # the first time, a server is built
-SECRET = "s3cret/of?the#app"
-WRITTEN = quote(SECRET, safe="")
 TOKEN = "t0ken-of-the-app"
 USERS = f"""authorization {{ users = [
   {{ user: app, password: "{SECRET}" }},
@@ -54,12 +52,18 @@ def by_token():
 
 
 @pytest.fixture
+def secured(secure, mutual, authority):
+    by_password = f"nats://app:{{password}}@{secure.hosts}"
+    return Secured(authority, "NATS", "nats", by_password, f"tls://{mutual.hosts}", "NATS_USER and NATS_PASSWORD")
+
+
+@pytest.fixture
 def prefix():
     return f"p{secrets.token_hex(6)}-"
 
 
-async def test_an_app_runs_over_tls_with_a_password(secure, authority, prefix, tmp_path):
-    await goes_over(f"nats://app:{WRITTEN}@{secure.hosts}?ssl.ca.location={authority.ca}&prefix={prefix}", tmp_path)
+class TestNatsSecured(SecuredBrokerContract):
+    pass
 
 
 async def test_an_app_runs_with_a_token_from_the_environment(by_token, prefix, tmp_path, monkeypatch):
@@ -67,32 +71,8 @@ async def test_an_app_runs_with_a_token_from_the_environment(by_token, prefix, t
     await goes_over(f"nats://{by_token.hosts}?prefix={prefix}", tmp_path)
 
 
-async def test_an_app_runs_over_mutual_tls(mutual, authority, prefix, tmp_path):
-    signed = authority.signed("worker")
-    files = (
-        f"ssl.ca.location={authority.ca}&ssl.certificate.location={signed.certificate}&ssl.key.location={signed.key}"
-    )
-    await goes_over(f"tls://{mutual.hosts}?{files}&prefix={prefix}", tmp_path)
-
-
-async def test_a_wrong_password_is_said_with_its_setting(secure, authority, caplog):
-    said = await refusal(f"nats://app:wr0ng@{secure.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog, "wr0ng")
-    assert "set NATS_USER and NATS_PASSWORD" in said
-
-
 async def test_a_wrong_token_is_said_with_its_setting(by_token, caplog):
     assert "NATS_TOKEN" in await refusal(f"nats://wr0ng@{by_token.hosts}", Invalid, caplog, "wr0ng")
-
-
-async def test_another_authority_is_said_with_its_setting(secure, tmp_path, caplog):
-    ca = Authority(tmp_path, "other").ca
-    said = await refusal(f"nats://app:{WRITTEN}@{secure.hosts}?ssl.ca.location={ca}", Invalid, caplog, SECRET)
-    assert "ssl.ca.location" in said
-
-
-async def test_no_certificate_where_one_is_asked_for_is_said(mutual, authority, caplog):
-    said = await refusal(f"nats://{mutual.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog)
-    assert "ssl.certificate.location" in said
 
 
 async def test_speaking_plainly_to_tls_is_said(secure, caplog):
@@ -120,15 +100,6 @@ async def test_who_we_are_is_not_told_in_the_clear_where_tls_is_asked_for(author
     assert "without TLS" in said
     assert SECRET.encode() not in heard
     server.close()
-
-
-async def test_a_server_that_is_no_nats_is_said(caplog):
-    async with http_server() as port:
-        assert "no NATS" in await refusal(f"nats://127.0.0.1:{port}", Invalid, caplog)
-
-
-async def test_a_server_that_is_not_there_is_said(caplog):
-    assert "127.0.0.1" in await refusal(f"nats://app:{WRITTEN}@127.0.0.1:1", Unavailable, caplog, SECRET)
 
 
 async def test_a_server_without_streams_is_said(caplog):

@@ -16,4 +16,4 @@ async def test_an_app_is_carried(redis, tmp_path):
 
 
 async def test_what_an_app_raises_comes_as_it_is(redis):
-    await expect_errors_as_they_are(redis.address, open_redis)
+    await expect_errors_as_they_are(redis.address)

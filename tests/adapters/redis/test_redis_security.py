@@ -1,21 +1,19 @@
 """A Redis with TLS, users and rules: an app runs over it, and what is wrong is said, with the setting."""
 
 import secrets
-from urllib.parse import quote
 
 import pytest
-from certificates import Authority
+from certificates import SECRET, Authority
 from redis import asyncio as client
 from redis_server import own_redis
-from wrong_settings import goes_over, http_server, refusal
+from secured_brokers import WRITTEN, Secured, SecuredBrokerContract
+from wrong_settings import goes_over, refusal
 
 from penstock.adapters.redis.address import address_of
 from penstock.adapters.redis.broker import open_redis
-from penstock.errors import Invalid, Unavailable
+from penstock.errors import Invalid
 
 pytestmark = pytest.mark.timeout(60)
-SECRET = "s3cret/of?the#app"
-WRITTEN = quote(SECRET, safe="")
 USERS = [
     *("--appendonly", "yes", "--requirepass", SECRET),
     *("--user", "app", "on", f">{SECRET}", "~penstock-*", "+@stream", "+@hash", "+@connection", "+time"),
@@ -47,12 +45,19 @@ def mutual(authority):
 
 
 @pytest.fixture
+def secured(secure, mutual, authority):
+    by_password = f"rediss://app:{{password}}@{secure.hosts}"
+    access = "REDIS_USERNAME and REDIS_PASSWORD"
+    return Secured(authority, "Redis", "redis", by_password, f"rediss://{mutual.hosts}", access)
+
+
+@pytest.fixture
 def prefix():
     return f"penstock-{secrets.token_hex(6)}:"
 
 
-async def test_an_app_runs_over_tls_as_a_user_with_few_rights(secure, authority, prefix, tmp_path):
-    await goes_over(f"rediss://app:{WRITTEN}@{secure.hosts}?ssl.ca.location={authority.ca}&prefix={prefix}", tmp_path)
+class TestRedisSecured(SecuredBrokerContract):
+    """The user of this one has few rights: those that docs/deploy/cluster.md names."""
 
 
 async def test_an_app_runs_with_a_password_from_the_environment(secure, authority, prefix, tmp_path, monkeypatch):
@@ -60,33 +65,9 @@ async def test_an_app_runs_with_a_password_from_the_environment(secure, authorit
     await goes_over(f"rediss://{secure.hosts}/0?ssl.ca.location={authority.ca}&prefix={prefix}", tmp_path)
 
 
-async def test_an_app_runs_over_mutual_tls(mutual, authority, prefix, tmp_path):
-    signed = authority.signed("worker")
-    files = (
-        f"ssl.ca.location={authority.ca}&ssl.certificate.location={signed.certificate}&ssl.key.location={signed.key}"
-    )
-    await goes_over(f"rediss://{mutual.hosts}?{files}&prefix={prefix}", tmp_path)
-
-
-async def test_a_wrong_password_is_said_with_its_setting(secure, authority, caplog):
-    said = await refusal(f"rediss://app:wr0ng@{secure.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog, "wr0ng")
-    assert "set REDIS_USERNAME and REDIS_PASSWORD" in said
-
-
 async def test_no_password_is_said_with_its_setting(secure, authority, caplog):
     said = await refusal(f"rediss://{secure.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog)
     assert "REDIS_PASSWORD" in said
-
-
-async def test_another_authority_is_said_with_its_setting(secure, tmp_path, caplog):
-    ca = Authority(tmp_path, "other").ca
-    said = await refusal(f"rediss://app:{WRITTEN}@{secure.hosts}?ssl.ca.location={ca}", Invalid, caplog, SECRET)
-    assert "ssl.ca.location" in said
-
-
-async def test_no_certificate_where_one_is_asked_for_is_said(mutual, authority, caplog):
-    said = await refusal(f"rediss://{mutual.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog)
-    assert "ssl.certificate.location" in said
 
 
 async def test_speaking_plainly_to_tls_is_said(secure, caplog):
@@ -95,15 +76,6 @@ async def test_speaking_plainly_to_tls_is_said(secure, caplog):
 
 async def test_speaking_tls_to_who_has_none_is_said(redis, caplog):
     assert "speaks no TLS" in await refusal(f"rediss://app:{WRITTEN}@{redis.hosts}", Invalid, caplog, SECRET)
-
-
-async def test_a_server_that_is_no_redis_is_said(caplog):
-    async with http_server() as port:
-        assert "no Redis" in await refusal(f"redis://127.0.0.1:{port}", Invalid, caplog)
-
-
-async def test_a_server_that_is_not_there_is_said(caplog):
-    assert "127.0.0.1:1" in await refusal(f"redis://app:{WRITTEN}@127.0.0.1:1", Unavailable, caplog, SECRET)
 
 
 async def test_a_user_without_rights_is_told_so_at_the_start(secure, authority, prefix, caplog):

@@ -1,4 +1,4 @@
-"""An authority of the tests' own, and the certificates of servers and clients that it signs."""
+"""An authority of the tests' own, and the certificates of servers and clients that it signs; and a password."""
 
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+SECRET = "s3cret/of?the#app"  # it must be written with %, and stand nowhere
 FIRST, LAST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 

@@ -1,9 +1,11 @@
 """The contract of brokers on a real server: a test supplies `opened`, which opens a connection."""
 
 import secrets
+from contextlib import AsyncExitStack
 
 import pytest
 
+from penstock.brokers import opened_broker
 from penstock.errors import Fenced
 from penstock.testing.broker_contract import BrokerContract
 
@@ -22,8 +24,13 @@ class RealBrokerContract(BrokerContract):
         return f"t-{secrets.token_hex(6)}"
 
 
-async def expect_errors_as_they_are(address, broker_at):
+async def expect_errors_as_they_are(address):
     """A worker that is fenced joins again by the class of its error: a group around it would end the process."""
-    with pytest.raises(Fenced):
-        async with broker_at(address):
+
+    async def fenced():
+        async with AsyncExitStack() as stack:
+            await opened_broker(address, stack)
             raise Fenced("a", 1)
+
+    with pytest.raises(Fenced):
+        await fenced()

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from certificates import Authority
+from certificates import SECRET, Authority
 from confluent_kafka import admin
 from kafka_server import started_node
 from own_process import NoServerError, free_port, require
 
-SECRET = "s3cret/of?the#app"  # it must be written with %, and stand nowhere
 PLAIN, SCRAM = "alice", "app"  # who log in by which mechanism; alice may do all
 LISTENERS = """listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL_SSL://127.0.0.1:{sasl},SSL://127.0.0.1:{mutual}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{sasl},SSL://127.0.0.1:{mutual}

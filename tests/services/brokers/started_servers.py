@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any
 
 import _pytest.outcomes
@@ -44,13 +45,18 @@ class Servers:
         self._addresses: dict[str, str] = {}
         self._processes: dict[str, psutil.Process] = {}
 
+    @property
+    def started(self) -> set[str]:
+        """The names of those that were asked for."""
+        return set(self._addresses)
+
     def address(self, name: str) -> str:
         """Return the address of a server; `LookupError` where it cannot be had."""
         if name not in self._addresses:
             before = {each.pid for each in psutil.Process().children()}
             try:
                 server = self._stack.enter_context(STARTERS[name]())
-            except (_pytest.outcomes.Failed, NoServerError, OSError, RuntimeError) as error:
+            except (_pytest.outcomes.Failed, NoServerError, OSError, RuntimeError, SubprocessError) as error:
                 raise LookupError(f"no {name} here: {error}") from error
             self._addresses[name] = server.dsn if name == "postgres" else server.address
             if ours := [each for each in psutil.Process().children() if each.pid not in before]:

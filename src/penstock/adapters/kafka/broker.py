@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from penstock.core.events.messages import Carried, Lane, Message
+from penstock.core.events.watchers import Watchers
 from penstock.errors import Missing
 
 try:
@@ -68,14 +69,14 @@ class KafkaBroker:
             "queue.buffering.max.messages": QUEUE_MAX,
             "message.max.bytes": 2 * BYTES_MAX,
         }
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers = Watchers()
         try:
             self._admin: Any = admin.AdminClient(common)
             self._producer = Producer(common | writing)
         except KafkaException as error:
             raise of_exception(self._complaints, "connect", error) from error
         self._topics = Topics(self._admin, address, self._complaints)
-        self._reader = Reader(common | reading, address.topic, self._news, self._complaints)
+        self._reader = Reader(common | reading, address.topic, self._watchers.wake, self._complaints)
         self._sending = Sending(self._producer)
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
@@ -114,14 +115,9 @@ class KafkaBroker:
         return {lane: max(0, ends.get(lane, 0) - position) for lane, position in after.items()}
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self._watchers.append(wake)
-        return lambda: self._watchers.remove(wake)
+        return self._watchers.watch(wake)
 
     async def close(self) -> None:
         """End the reader's thread; whoever published has waited for that."""
         await self._reader.stop()
         self._sending.stop()
-
-    def _news(self) -> None:
-        for wake in tuple(self._watchers):
-            wake()

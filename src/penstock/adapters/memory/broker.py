@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock.core.events.messages import Carried, Lane, Message
+from penstock.core.events.watchers import Watchers
 from penstock.errors import Finding, Invalid
 
 BYTES_MAX = 16 * 1024 * 1024
@@ -15,7 +16,7 @@ class Topics:
 
     messages: dict[Lane, list[Message]] = field(default_factory=dict[Lane, list[Message]])
     let_go: dict[Lane, int] = field(default_factory=dict[Lane, int])  # through which position nothing is held any more
-    watchers: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    watchers: Watchers = field(default_factory=Watchers)
 
 
 class MemoryBroker:
@@ -42,8 +43,7 @@ class MemoryBroker:
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         for topic, partition, message in messages:
             self.topics.messages.setdefault((topic, partition), []).append(message)
-        for wake in tuple(self.topics.watchers):
-            wake()
+        self.topics.watchers.wake()
 
     async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
         found: list[Carried] = []
@@ -58,8 +58,7 @@ class MemoryBroker:
         return {lane: len(held) for lane in lanes if (held := self.topics.messages.get(lane))}
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self.topics.watchers.append(wake)
-        return lambda: self.topics.watchers.remove(wake)
+        return self.topics.watchers.watch(wake)
 
     def let_go(self, lane: Lane, through: int) -> None:
         """Hold nothing through a position any more, as retention does."""

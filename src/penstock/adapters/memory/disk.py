@@ -1,6 +1,6 @@
 """What was committed, and who is told of it: what would lie on a disk."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from penstock.core.agents.pieces import StreamChunk
@@ -8,6 +8,7 @@ from penstock.core.agents.progress import Progress
 from penstock.core.agents.unit import DeadLetter, JournalChunk, JournalCut, RunChange, Sent
 from penstock.core.events.blobs import Owner
 from penstock.core.events.envelope import UNPLACED, Position, Recorded
+from penstock.core.events.watchers import Watchers
 from penstock.core.timing.timers import Timer
 from penstock.ports.state import Claim
 
@@ -47,7 +48,7 @@ class Disk:
     )  # name -> worker -> what it has, and wants
     waiting: dict[int, Sent] = field(default_factory=dict[int, Sent])
     sent: int = 0  # how many events have waited so far
-    watchers: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    watchers: Watchers = field(default_factory=Watchers)
     logs: Log = field(default_factory=dict[tuple[str, int], list[Recorded]])
     ids: dict[str, Recorded] = field(default_factory=dict[str, Recorded])
     runs: dict[str, RunChange] = field(default_factory=dict[str, RunChange])

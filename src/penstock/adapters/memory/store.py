@@ -55,7 +55,7 @@ class MemoryStore(Erases):
                 known = Recorded(Position(topic, PARTITION, end_of(log) + 1), event)
                 self._write_event(known)
             places.append(known.position)
-        self._wake()
+        self.disk.watchers.wake()
         return places
 
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]:
@@ -67,8 +67,7 @@ class MemoryStore(Erases):
         return self.disk.ends()
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self.disk.watchers.append(wake)
-        return lambda: self.disk.watchers.remove(wake)
+        return self.disk.watchers.watch(wake)
 
     # the workers
 
@@ -139,7 +138,7 @@ class MemoryStore(Erases):
 
     async def submit(self, events: Sequence[Sent]) -> None:
         self._send(events)
-        self._wake()
+        self.disk.watchers.wake()
 
     async def submitted(
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
@@ -186,7 +185,7 @@ class MemoryStore(Erases):
         if writes.sent:
             self._send(writes.sent)
         if writes.is_news:
-            self._wake()
+            self.disk.watchers.wake()
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
         return {which: Progress(done.low, done.above) for which, done in self.disk.progress.items()}
@@ -311,10 +310,6 @@ class MemoryStore(Erases):
 
     async def known(self, rows: Writes) -> Writes:
         return all_rows.known(self.disk, rows)
-
-    def _wake(self) -> None:
-        for wake in tuple(self.disk.watchers):  # one who is woken may stop watching
-            wake()
 
     def _fits(self, writes: Writes) -> bool:
         """Whether no offset, event id or chunk is taken: otherwise somebody else wrote, and nothing may be written (S1)."""

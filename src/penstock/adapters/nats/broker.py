@@ -15,6 +15,7 @@ from penstock.adapters.nats.connecting import Complaints, address_of, open_conne
 from penstock.core.events.broker_address import retained_ms
 from penstock.core.events.messages import Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
+from penstock.core.events.watchers import Watchers
 from penstock.errors import Finding, Invalid, Missing, NotLetIn, PenstockError
 
 try:
@@ -43,18 +44,12 @@ _log = logging.getLogger(__name__)
 async def open_nats(url: str) -> AsyncGenerator["NatsBroker"]:
     """Connect to the NATS of an address. Raises `Invalid` for what is none, `Unavailable` where nobody answers."""
     address = address_of(url)
-    async with open_connection(address) as (connection, complaints):
+    async with open_connection(address) as (connection, complaints), asyncio.TaskGroup() as group:
+        broker = NatsBroker(connection, group, address.options, complaints)
         try:
-            async with asyncio.TaskGroup() as group:
-                broker = NatsBroker(connection, group, address.options, complaints)
-                try:
-                    yield broker
-                finally:
-                    broker.stop()
-        except BaseExceptionGroup as several:
-            if len(several.exceptions) != 1:
-                raise
-            raise several.exceptions[0] from None  # what the app raised, as it is: who is fenced joins again by it
+            yield broker
+        finally:
+            broker.stop()
 
 
 class NatsBroker:
@@ -78,7 +73,7 @@ class NatsBroker:
         self._epochs: dict[str, int] = {}
         self._wanted: dict[str, asyncio.Event] = {}
         self._readers: list[asyncio.Task[None]] = []
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers = Watchers()
         self._stopped = False
         self._told = False  # whether the watchers will be called
         self.bytes_max: int = connection.max_payload - HEADERS_BYTES
@@ -160,8 +155,7 @@ class NatsBroker:
         return found
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self._watchers.append(wake)
-        return lambda: self._watchers.remove(wake)
+        return self._watchers.watch(wake)
 
     def stop(self) -> None:
         """Read no more. The library can lose a cancellation that comes with a time-out, as after a sleep: hence the mark."""
@@ -212,8 +206,7 @@ class NatsBroker:
 
     def _tell(self) -> None:
         self._told = False
-        for wake in tuple(self._watchers):
-            wake()
+        self._watchers.wake()
 
     def _reader_of(self, lanes: Sequence[Lane], after: int) -> Any:
         return api.ConsumerConfig(

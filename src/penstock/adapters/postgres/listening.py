@@ -14,6 +14,7 @@ from typing import Any
 from penstock.adapters.postgres.address import Address
 from penstock.adapters.postgres.database import Connection, connected
 from penstock.core.agents.policy import Retry
+from penstock.core.events.watchers import Watchers
 from penstock.errors import PenstockError
 
 HEARTBEAT_S = 30.0  # after so much silence the server is asked whether it is still there
@@ -21,38 +22,31 @@ BACKOFF = Retry(delay_s=0.1, delay_max_s=5.0)
 
 
 @asynccontextmanager
-async def open_watchers(address: Address) -> AsyncGenerator["Watchers"]:
+async def open_listener(address: Address) -> AsyncGenerator["Listener"]:
     """Listen while the block lasts, once somebody watches."""
-    watchers = Watchers(address)
-    listening = asyncio.ensure_future(watchers.listen())
+    listener = Listener(address)
+    listening = asyncio.ensure_future(listener.listen())
     try:
-        yield watchers
+        yield listener
     finally:
         listening.cancel()
         with suppress(asyncio.CancelledError):
             await listening
 
 
-class Watchers:
+class Listener(Watchers):
     """Who is to be called after commits, of this process and of others."""
 
     def __init__(self, address: Address) -> None:
+        super().__init__()
         self._address = address
-        self._watchers: list[Callable[[], None]] = []
         self._wanted = asyncio.Event()
         # Who commits calls his own watchers himself: he need not be told by the server.
         self.notice = (f"penstock_{address.schema}", secrets.token_hex(8))
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` after appends, until the returned function is called."""
-        self._watchers.append(wake)
         self._wanted.set()
-        return lambda: self._watchers.remove(wake)
-
-    def wake(self) -> None:
-        """Call all who watch."""
-        for wake in tuple(self._watchers):  # one who is woken may stop watching
-            wake()
+        return super().watch(wake)
 
     async def listen(self) -> None:
         """Listen until cancelled."""

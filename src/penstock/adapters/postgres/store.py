@@ -18,7 +18,7 @@ from penstock.adapters.postgres.database import Connection, Database, open_datab
 from penstock.adapters.postgres.erasing import Erases
 from penstock.adapters.postgres.kept_passages import KeptPassages
 from penstock.adapters.postgres.kept_rows import SIZES, Known, Sizes
-from penstock.adapters.postgres.listening import Watchers, open_watchers
+from penstock.adapters.postgres.listening import Listener, open_listener
 from penstock.adapters.postgres.schema import TOPICS_MAX, make_tables
 from penstock.adapters.postgres.texts import stored
 from penstock.adapters.postgres.writing import append_statement, commit_statement, topics_of
@@ -54,17 +54,17 @@ async def open_postgres_store(dsn: str, *, schema: str | None = None) -> AsyncGe
     address = address_of(dsn, schema)
     async with open_database(address) as database:
         await database.transact("making the tables", lambda connection: make_tables(connection, address.schema))
-        async with open_watchers(address) as watchers:
-            yield PostgresStore(database, watchers)
+        async with open_listener(address) as listener:
+            yield PostgresStore(database, listener)
 
 
 class PostgresStore(Erases):
     """An `EventLog`, `StateStore`, `RunCatalog` and `BlobStore` in one schema of one database."""
 
-    def __init__(self, database: Database, watchers: Watchers) -> None:
+    def __init__(self, database: Database, listener: Listener) -> None:
         super().__init__(database)
         self._database = database
-        self._watchers = watchers
+        self._listener = listener
         self._topics: dict[str, int] = {}
         self._kept: KeptPassages | None = None
 
@@ -91,13 +91,13 @@ class PostgresStore(Erases):
             if new:
                 query, arguments = append_statement(new, self._topics)
                 await connection.execute(query, *arguments)
-                await connection.execute("SELECT pg_notify($1, $2)", *self._watchers.notice)
+                await connection.execute("SELECT pg_notify($1, $2)", *self._listener.notice)
             return [known[event.id].position for event in events]
 
         async def insert_and_wake() -> list[Position]:
             await self._number({topic})
             places = await self._database.transact("append", insert)
-            self._watchers.wake()
+            self._listener.wake()
             return places
 
         return await _to_the_end(insert_and_wake())
@@ -109,7 +109,7 @@ class PostgresStore(Erases):
         return await self._database.ask("ends", reading.ends)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        return self._watchers.watch(wake)
+        return self._listener.watch(wake)
 
     # the workers
 
@@ -148,10 +148,10 @@ class PostgresStore(Erases):
         async def send(connection: Connection) -> None:
             if events:
                 await workers.submit(connection, events)
-                await connection.execute("SELECT pg_notify($1, $2)", *self._watchers.notice)
+                await connection.execute("SELECT pg_notify($1, $2)", *self._listener.notice)
 
         await self._database.transact("submit", send)
-        self._watchers.wake()
+        self._listener.wake()
 
     async def submitted(
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
@@ -165,7 +165,7 @@ class PostgresStore(Erases):
 
     async def commit(self, claim: Claim, number: int, writes: Writes) -> None:
         async def write(connection: Connection) -> bool:
-            query, arguments = commit_statement(claim, number, writes, self._topics, self._watchers.notice)
+            query, arguments = commit_statement(claim, number, writes, self._topics, self._listener.notice)
             try:
                 written = await connection.fetchrow(query, *arguments)
             except self._database.taken as error:
@@ -183,7 +183,7 @@ class PostgresStore(Erases):
             else:
                 await self._database.ask("commit", write)
             if writes.is_news:
-                self._watchers.wake()
+                self._listener.wake()
 
         await _to_the_end(write_and_wake())
 

@@ -16,6 +16,7 @@ from penstock.adapters.redis.address import Address, address_of
 from penstock.core.events.broker_address import retained_ms
 from penstock.core.events.messages import STRUCTURED_HEADERS, Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
+from penstock.core.events.watchers import Watchers
 from penstock.errors import Finding, Invalid, Missing
 
 try:
@@ -66,10 +67,6 @@ async def open_redis(url: str) -> AsyncGenerator["RedisBroker"]:
             finally:
                 broker.stopped = True
                 reader.cancel()
-    except BaseExceptionGroup as several:
-        if len(several.exceptions) != 1:
-            raise
-        raise several.exceptions[0] from None  # what the app raised, as it is: who is fenced joins again by it
     finally:
         await client.aclose()
         await reading.aclose()
@@ -90,7 +87,7 @@ class RedisBroker:
         self._ahead = ReadAhead()
         self._epoch = 0
         self._wanted = asyncio.Event()
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers = Watchers()
         self._published: dict[str, int] = {}
         self._may_run_scripts = True
         self.stopped = False  # beside the cancellation, which the library can lose
@@ -192,8 +189,7 @@ class RedisBroker:
         return {lane: int(each) for lane, each in zip(after, found, strict=True)}
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self._watchers.append(wake)
-        return lambda: self._watchers.remove(wake)
+        return self._watchers.watch(wake)
 
     async def read(self) -> None:
         """Read ahead until the end; what goes wrong meanwhile is tried again."""
@@ -214,8 +210,7 @@ class RedisBroker:
                 await asyncio.sleep(1.0)
                 continue
             if epoch == self._epoch and self._add(keys, found or ()):
-                for wake in tuple(self._watchers):
-                    wake()
+                self._watchers.wake()
                 await asyncio.sleep(REST_S)
 
     def _add(self, keys: Mapping[str, Lane], found: Any) -> int:

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from penstock.adapters.redis_store.server import Server
 from penstock.core.agents.policy import Retry
+from penstock.core.events.watchers import Watchers
 
 HEARTBEAT_S = 15.0  # after so much silence the server is asked whether it is still there
 AGAIN_S = 0.5
@@ -22,39 +23,32 @@ BACKOFF = Retry(delay_s=0.1, delay_max_s=5.0)
 
 
 @asynccontextmanager
-async def open_watchers(server: Server) -> AsyncGenerator["Watchers"]:
+async def open_listener(server: Server) -> AsyncGenerator["Listener"]:
     """Listen while the block lasts, once somebody watches."""
-    watchers = Watchers(server)
-    listening = asyncio.ensure_future(watchers.listen())
+    listener = Listener(server)
+    listening = asyncio.ensure_future(listener.listen())
     try:
-        yield watchers
+        yield listener
     finally:
         while not listening.done():  # the library can lose a cancellation that comes with a time-out
             listening.cancel()
             await asyncio.wait([listening], timeout=AGAIN_S)
 
 
-class Watchers:
+class Listener(Watchers):
     """Who is to be called after commits, of this process and of others."""
 
     def __init__(self, server: Server) -> None:
+        super().__init__()
         self._server = server
-        self._watchers: list[Callable[[], None]] = []
         self._wanted = asyncio.Event()
         # Who commits calls his own watchers himself: he need not be told by the server.
         self._own = secrets.token_hex(8).encode()
         self.notice = [b"PUBLISH", server.keys.wake, self._own]
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` after appends, until the returned function is called."""
-        self._watchers.append(wake)
         self._wanted.set()
-        return lambda: self._watchers.remove(wake)
-
-    def wake(self) -> None:
-        """Call all who watch."""
-        for wake in tuple(self._watchers):  # one who is woken may stop watching
-            wake()
+        return super().watch(wake)
 
     async def listen(self) -> None:
         """Listen until cancelled."""

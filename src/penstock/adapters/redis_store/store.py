@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from penstock.adapters.redis_store import erasing, pruning, reading, stream_rows, sweeping, timers, usage, workers
 from penstock.adapters.redis_store import rows as all_rows
 from penstock.adapters.redis_store.address import address_of
-from penstock.adapters.redis_store.listening import Watchers, open_watchers
+from penstock.adapters.redis_store.listening import Listener, open_listener
 from penstock.adapters.redis_store.lookups import Lookups, places_of
 from penstock.adapters.redis_store.names import Keys, named
 from penstock.adapters.redis_store.packing import script_packed
@@ -59,16 +59,16 @@ async def open_redis_store(
         if not making:
             await server.require_made()
         await server.make()
-        async with open_watchers(server) as watchers:
-            yield RedisStore(server, watchers)
+        async with open_listener(server) as listener:
+            yield RedisStore(server, listener)
 
 
 class RedisStore:
     """All ports of a `Store` under one prefix of one Redis."""
 
-    def __init__(self, server: Server, watchers: Watchers) -> None:
+    def __init__(self, server: Server, listener: Listener) -> None:
         self._server = server
-        self._watchers = watchers
+        self._listener = listener
         self._told: dict[int, int] = {}  # epoch -> the number of the last commit that was acknowledged
         self._appending = asyncio.Lock()
         self._lookups = Lookups(server)
@@ -107,7 +107,7 @@ class RedisStore:
         return await reading.ends(self._server)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        return self._watchers.watch(wake)
+        return self._listener.watch(wake)
 
     # the workers
 
@@ -139,8 +139,8 @@ class RedisStore:
 
     async def submit(self, events: Sequence[Sent]) -> None:
         if events:
-            await self._server.apply([([], [*sends(events), self._watchers.notice])])
-        self._watchers.wake()
+            await self._server.apply([([], [*sends(events), self._listener.notice])])
+        self._listener.wake()
 
     async def submitted(
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
@@ -163,7 +163,7 @@ class RedisStore:
         except UnicodeEncodeError as error:
             raise Refused(f"Redis cannot keep it: {error}", "mend the text") from error
         if writes.is_news:
-            found.writes.append(self._watchers.notice)
+            found.writes.append(self._listener.notice)
         told = self._told.get(claim.epoch, 0)
         parts = (found.guards, found.writes, found.clashes)
         key = self._server.keys.worker(claim.epoch)
@@ -176,7 +176,7 @@ class RedisStore:
             raise LimitReached("the number of topics", int(answer.split()[1]), TOPICS_MAX)
         self._told[claim.epoch] = max(told, number)
         if writes.is_news:
-            self._watchers.wake()
+            self._listener.wake()
 
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]:
         return await reading.progress(self._server)

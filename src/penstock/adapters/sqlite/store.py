@@ -32,6 +32,7 @@ from penstock.core.agents.retention import RunRules
 from penstock.core.agents.unit import DeadLetter, RunChange, Sent, Writes
 from penstock.core.agents.usage import Usage
 from penstock.core.events.envelope import Envelope, Position, Recorded
+from penstock.core.events.watchers import Watchers
 from penstock.core.knowledge.passages import IndexWrite
 from penstock.core.sessions.history import History
 from penstock.core.timing.timers import Place, Timer, TimerClock
@@ -93,8 +94,8 @@ class SqliteStore(Erases):
         self._reader = reader
         self._topics = Topics()
         transactions.undone = self._topics.forget
-        self._watchers: list[Callable[[], None]] = []
-        self.wakes = Wakes(self._wake)
+        self._watchers = Watchers()
+        self.wakes = Wakes(self._watchers.wake)
         self._passages: PassageTables | None = None
 
     def attach(self, passages: PassageTables) -> None:
@@ -125,7 +126,7 @@ class SqliteStore(Erases):
 
         async def insert_and_wake() -> list[Position]:
             places = await self.transact(insert, "append")
-            self._wake()
+            self._watchers.wake()
             return places
 
         return await _to_the_end(insert_and_wake())
@@ -137,8 +138,7 @@ class SqliteStore(Erases):
         return self._ask(lambda: reading.ends(self._reader), "ends")
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self._watchers.append(wake)
-        return lambda: self._watchers.remove(wake)
+        return self._watchers.watch(wake)
 
     # the workers
 
@@ -184,7 +184,7 @@ class SqliteStore(Erases):
 
         await self.transact(send, "submit")
         self.wakes.wake()
-        self._wake()
+        self._watchers.wake()
 
     async def submitted(
         self, partitions: Collection[int], *, limit: int, without: Collection[str] = ()
@@ -225,7 +225,7 @@ class SqliteStore(Erases):
                 self._passages.publish(each)
             if writes.is_news:
                 self.wakes.wake()
-                self._wake()
+                self._watchers.wake()
 
         await _to_the_end(commit_and_publish())
 
@@ -352,10 +352,6 @@ class SqliteStore(Erases):
             return query()
         except (sqlite3.Error, *UNSTORABLE) as error:
             raise translated(error, operation) from error
-
-    def _wake(self) -> None:
-        for wake in tuple(self._watchers):  # one who is woken may stop watching
-            wake()
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
