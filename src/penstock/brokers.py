@@ -10,7 +10,7 @@ import msgspec
 from penstock.core.events.messages import Lane
 from penstock.core.events.partitions import PARTITIONS_MAX
 from penstock.core.schemas.avro_events import avro_schema_of
-from penstock.errors import Fenced, Finding, Invalid, Refused, Unavailable
+from penstock.errors import Fenced, Finding, Invalid, Refused
 from penstock.layers.avro_broker import Written
 from penstock.layers.brokered_store import AGENT, BrokeredStore
 from penstock.layers.publishing_later import published_later
@@ -19,28 +19,16 @@ from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
 from penstock.ports.store import Store
 from penstock.ports.tracer import Tracer
-from penstock.runtime.listening_ports import what_listens
 from penstock.runtime.relaying import Relay
 from penstock.runtime.topology import Topology
 from penstock.settings import shown_url
+from penstock.wrong_servers import said_of_broker
 
 Behind = Callable[[], Awaitable[Mapping[Lane, int]]]
 PARTITIONS = 8
 FORMATS = ("json", "avro")  # of values
 OWN = "penstock-"  # topics of penstock's own stay in the store
 ATTEMPTS_MAX = 10
-NAMES = {
-    "kafka": ("Kafka", 9092),
-    "nats": ("NATS", 4222),
-    "tls": ("NATS", 4222),
-    "redis": ("Redis", 6379),
-    "rediss": ("Redis", 6379),
-}
-OVER_TLS = {
-    "kafka": "set security.protocol=SSL, with a password SASL_SSL, and ssl.ca.location=FILE",
-    "nats": "write tls://HOST:PORT, and ssl.ca.location=FILE",
-    "redis": "write rediss://HOST:PORT, and ssl.ca.location=FILE",
-}
 
 
 async def over_broker(
@@ -59,15 +47,12 @@ async def over_broker(
     or a store with another number of partitions; `Refused` for a store that holds events and is not divided.
     """
     partitions, registry = partitions_of(url), _registry_of(url)
-    try:
+    async with said_of_broker(url):
         there: Any = await opened_broker(url, stack)
         lagging: Lagging = there
         broker = await _in_avro(there, registry, url, topology, stack) if registry else there
         broker = broker if tracer is None else TracedBroker(broker, tracer, urlsplit(url).scheme)
         brokered, carried = await behind_broker(broker, partitions, store, clock, topology, stack)
-    except Unavailable as error:
-        await _require_other_broker(url)
-        raise error from error.__cause__
     return brokered, carried, lambda: lagging.behind(brokered.received)
 
 
@@ -189,25 +174,6 @@ async def _as_it_is(opened: AbstractAsyncContextManager[Broker]) -> AsyncGenerat
         raise several.exceptions[0] from None
 
 
-async def _require_other_broker(url: str) -> None:
-    """Raise `Invalid` where something else answers than what an address says, or over TLS, or not over it."""
-    parts = urlsplit(url)
-    is_secured = parts.scheme in {"tls", "rediss"} or "ssl." in parts.query or "=ssl" in parts.query.lower()
-    name, port = NAMES[parts.scheme]
-    for each in parts.netloc.rpartition("@")[2].split(","):
-        host, _, given = each.rpartition(":") if ":" in each.rpartition("]")[2] else (each, "", str(port))
-        found = await what_listens(host.strip("[]"), int(given))
-        if found == "TLS" and not is_secured:
-            problem, hint = "speaks TLS", OVER_TLS[parts.scheme]
-        elif found == name and is_secured:
-            problem, hint = "speaks no TLS", f"leave TLS out of the setting, or set up {name} with it"
-        elif found not in {"", "TLS", name}:
-            problem, hint = f"is {found}, and no {name}", f"name the port of {name}"
-        else:
-            continue
-        raise Invalid("the settings", (Finding("log", f"what listens at {each} {problem}", hint),))
-
-
 class Lagging(Protocol):
     """A broker that can tell how much waits in it."""
 
@@ -219,7 +185,7 @@ class Lagging(Protocol):
 async def behind(url: str, topics: Iterable[str], done: Mapping[Lane, int]) -> Mapping[Lane, int]:
     """Return how many messages of each partition of these topics were not received yet; `done`: through which they were."""
     lanes = [(topic, partition) for topic in topics for partition in range(partitions_of(url))]
-    async with AsyncExitStack() as stack:
+    async with said_of_broker(url), AsyncExitStack() as stack:
         broker: Any = await opened_broker(url, stack)
         lagging: Lagging = broker
         return await lagging.behind({lane: done.get(lane, 0) for lane in lanes})
@@ -293,5 +259,6 @@ async def relayed(url: str, app: str, topology: Topology, clock: Clock, is_stopp
     partitions = partitions_of(url)
     relay = Relay(app, topology, carried_topics(topology), partitions, clock)
     async with open_relay(url, app) as members:
-        await members.require(relay.topics, partitions)
+        async with said_of_broker(url):
+            await members.require(relay.topics, partitions)
         return await members.run(relay.takes, relay.handled, is_stopped)

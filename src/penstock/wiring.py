@@ -57,6 +57,7 @@ from penstock.runtime.topology import Topology
 from penstock.settings import POSTGRES, REDIS, Settings, path_of, require_streams, shown_url, store_url
 from penstock.tracers import opened_tracer
 from penstock.vector_stores import opened_vectors, require_room, require_shareable
+from penstock.wrong_servers import named, said_of_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,9 @@ async def opened(
         tracer = opened_tracer(declared.name, declared.tracer_provider, stack)
         agents = await hosted_agents(chosen, declared, clock, stack)
         topology, schedules, reaching = _declared_whole(replace(declared, agents=agents))
-        store, index = storage or await _store(
-            store_url(chosen, declared.name), declared.collections, stack, shared=shared
-        )
+        url = store_url(chosen, declared.name)
+        async with said_of_store(url):
+            store, index = storage or await _store(url, declared.collections, stack, shared=shared)
         if shared:
             require_shareable(chosen.vectors, log=chosen.log)
         if chosen.vectors and index is not None:
@@ -277,13 +278,15 @@ def opened_catalog(url: str) -> Generator[Catalog]:
         from penstock.adapters.postgres.reader import open_postgres_reader
 
         reader = open_postgres_reader(url)
-        yield OffloadedCatalog(reader, opening_of(reader))
+        with named("store", url):
+            yield OffloadedCatalog(reader, opening_of(reader))
         return
     if scheme in REDIS:
         from penstock.adapters.redis_store.reader import open_redis_reader
 
         kept = open_redis_reader(url)
-        yield OffloadedCatalog(kept, opening_of(kept))
+        with named("store", url):
+            yield OffloadedCatalog(kept, opening_of(kept))
         return
     if scheme != "sqlite" or not rest:
         hint = "ask the running app over HTTP instead: GET /v1/runs"
@@ -311,13 +314,13 @@ async def opened_desk(url: str) -> AsyncGenerator[Desk]:
     if scheme in POSTGRES:
         from penstock.adapters.postgres.store import open_postgres_store
 
-        async with open_postgres_store(url) as postgres:
+        async with said_of_store(url), open_postgres_store(url) as postgres:
             yield OffloadingStore(postgres, SystemClock(), sealing=opening_of(postgres))
         return
     if scheme in REDIS:
         from penstock.adapters.redis_store.store import open_redis_store
 
-        async with open_redis_store(url, making=False, quiet=True) as redis:
+        async with said_of_store(url), open_redis_store(url, making=False, quiet=True) as redis:
             yield OffloadingStore(redis, SystemClock(), sealing=opening_of(redis))
         return
     with opened_catalog(url):  # says what is wrong with the address, or the file

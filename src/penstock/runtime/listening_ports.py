@@ -8,7 +8,7 @@ import ssl
 from contextlib import suppress
 
 GREETING_S = 0.4  # within which a server speaks that speaks first
-ANSWER_S = 1.5
+ANSWER_S = 2.5
 BYTES_MAX = 512
 # A line that Redis answers, and one that ends what HTTP takes for a request.
 QUESTION = b"PING\r\n\r\n"
@@ -19,6 +19,7 @@ BEGINNINGS = {
     b"-ERR": "Redis",
     b"-DENIED": "Redis",
     b"HTTP/": "HTTP",
+    b"<": "HTTP",  # a page, of one that takes what it does not understand for HTTP 0.9
 }
 
 

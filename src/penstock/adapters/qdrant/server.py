@@ -4,6 +4,7 @@
 `search=exact`. The API key is QDRANT_API_KEY of the environment. Every wait has an end.
 """
 
+import asyncio
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from penstock.errors import Missing, NotLetIn, PenstockError, Refused, Unavailab
 
 SCHEMES = {"qdrant": "http", "qdrants": "https"}
 PORT = 6333
-CONNECT_S = 5
+START_S = 8
 TIMEOUT_S = 30
 KEY = "QDRANT_API_KEY"
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
@@ -100,9 +101,21 @@ async def open_server(address: Address, environment: Mapping[str, str]) -> Async
         )
     server = Server(library, client, address.url)
     try:
-        await server.ask("connecting", client.get_collections)
+        await _meet(server, client, address)
         yield server
-    except AbsentError as error:
-        raise Refused(f"{address.url} (the setting `vectors`) is no Qdrant", "mend the address") from error
     finally:
         await client.close()
+
+
+async def _meet(server: Server, client: Any, address: Address) -> None:
+    """Ask it something, which must not take long: later a large answer is waited for, here it may be somebody else."""
+    where = f"qdrant at {address.url} (the setting `vectors`)"
+    try:
+        async with asyncio.timeout(START_S):
+            await server.ask("connecting", client.get_collections)
+    except (AbsentError, ValueError) as error:  # nothing is there, or no JSON comes, or not that of Qdrant
+        raise Refused(
+            f"what listens at {address.url} (the setting `vectors`) is no Qdrant", "mend the address"
+        ) from error
+    except TimeoutError as error:
+        raise Unavailable(where, "connecting", f"it said nothing within {START_S} s") from error

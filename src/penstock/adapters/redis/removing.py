@@ -1,11 +1,16 @@
 """Removing keys of a Redis: those that a test made, known by the prefix of their names."""
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from redis import asyncio as redis
+from redis.exceptions import RedisError
+
+from penstock.adapters.redis.address import address_of
+from penstock.adapters.redis.errors import error_of
 
 BATCH = 500
+CONNECT_S = 5.0
+ANSWER_S = 10.0
 
 
 async def remove_topics(url: str) -> int:
@@ -19,16 +24,18 @@ async def remove_store(url: str) -> int:
 
 
 async def _remove(url: str, pattern: str) -> int:
-    parts = urlsplit(url)
-    prefix = parse_qs(parts.query)["prefix"][-1]
+    address = address_of(url)
     opened: Any = redis.Redis
-    client = opened.from_url(parts._replace(query="").geturl(), socket_connect_timeout=5)
+    client = opened(**address.connecting, socket_connect_timeout=CONNECT_S, socket_timeout=ANSWER_S)
     try:
         count, batch = 0, list[bytes]()
-        async for key in client.scan_iter(match=pattern.format(prefix), count=BATCH):
+        async for key in client.scan_iter(match=pattern.format(address.prefix), count=BATCH):
             batch.append(key)
         for first in range(0, len(batch), BATCH):
             count += await client.delete(*batch[first : first + BATCH])
+    except (RedisError, OSError) as error:
+        raise error_of("remove keys", error) from error
+    else:
         return count
     finally:
         await client.aclose()

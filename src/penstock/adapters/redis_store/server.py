@@ -25,6 +25,7 @@ FORMAT = 1
 VERSION_MIN = (7, 0)
 CONNECTIONS_MAX = 16
 CONNECT_S = 5.0
+START_S = 8.0
 ANSWER_S = 30.0  # a large commit, or another's long script, may take a while
 CLOSE_S = 5.0
 WAIT_S = 30.0  # for a connection, when all are busy
@@ -86,7 +87,13 @@ class Server:
 
     async def require(self, *, quiet: bool) -> None:
         """Raise `Invalid` where a store would not be safe, and warn of what may be lost."""
-        info: dict[str, Any] = await self.ask("connecting", self.client.info("everything"))
+        try:
+            async with asyncio.timeout(
+                START_S
+            ):  # later a long script of another's is waited for, here it is somebody else
+                info: dict[str, Any] = await self.ask("connecting", self.client.info("everything"))
+        except TimeoutError as error:
+            raise Unavailable("redis", "connecting", f"it said nothing within {START_S:g} s") from error
         findings = _findings(info)
         if findings:
             raise Invalid(f"the Redis at {self.address.shown}", tuple(findings))
@@ -234,6 +241,9 @@ def translated(error: Exception, operation: str) -> PenstockError:  # noqa: PLR0
     reason = str(error) or type(error).__name__
     if setting := tls_setting_of(error):
         return Invalid("the settings", (Finding("store", f"Redis does not let us in: {reason}", f"set {setting}"),))
+    if isinstance(error, foreign.InvalidResponse):
+        hint = "name the port of a Redis"
+        return Invalid("the settings", (Finding("store", f"what listens there is no Redis: {reason}", hint),))
     if isinstance(error, UnicodeEncodeError):
         return Refused(f"Redis cannot keep it: {reason}", "mend the text")
     if (

@@ -19,7 +19,7 @@ from penstock.testing.conformance.carrying_out import carried_out
 from penstock.testing.conformance.child import SIGKILLED, Child, Said, lived, worker
 from penstock.testing.conformance.counting import Kept, count, looked_at, seen
 from penstock.testing.conformance.deaths import host_workers_die
-from penstock.testing.conformance.depot import CURE, CUSTOMERS, NAME, SLOW_S, Echo, Order, Shipped, Slow
+from penstock.testing.conformance.depot import CURE, CUSTOMERS, NAME, SLOW_S, Echo, Order, Shipped, Slow, library
 from penstock.testing.conformance.life import Life, clients
 from penstock.testing.conformance.outcomes import digest_of
 from penstock.testing.conformance.own_file import depot_of
@@ -86,8 +86,8 @@ class Course:
             await self._run()
 
     async def _run(self) -> None:
-        self._do("dividing the store")
-        await self._divide()
+        self._do("looking at the servers")
+        await self._meet_servers()
         for number, (point, nth) in enumerate(POINTS[: self._plan.kills], 1):
             self._do(f"life {number}: killed {point}")
             await self._die(number, point, nth)
@@ -106,12 +106,14 @@ class Course:
             app = depot_of(self._where.folder, 0)
             await hosted_agents(self._where.depot, app.declared, SystemClock(), stack)
 
-    async def _divide(self) -> None:
-        if self._where.depot.log:
-            return  # the store is divided as the topics are
+    async def _meet_servers(self) -> None:
+        """Open what the settings name, once: what is wrong with it is said before anything is done."""
         app, here = depot_of(self._where.folder, 0), replace(self._where.depot, host="")
         async with opened(app.declared, here, shared=True) as parts:
-            await divided(parts, NAME, PARTITIONS, within_s=REST_S)
+            if not self._where.depot.log:  # else the store is divided as the topics are
+                await divided(parts, NAME, PARTITIONS, within_s=REST_S)
+        async with opened(library(self._where.collection).declared, self._where.library):
+            pass
 
     async def _die(self, number: int, point: WritePoint, nth: int) -> None:
         code, said = await lived(self._life(number, point, nth))

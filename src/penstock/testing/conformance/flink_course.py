@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from time import perf_counter
 
 from penstock.flink.carrying import dead_letters_topic, sink_topics, source_topics
@@ -27,6 +28,7 @@ from penstock.testing.conformance.places import Places
 from penstock.testing.conformance.plan import Plan, customer_of, order_id, order_of, reminder_id
 from penstock.testing.conformance.report import Report
 from penstock.testing.outside import Outside
+from penstock.wrong_servers import said_of_broker
 
 KILLS_MAX = 2  # of the whole job: each costs the start of a JVM
 DIES_AFTER = 10  # executions of steps, counted from when a life is at work
@@ -84,7 +86,9 @@ class FlinkCourse:
         declared = flink_depot(self._folder).declared
         made = {*source_topics(declared), *sink_topics(declared)}
         job = Job(file_of(self._folder), self._log, self._folder)
-        async with open_topics(self._log, READ, made) as topics:
+        async with AsyncExitStack() as stack:
+            async with said_of_broker(self._log):
+                topics = await stack.enter_async_context(open_topics(self._log, READ, made))
             counting = FlinkCounting(topics, self._plan, self._report, Outside(self._folder))
             try:
                 await self._lives(job, topics, counting)

@@ -3,13 +3,13 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.brokers import remove_topics
-from penstock.errors import Finding, Invalid
+from penstock.errors import Finding, Invalid, PenstockError, Unavailable
 from penstock.settings import POSTGRES, Settings, path_of, shown_url
 from penstock.stores import remove_store
 
@@ -39,6 +39,7 @@ async def places(given: Settings, *, keep: bool = False) -> AsyncGenerator[Place
     of_library = "" if depot.startswith("redis") else given.store
     library = _own_store(of_library, f"{name}_library", folder)
     vectors = _own_schema(given.vectors, f"{name}_vectors")
+    own = {depot, library, vectors if vectors != given.vectors else ""} - {""}
     try:
         yield Places(
             Settings(store=depot, log=log, embedder=given.embedder, host=given.host),
@@ -48,14 +49,26 @@ async def places(given: Settings, *, keep: bool = False) -> AsyncGenerator[Place
             folder,
             name,
         )
+    except Unavailable:  # who does not answer cannot remove anything either
+        raise
+    except BaseException:
+        with suppress(PenstockError):  # what went wrong is said, and not what went wrong after it
+            if not keep:
+                await _remove(log, own)
+        raise
+    else:
+        if not keep:
+            await _remove(log, own)
     finally:
         if not keep:
-            if log:
-                await remove_topics(log)
-            for each in {depot, library, vectors if vectors != given.vectors else ""}:
-                if each:
-                    await remove_store(each)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _remove(log: str, stores: Collection[str]) -> None:
+    if log:
+        await remove_topics(log)
+    for each in stores:
+        await remove_store(each)
 
 
 def _own_log(url: str, name: str) -> str:
