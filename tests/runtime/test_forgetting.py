@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from penstock import App, Context, Event, Passage, WorkflowContext
+from penstock.adapters.clock.system import SystemClock
 from penstock.core.agents.forgetting import read_receipt
 from penstock.core.events.event import Event as Plain
 from penstock.core.knowledge.passages import Space
@@ -257,3 +258,22 @@ async def test_who_cannot_be_forgotten_is_refused():
 
         class Wrong(Plain, subject="nobody"):
             pass
+
+
+class SetBack(SystemClock):
+    """A clock that goes an hour ahead, until it is set right."""
+
+    ahead_ms = 3_600_000
+
+    def now_ms(self):
+        return super().now_ms() + self.ahead_ms
+
+
+async def test_large_values_go_too_that_were_used_by_a_clock_that_was_ahead(store):
+    clock = SetBack()
+    async with clinic().running(store=store, embedder="one", clock=clock) as live:
+        await live.send(Said(who=ANNA, text=SECRET * 5000))
+        assert await live.engine.settled(10)
+        clock.ahead_ms = 0
+        receipt = await live.forget(ANNA)
+    assert receipt.erased["large values"] > 0

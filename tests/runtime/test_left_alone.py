@@ -172,3 +172,15 @@ async def test_a_second_redrive_while_the_first_goes_on_is_left_and_the_log_says
         assert await live.engine.settled(10)
         assert (await live.engine.run("o1:pay")).change.status == "succeeded"
     assert "RedriveRun.v1 of run o1:pay by bob: me too is left: it is under way" in caplog.text
+
+
+async def test_what_is_said_to_a_fork_before_it_begins_reaches_it(shop):
+    async with shop.running() as live:
+        await live.send(Trip(name="t"), id="t1")
+        async with asyncio.timeout(10):
+            await shop.handling.wait()
+        fork, other = await live.fork("t1:travel"), await live.fork("t1:travel")
+        await asyncio.gather(live.signal(fork, "go", "by train"), live.cancel(other, "not wanted"))
+        assert (await status_of(live, fork, "succeeded")).result == b'"booked, by train"'
+        assert (await status_of(live, other, "cancelled")).reason == "not wanted"
+        assert await live.dead_letters() == []

@@ -8,6 +8,7 @@ from penstock.errors import Invalid
 from penstock.runtime.indexer import NAME as INDEXER
 from penstock.runtime.replaying import Stretch
 from penstock.testing.hashed_embedder import HashedEmbedder
+from penstock.testing.pacing import PACES, PacedClock
 from penstock.testing.scripted_model import ScriptedModel
 from penstock.testing.virtual_time import VirtualClock, run_virtually
 
@@ -74,9 +75,11 @@ async def reminded(live, user=ANNA):
     return await live.result(await live.start("remind", Asked(session="s", user=user)))
 
 
-async def test_a_summary_stands_for_what_is_older_and_the_next_one_for_it():
+@pytest.mark.parametrize("pace", PACES)
+async def test_a_summary_stands_for_what_is_older_and_the_next_one_for_it(pace):
     app, model = companion("all of a", "all of b")
-    async with app.running(store="memory:", embedder="one") as live:
+    clock = PacedClock(pace, stride_ms=86_400_000)  # all of it may be said at one moment
+    async with app.running(store="memory:", embedder="one", clock=clock) as live:
         await told(live, "t1", "t2xxx", "t3", "t4")
         assert await tidied(live) == []  # two are older than the two that are kept
         await told(live, "t5")

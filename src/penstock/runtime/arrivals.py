@@ -7,6 +7,8 @@ reaches it twice, and nothing is lost, also when it has not begun yet, waits for
 from collections.abc import Callable
 from typing import Any
 
+from penstock.core.agents.again import TOPIC as AGAIN
+from penstock.core.agents.again import unwrapped
 from penstock.core.agents.control import AnswerTask, EventHeard, StopMachine
 from penstock.core.agents.declaration import Agent
 from penstock.core.agents.journal import encode_value
@@ -210,13 +212,16 @@ class Arrivals:
         recorded = await self._event_of(run_id, tenant)
         stored = await self._store.run(run_id)
         agent = self._topology.agents.get(event_of(run_id)[1])
-        if agent is None or not agent.options.workflow or stored is None or not takes(agent, recorded.event.type):
+        type_ = unwrapped(recorded).event.type
+        if agent is None or not agent.options.workflow or stored is None or not takes(agent, type_):
             raise _no_run(run_id)
         run = self.runs.get(run_id)  # it may have begun meanwhile
         if run is not None:
             return run.journal
         if stored.change.status != "queued":
             return None
+        if recorded.position.topic == AGAIN:  # a fork begins with what its parent recorded, and no other journal
+            raise Unavailable(f"the run {run_id!r}", "hear", "it is a fork that is about to begin")
         self._early_in[run_id] = recorded.position.partition
         return self.early.setdefault(run_id, RunJournal(stored.records, stored.chunks, recalled=True))
 

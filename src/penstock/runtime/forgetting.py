@@ -41,6 +41,7 @@ from penstock.runtime.tasks import Tasks
 from penstock.runtime.topology import Topology
 
 PAGE = 500
+CLOCKS_APART_MS = 7 * 86_400_000  # a value may have been used by a clock that was ahead of this one
 AT_ONCE = 100  # events that lose their data by one transaction
 CALM_S = 60.0  # for runs to end that were cancelled
 LOOK_S = 0.05
@@ -229,7 +230,8 @@ class Forgetter:
         """Remove large values that nothing refers to any more."""
         removed, after = 0, b""
         while True:
-            swept = await self._store.sweep_blobs(before_ms=self._services.clock.now_ms() + 1, after=after, limit=PAGE)
+            before_ms = self._services.clock.now_ms() + CLOCKS_APART_MS
+            swept = await self._store.sweep_blobs(before_ms=before_ms, after=after, limit=PAGE)
             removed, after = removed + swept.removed, swept.after
             if not after:
                 return Erased({"large values": removed} if removed else {})

@@ -1,6 +1,7 @@
 """What callers do with the state machines of a running app."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,7 @@ from penstock.runtime.executions import Execution
 from penstock.runtime.machine_answers import BAD_TOKEN, error_of, require_counted
 from penstock.runtime.machines import StateMachine, machine_of, require_name
 
+_log = logging.getLogger("penstock")
 SYNC_WAIT_S = 300.0  # as long as an express machine may run on AWS
 REDRIVEN_WITHIN_S = 5.0
 CAUSE_CHARS_MAX = 32_768
@@ -110,9 +112,11 @@ class MachineDoor:
             known = await self._engine.parts.store.run(execution.run_id)
             return known is not None and known.change.at_ms != died_ms
 
-        with suppress(TimeoutError):  # another worker may have it
+        try:
             async with asyncio.timeout(REDRIVEN_WITHIN_S):
                 await self._engine.services.committer.until(goes_on)
+        except TimeoutError:  # another worker may have it
+            _log.warning("run %s does not go on within %g s of its redrive", execution.run_id, REDRIVEN_WITHIN_S)
 
     async def history(self, run: str, *, newest_first: bool = False, limit: int = EVENTS_MAX) -> list[dict[str, Any]]:
         """Return the events of a run, in the shape of AWS's GetExecutionHistory; `Missing` once its journal was pruned."""

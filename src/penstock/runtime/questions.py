@@ -138,7 +138,9 @@ class Questions:
         if step not in self._waiting.get(run_id, {}):
             await self._committer.durable()  # an earlier decision may have been used up, and the store not show it yet
             await self.require_asked(tenant, run_id, step, decision)  # asked by a process before this one
-            await self._resumed(run_id, step, decision)
+            if await self._resumed(run_id, step, decision) and step not in self._waiting.get(run_id, {}):
+                await self._committer.durable()  # its time may have been up meanwhile
+                await self.require_asked(tenant, run_id, step, decision)
         notes = await Notes(tenant, run_id, self._memory, self._committer).hold()
         waiting = self._waiting.get(run_id, {}).get(step)
         try:
@@ -155,10 +157,13 @@ class Questions:
         if waiting is not None and not waiting.future.done():
             waiting.future.set_result(None)
 
-    async def _resumed(self, run_id: str, step: str, decision: Decision) -> None:
-        """Wait a little for a run that is being resumed to come to what it asks: it says what an answer must be."""
+    async def _resumed(self, run_id: str, step: str, decision: Decision) -> bool:
+        """Wait a little for a run that is being resumed to come to what it asks: it says what an answer must be.
+
+        False when it does not go on here.
+        """
         if decision.outcome not in ("approve", "reject") or not self.goes_on(run_id):
-            return
+            return False
         with suppress(TimeoutError):
             async with asyncio.timeout(RESUMED_WITHIN_S):
                 while step not in self._waiting.get(run_id, {}) and self.goes_on(run_id):
@@ -166,6 +171,7 @@ class Questions:
                     coming.clear()
                     await coming.wait()
         self._coming.pop(run_id, None)
+        return True
 
     async def withdraw(self, tenant: str, run_id: str, step: str) -> None:
         """Nobody waits for a decision any more: one that is noted, and was not used up, goes."""

@@ -110,7 +110,8 @@ def ranked(candidates: Sequence[Candidate], weights: RecallWeights, now_ms: int,
 
 def oldest(memories: Sequence[C], keep: int, least: int) -> list[C]:
     """Return what is to be summed up, oldest first: all but the newest, as far as one summary goes; none if it is too little."""
-    in_time = sorted(memories, key=lambda each: (time_of(each.metadata), each.id))
+    # A summary has the time of its newest part: within one millisecond it comes before what was remembered after that.
+    in_time = sorted(memories, key=lambda each: (time_of(each.metadata), SUMMARISES not in each.metadata, each.id))
     older = in_time[: max(0, len(in_time) - keep)]
     if len(older) < least:
         return []
