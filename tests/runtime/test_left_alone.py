@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from penstock import App, Context, Event, Retry, WorkflowContext
+from penstock.adapters.clock.system import SystemClock
 from penstock.core.agents.again import DropLetter, ForkRun, RedriveRun
 from penstock.errors import RunCancelled
 from penstock.runtime.asking_again import Asked
@@ -19,6 +20,15 @@ class Order(Event, key="customer"):
 
 class Trip(Event):
     name: str
+
+
+class Ahead(SystemClock):
+    """A clock that was set."""
+
+    ahead_ms = 0
+
+    def now_ms(self):
+        return super().now_ms() + self.ahead_ms
 
 
 class Shop:
@@ -184,3 +194,29 @@ async def test_what_is_said_to_a_fork_before_it_begins_reaches_it(shop):
         assert (await status_of(live, fork, "succeeded")).result == b'"booked, by train"'
         assert (await status_of(live, other, "cancelled")).reason == "not wanted"
         assert await live.dead_letters() == []
+
+
+async def test_a_workflow_that_is_redriven_after_its_time_has_that_time_anew(tmp_path):
+    app, is_open = App("slow"), []
+
+    @app.workflow(timeout_s=60)
+    async def travel(trip: Trip, ctx: WorkflowContext) -> str:
+        if not is_open:
+            raise ValueError("the bank is closed")
+        return await ctx.wait_for("go")
+
+    def process(ahead_s):
+        clock = Ahead()
+        clock.ahead_ms = int(ahead_s * 1000)
+        return app.running(store=f"sqlite:{tmp_path}/s.db", clock=clock)
+
+    async with process(0) as live:
+        await live.send(Trip(name="t"), id="t1")
+        assert await live.engine.settled(10)
+    is_open.append(True)
+    async with process(3600) as live:
+        await live.redrive("t1:travel")
+        await status_of(live, "t1:travel", "running")
+    async with process(3630) as live:  # it goes on in another process, within that time
+        await live.signal("t1:travel", "go", "by train")
+        assert (await status_of(live, "t1:travel", "succeeded", "failed")).result == b'"by train"'

@@ -65,7 +65,7 @@ def check(seed: int, *, over_broker: bool = False) -> None:
 def expect_all_held(world: World, scenes: Sequence[Scene]) -> None:
     """Check a healed world."""
     disk = world.disk
-    assert not world.faults
+    assert not world.faults, world.faults[:5]
     for scene in scenes:
         scene.check()
 

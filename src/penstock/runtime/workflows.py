@@ -329,7 +329,8 @@ class Workflows:
     async def _bound_life(self, run: WorkflowRun, lifetime_s: float) -> None:
         clock = self._services.clock
         run.bound = asyncio.current_task()
-        left_s = (run.cause.time_ms - clock.now_ms()) / 1000 + lifetime_s
+        since_ms = max(run.cause.time_ms, run.journal.redriven_ms)  # who redrives it gives it its time anew
+        left_s = (since_ms - clock.now_ms()) / 1000 + lifetime_s
         await clock.sleep(max(0.0, min(left_s, lifetime_s)))
         if self.arrivals.runs.get(run.run_id) is run and run.ending is None:
             run.bound = None

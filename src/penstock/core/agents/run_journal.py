@@ -10,13 +10,13 @@
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from penstock.core.agents.attempts import CANCEL, CUT, OPEN, OpenStep
-from penstock.core.agents.journal import Journal, StepRecord, decode_value, encode_value, standing
+from penstock.core.agents.journal import FORGOTTEN, Journal, StepRecord, decode_value, encode_value, standing
 from penstock.core.agents.listening import CHANNEL, LISTEN, Listening, open_listenings
 from penstock.core.events.envelope import Envelope
 from penstock.errors import Diverged
@@ -59,12 +59,13 @@ class RunJournal(Journal):
         "is_new",
         "listening",
         "ordered",
+        "redriven_ms",
         "round",
         "size_bytes",
     )
 
-    def __init__(self, known: Iterable[StepRecord] = (), stored: int = 0, *, recalled: bool = False) -> None:
-        known = standing(known)
+    def __init__(self, known: Sequence[StepRecord] = (), stored: int = 0, *, recalled: bool = False) -> None:
+        self.redriven_ms, known = _redriven_ms(known), standing(known)
         super().__init__(known, stored, recalled=recalled)
         self.ordered = True  # whether what is asked for next comes in the order of its branch
         self.asked = 0  # operations in this life
@@ -89,7 +90,7 @@ class RunJournal(Journal):
     def next_round(self, event: Envelope, told: dict[str, int], at_ms: int) -> "RunJournal":
         """Return the journal with which the run goes on: what it begins with now, and the signals that nobody took."""
         journal = RunJournal(stored=self.stored)
-        journal.round, journal._told = self.round + 1, told
+        journal.round, journal._told, journal.redriven_ms = self.round + 1, told, self.redriven_ms
         begins = Continued(journal.round, event.type, event.data, told)
         journal.record(CONTINUED, encode_value(begins, CONTINUED), at_ms)
         for name, step in self.left_over():
@@ -241,6 +242,11 @@ class RunJournal(Journal):
             elif _STARTED.search(step) and f"{step}/result" not in self._known:
                 found[f"{step}/result"] = decode_value(record.value, str)
         return found
+
+
+def _redriven_ms(records: Sequence[StepRecord]) -> int:
+    """Return when a run was told last to forget something, and to go on; 0: it never died."""
+    return max((each.at_ms for each in records if each.step == FORGOTTEN), default=0) if records else 0
 
 
 def named_in(records: Iterable[StepRecord], step: str) -> str:
