@@ -35,10 +35,7 @@ def opened_tracer(
     environment = os.environ if environment is None else environment
     if given is None and not (is_asked_for(environment) or has_provider(environment)):
         return None
-    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        _log.warning(
-            "OTEL_* variables ask for traces, and OpenTelemetry is not installed: pip install 'penstock[otel]'"
-        )
+    if not _is_installed():
         return None
     from penstock.adapters.otel.opening import flushed, provider_of
     from penstock.adapters.otel.tracer import OtelTracer
@@ -55,6 +52,22 @@ def _version() -> str:
         return version("penstock")
     except PackageNotFoundError:  # it was brought along as files, as to workers of Flink
         return ""
+
+
+def require_traceable(environment: Mapping[str, str] | None = None) -> None:
+    """Raise `Invalid` and `Missing` for traces that the environment asks for and cannot be, where others will make them."""
+    environment = os.environ if environment is None else environment
+    if is_asked_for(environment) and _is_installed():
+        from penstock.adapters.otel.opening import require_exporters
+
+        require_exporters(environment)
+
+
+def _is_installed() -> bool:
+    if find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None:
+        return True
+    _log.warning("OTEL_* variables ask for traces, and OpenTelemetry is not installed: pip install 'penstock[otel]'")
+    return False
 
 
 def is_asked_for(environment: Mapping[str, str]) -> bool:

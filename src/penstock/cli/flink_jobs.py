@@ -18,7 +18,7 @@ from penstock.flink.beginning import UNDER_WAY_MAX
 from penstock.flink.carrying import require_carried
 from penstock.flink.plan import JobOptions, JobPlan, plan_of
 from penstock.settings import settings
-from penstock.tracers import opened_tracer
+from penstock.tracers import require_traceable
 
 if TYPE_CHECKING:
     from penstock.cli.flink_watching import WatchedJob
@@ -56,8 +56,8 @@ def planned(file: Path, flags: Mapping[str, str | None], options: JobOptions) ->
 def run_file(file: Path, flags: Mapping[str, str | None], options: JobOptions, metrics: str | None = None) -> None:
     """Run the app in a file as a job, until it is stopped. `metrics`: where this process says how the job does."""
     chosen, plan = settings(flags), planned(file, flags, options)
+    require_traceable()  # what is wrong with it is said here, and not by machines of the cluster
     with ExitStack() as stack:
-        opened_tracer(plan.app, None, stack)  # what is wrong with it is said here, and not on machines of the cluster
         watched = None if metrics is None else stack.enter_context(_watched(plan.app, metrics))
         from penstock.flink.running import make_topics, run_job
 

@@ -40,6 +40,12 @@ def provider_of(app: str, environment: Mapping[str, str]) -> TracerProvider:
     return provider
 
 
+def require_exporters(environment: Mapping[str, str]) -> None:
+    """Raise `Invalid` and `Missing` as `provider_of` does; nothing is begun."""
+    for name in exporters_of(environment):
+        _exporter(name, environment)
+
+
 def exporters_of(environment: Mapping[str, str]) -> list[str]:
     """Return the names of the exporters that are asked for."""
     named = (each.strip() for each in environment.get(EXPORTERS, "otlp").split(","))
