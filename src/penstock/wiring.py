@@ -174,25 +174,23 @@ async def opened(
         sealing = await _sealing(patient, topology)
         whole = OffloadingStore(patient, clock, sealing=sealing)
         parts = Parts(declared.name, topology, whole, clock, models, embedding, indexes, _scratch, carried=carried)
-        parts = replace(parts, tracer=tracer, behind=behind)
         judges = await opened_rerankers(declared.collections, declared.rerankers, chosen.reranker, embedders, stack)
-        parts = replace(parts, routers=await _routers(declared, chosen, embedders), rerankers=judges)
+        routers = await _routers(declared, chosen, embedders)
+        parts = replace(parts, tracer=tracer, behind=behind, routers=routers, rerankers=judges)
         send = await stack.enter_async_context(opened_calls())
         remote = stack.enter_context(opened_services(chosen.services))
         reaching.over(topology, models, send, clock, remote)
         objects = stack.enter_context(open_objects(chosen.objects)) if chosen.objects else None
-        reached = reached_by(objects, declared.outside, reaching)
         if schedules is not None:
             schedules.over(parts.store, topology)
         await require_finished(parts.store)
-        home = household_of(declared, topology, clock)
         yield replace(
             parts,
             subjects=sealing,
             witness=Proofs(declared.retention.archive),
             schedules=schedules,
-            household=home,
-            outside=reached,
+            household=household_of(declared, topology, clock),
+            outside=reached_by(objects, declared.outside, reaching),
             files=Files(file_document, objects),
         )
 

@@ -144,6 +144,8 @@ def test_where_a_picture_cannot_be_written_nothing_is_measured(penstock, tmp_pat
         (("search", "water", "--url", "http://127.0.0.1:9"), "did not answer"),
         (("search", "water", "--url", "http://no host:80"), "did not answer"),
         (("search", "water", "--vectors", "milvas://h:1"), "milvas"),
+        (("search", "water", "--threshold", "nan"), "score_min"),
+        (("search", "water", "--as-of", "yesterday"), "2026-11-26T09:30Z"),
     ],
     ids=lambda each: str(each)[:40],
 )

@@ -103,3 +103,11 @@ async def test_several_queries_are_answered_in_their_order_in_one_call(library):
 )
 async def test_what_is_wrong_with_several_queries_is_said(library, asked):
     assert problem(await library.post("/search/many", json=asked), 422, "invalid")["findings"]
+
+
+async def test_json_that_is_not_said_to_be_json_is_told_so(library):
+    """As `curl -d` sends it."""
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await library.post("/search", content=b'{"query": "x"}', headers=headers)
+    (finding,) = problem(answer, 422, "invalid")["findings"]
+    assert "application/json" in finding["hint"]

@@ -6,8 +6,9 @@ import pytest
 from desk import client_of, problem
 
 from penstock import App
-from penstock.core.knowledge.events import AVRO
+from penstock.core.knowledge.events import AVRO, KnowledgeEvent, require_right
 from penstock.core.schemas.wire import encode_avro
+from penstock.errors import Invalid
 
 EVENT = {
     "event_id": "e1",
@@ -93,3 +94,33 @@ async def test_events_are_answered_by_the_ids_that_they_came_with_and_what_is_im
     problem(await library.post(f"{BASE}/documents", json={"documents": [document]}), 422, "invalid")
     framed = encode_avro(1, json.dumps(AVRO), {**EVENT, "embedding": [1.0, float("nan")]})
     problem(await library.post(f"{BASE}/events", content=framed), 422, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        ({"timestamp": 2**63}, "[0].timestamp"),
+        ({"metadata": {"expires_at": "9" * 5000}}, "[0].expires_at"),
+        ({"embedding": [1e39]}, "[0].embedding"),
+    ],
+)
+async def test_what_nobody_could_index_is_refused_at_once(library, changed, path):
+    refused = problem(await library.post(f"{BASE}/events", json={**EVENT, **changed}), 422, "invalid")
+    assert [each["path"] for each in refused["findings"]] == [path]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"embedding": [1.0, 2.0]}, "has 2 numbers"), ({"action": "DELETE", "metadata": {}}, "document_id")],
+)
+async def test_a_strong_write_that_was_given_up_is_said_with_the_reason_and_is_no_fault_of_the_server(
+    library, changed, said
+):
+    answer = await library.post(f"{BASE}/events?consistency=strong", json={**EVENT, **changed})
+    assert said in problem(answer, 409, "run-failed")["detail"]
+    assert len((await library.get("/v1/dead-letters")).json()["dead_letters"]) == 1
+
+
+def test_an_embedding_that_holds_no_number_is_refused():
+    with pytest.raises(Invalid, match="embedding"):
+        require_right([KnowledgeEvent.checked({**EVENT, "embedding": [1.0, float("nan")]})])

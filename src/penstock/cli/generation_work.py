@@ -1,6 +1,7 @@
 """What the commands on generations do: on a store that no app has open, or over HTTP with the app that runs."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ def build(where: Place, asked: Mapping[str, Any], *, wait: bool, as_json: bool, 
         print_json(found)
     else:
         print(f"generation {found['number']}: {found['status']}")
+        if left := found.get("left_out"):
+            print(f"penstock: {left:,} events could not be indexed, and are left out of it", file=sys.stderr)
 
 
 async def _built(generations: "OpenGenerations", asked: Mapping[str, Any], *, refines: bool) -> dict[str, Any]:

@@ -5,12 +5,14 @@
 | Invalid | 422 | mends what the findings name |
 | Missing | 404 | asks for something else |
 | Refused | 409 | does not repeat it |
+| RunFailed | 409 | mends what the reason names, or redrives the run: what was to be done was given up |
 | LimitReached | 413, 429 | sends less; 429: sends it later |
 | Unavailable, Fenced | 503 | sends it again after `Retry-After` |
 
-A run that failed is no error of HTTP: it is a fact, and is answered with 200.
+A run that failed is no error of HTTP where somebody asks for the run: it is a fact, and is answered with 200.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +23,17 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from penstock.errors import Fenced, Finding, Invalid, LimitReached, Missing, PenstockError, Refused, Unavailable
+from penstock.errors import (
+    Fenced,
+    Finding,
+    Invalid,
+    LimitReached,
+    Missing,
+    PenstockError,
+    Refused,
+    RunFailed,
+    Unavailable,
+)
 from penstock.gateway.bodies import known_fields
 
 MEDIA_TYPE = "application/problem+json"
@@ -73,6 +85,8 @@ def problem_response(error: PenstockError) -> Response:
             status, kind = HTTPStatus.NOT_FOUND, "missing"
         case Refused():
             status, kind = HTTPStatus.CONFLICT, "refused"
+        case RunFailed():
+            status, kind = HTTPStatus.CONFLICT, "run-failed"
         case LimitReached() if error.limit in TOO_MANY:
             status, kind = HTTPStatus.TOO_MANY_REQUESTS, "limit-reached"
             headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -106,11 +120,17 @@ async def _not_valid(request: Request, error: Exception) -> Response:
         Finding(
             ".".join(str(part) for part in each["loc"]),
             str(each["msg"]),
-            "" if model is None or each["loc"][0] != "body" else known_fields(model, each["type"], each["loc"][1:]),
+            _hint(request, model, each["type"], each["loc"]),
         )
         for each in error.errors()
     ]
     return problem_response(Invalid("the request", tuple(findings)))
+
+
+def _hint(request: Request, model: type[BaseModel] | None, kind: str, loc: Sequence[str | int]) -> str:
+    if tuple(loc) == ("body",) and "json" not in request.headers.get("content-type", ""):
+        return "send JSON, and say so: content-type: application/json"
+    return "" if model is None or loc[0] != "body" else known_fields(model, kind, loc[1:])
 
 
 def _body_of(request: Request) -> type[BaseModel] | None:

@@ -68,16 +68,24 @@ class SearchAsked(BaseModel):
         }
 
 
-class SearchRequest(SearchAsked):
-    """What is looked for."""
+class Query(BaseModel):
+    """One query, whose field comes first in what is said of a request."""
 
     query: str = Field(min_length=1)
 
 
-class SearchesRequest(SearchAsked):
-    """Several things that are looked for in the same way."""
+class Queries(BaseModel):
+    """Several of them."""
 
     queries: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1, max_length=QUERIES_MAX)
+
+
+class SearchRequest(SearchAsked, Query):
+    """What is looked for."""
+
+
+class SearchesRequest(SearchAsked, Queries):
+    """Several things that are looked for in the same way."""
 
 
 class SearchHighlights(BaseModel):

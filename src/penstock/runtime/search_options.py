@@ -4,6 +4,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import datetime
+from math import isnan
 from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
 import msgspec
@@ -84,6 +85,8 @@ def wrong_options(options: SearchOptions) -> list[Finding]:
         if value is not None and value not in allowed:
             findings.append(Finding(name, f"is {value!r}", f"one of {', '.join(allowed)}"))
     findings += _wrong_order(options)
+    if (least := options.get("score_min")) is not None and isnan(least):
+        findings.append(Finding("score_min", "is no number", "give the score that a passage must have"))
     diversity = options.get("diversity", 0.0)
     if not 0 <= diversity <= 1:
         findings.append(Finding("diversity", f"is {diversity!r}", "from 0 to 1"))

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -107,26 +108,47 @@ def test_readmes_of_installed_packages_are_found(found):
     assert not any("img.shields.io" in passage.text for passage in pytest_readme)
 
 
-def test_readmes_can_be_left_out_and_the_total_is_known_first():
-    docs = open_python_docs(readmes=False)
-    assert docs.total == sum(1 for _ in docs)
+# A scan takes seconds: what a second one shows is shown by the two that are made in processes of their own.
+SCAN = """
+import json, sys
+{before}
+from penstock.adapters.documents.python_docs import open_python_docs
+docs = open_python_docs(readmes={readmes})
+total = docs.total
+scanned = [[[each.id, each.text, each.metadata] for each in doc.passages] for doc in docs]
+imported = sorted({{'turtle', 'tkinter', 'smtplib', 'pdb', 'unittest', 'wsgiref'}} & set(sys.modules))
+print(json.dumps([total, imported, scanned]))
+"""
 
 
-def test_two_scans_give_the_same(found):
-    again = {passage.id: passage for each in open_python_docs() for passage in each.passages}
-    assert list(again.items()) == list(found.items())
-
-
-def test_modules_written_in_python_are_not_imported():
-    script = (
-        "import sys\n"
-        "from penstock.adapters.documents.python_docs import open_python_docs\n"
-        "for _ in open_python_docs(readmes=False): pass\n"
-        "print({'turtle', 'tkinter', 'smtplib', 'pdb', 'unittest', 'wsgiref'} & set(sys.modules))\n"
-    )
+def scanned(*, readmes, before=""):
+    script = SCAN.format(readmes=readmes, before=before)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
     assert done.stderr == ""
+    total, imported, documents = json.loads(done.stdout)
+    return total, imported, documents
+
+
+def plain(found, *, readmes):
+    return [
+        [each.id, each.text, dict(each.metadata)]
+        for each in found.values()
+        if (each.metadata["kind"] == "readme") == readmes
+    ]
+
+
+def test_another_scan_without_readmes_gives_the_same_knows_its_total_first_and_imports_nothing(found):
+    total, imported, documents = scanned(readmes=False)
+    assert total == len(documents)
+    assert imported == []
+    assert [passage for each in documents for passage in each] == plain(found, readmes=False)
+
+
+def test_a_hook_that_a_program_put_in_place_is_documented_all_the_same_and_readmes_are_always_the_same(found):
+    _, _, documents = scanned(readmes=True, before="sys.excepthook = lambda *_: None")
+    passages = [passage for each in documents for passage in each]
+    assert any("sys.excepthook(exctype, value, traceback" in text for _, text, _ in passages)
+    assert [each for each in passages if each[2]["kind"] == "readme"] == plain(found, readmes=True)
 
 
 @pytest.fixture
@@ -165,12 +187,3 @@ def test_modules_that_import_each_other_are_no_trap(library):
 
 def test_a_file_that_is_no_python_is_passed_over(library):
     assert library(shop="def broken(:") == {}
-
-
-def test_a_hook_that_a_program_put_in_place_is_documented_all_the_same():
-    code = (
-        "import sys; sys.excepthook = lambda *_: None; from penstock.adapters.documents.python_docs import open_python_docs; "
-        "docs = open_python_docs(readmes=False); print([p.text for d in docs if d.document == 'sys' for p in d.passages])"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "sys.excepthook(exctype, value, traceback" in said

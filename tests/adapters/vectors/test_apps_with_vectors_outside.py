@@ -97,7 +97,7 @@ def test_the_command_line_works_with_vectors_outside(tmp_path, monkeypatch):
     assert (tmp_path / "vectors" / "passages.db").exists()
 
 
-WRITES = 40
+WRITES = 20
 
 
 async def test_what_a_strong_write_returned_from_is_found_by_the_very_next_search(tmp_path, vectors):

@@ -8,6 +8,7 @@ from msgspec import Struct
 from penstock.errors import Finding, Invalid
 
 NOT_SAID = -1
+_OFFSET = re.compile("[0-9]{1,18}")
 _CUT = re.compile(r"c(?:[0-9]{1,4}-[0-9]{1,18}(?:\.[0-9]{1,4}-[0-9]{1,18}){0,1023})?")
 
 
@@ -39,13 +40,13 @@ def as_of(given: "int | datetime | str | AsOf | None") -> AsOf | None:
             if _CUT.fullmatch(given):
                 return AsOf(cut=given)
             if ":" not in given:
-                raise _invalid(given, "the id of a run is EVENT:AGENT")
+                raise _invalid(given, "an offset, a time as 2026-11-26T09:30Z, or the id of a run: EVENT:AGENT")
             return AsOf(run=given)
 
 
 def read(text: str) -> AsOf:
     """Return what people write: an offset, a time as 2026-11-26T09:30Z, or the id of a run; `Invalid` for anything else."""
-    if text.isdecimal():
+    if _OFFSET.fullmatch(text):
         return AsOf(offset=int(text))
     try:
         found = datetime.fromisoformat(text)
@@ -59,4 +60,4 @@ def read(text: str) -> AsOf:
 
 
 def _invalid(given: object, hint: str) -> Invalid:
-    return Invalid("the search", (Finding("as_of", f"is {given!r}", hint),))
+    return Invalid("the search", (Finding("as_of", f"is {given!r:.80}", hint),))

@@ -23,6 +23,8 @@ SUBJECT = "subject"  # in the metadata: whom it is about; empty: nobody
 ID_CHARS_MAX = 1024
 NUMBER_MAX = 3.4028234e38  # of a vector
 EXPIRES_MS_MAX = 253_402_300_799_000  # the end of the year 9999
+EXPIRES_DIGITS_MAX = 20  # zeros at the head included
+TIMESTAMP_MAX = 2**63 - 1  # a long, in Avro
 
 
 def subject_named(event: Any) -> str | None:
@@ -96,7 +98,7 @@ def expiry_of(event: KnowledgeEvent) -> int:
     """Return from when what an event puts is not found any more, in ms since 1970; 0: never. `Invalid` for what is no time."""
     given = event.metadata.get(EXPIRES, "")
     expires = str(event.expires_ms) if event.expires_ms or not given else given
-    if not expires.isdecimal() or int(expires) > EXPIRES_MS_MAX:
+    if not expires.isdecimal() or len(expires) > EXPIRES_DIGITS_MAX or int(expires) > EXPIRES_MS_MAX:
         raise Invalid("the knowledge event", (Finding(EXPIRES, f"is {expires[:80]!r}", "milliseconds since 1970"),))
     return int(expires)
 
@@ -109,7 +111,10 @@ def wrong_with(event: KnowledgeEvent) -> list[Finding]:
             expiry_of(event)
         except Invalid as error:
             findings += error.findings
-    if event.embedding is not None and any(abs(each) > NUMBER_MAX for each in event.embedding):
+    if not -TIMESTAMP_MAX <= event.timestamp <= TIMESTAMP_MAX:
+        findings.append(Finding("timestamp", f"is {event.timestamp!r:.40}", "milliseconds since 1970"))
+    # Not `>`: what is no number at all is greater than nothing.
+    if event.embedding is not None and not all(abs(each) <= NUMBER_MAX for each in event.embedding):
         findings.append(Finding("embedding", "holds numbers that no 32 bits can hold", "embed the payload again"))
     return findings
 
