@@ -18,6 +18,7 @@ from weaviate_server import Weaviate, required_weaviate
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.adapters.sqlite.store import open_sqlite_store
 from penstock.ports.store import Store
+from penstock.testing.pacing import PACES, usually
 
 CONTRACTS = (
     "log",
@@ -43,6 +44,13 @@ settings.load_profile(os.environ.get("PENSTOCK_HYPOTHESIS", "ci"))
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(params=PACES)
+def any_pace(request: pytest.FixtureRequest) -> Generator[None]:
+    """Have virtual clocks go steadily, tick at each look, or stand still for a while."""
+    with usually(request.param):
+        yield
 
 
 @pytest.fixture

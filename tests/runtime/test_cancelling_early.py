@@ -19,6 +19,8 @@ from penstock.runtime.topology import Topology
 from penstock.testing import WritePoint
 from penstock.testing.virtual_time import VirtualClock, run_virtually
 
+pytestmark = pytest.mark.usefixtures("any_pace")
+
 FIRST, SECOND = "one:work", "two:work"
 ANSWERS_AFTER_S = 10
 

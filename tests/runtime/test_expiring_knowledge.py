@@ -11,6 +11,8 @@ from penstock.testing.fixtures import anyio_backend
 from penstock.testing.hashed_embedder import HashedEmbedder
 
 __all__ = ["anyio_backend"]
+
+pytestmark = pytest.mark.usefixtures("any_pace")
 MODES = ("words", "vectors", "hybrid")
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+import pytest
+
 from penstock.adapters.memory.store import Disk, MemoryStore
 from penstock.core.agents.declaration import Options, declare
 from penstock.core.events.event import Event
@@ -10,6 +12,8 @@ from penstock.runtime.engine import Parts, running
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.topology import Topology
 from penstock.testing import VirtualClock, run_virtually
+
+pytestmark = pytest.mark.usefixtures("any_pace")
 
 PARTITIONS = 4
 HANDED_OVER_S = 60

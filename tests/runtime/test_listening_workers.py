@@ -18,6 +18,8 @@ from penstock.runtime.ownership import TTL_MS
 from penstock.runtime.workflow_context import WorkflowContext
 from penstock.testing.virtual_time import run_virtually
 
+pytestmark = pytest.mark.usefixtures("any_pace")
+
 RUNS = 24
 
 

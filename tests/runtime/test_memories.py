@@ -9,6 +9,8 @@ from penstock.runtime.replaying import Stretch
 from penstock.testing.hashed_embedder import HashedEmbedder
 from penstock.testing.virtual_time import VirtualClock, run_virtually
 
+pytestmark = pytest.mark.usefixtures("any_pace")
+
 DAY_S = 86_400
 ANNA, BEN = "anna@example.org", "ben@example.org"
 

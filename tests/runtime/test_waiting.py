@@ -17,6 +17,8 @@ from penstock.runtime.topology import Topology
 from penstock.testing.engine_trial import Order, Receipt, engine_of
 from penstock.testing.virtual_time import VirtualClock, run_virtually
 
+pytestmark = pytest.mark.usefixtures("any_pace")
+
 
 class Placed(Event, topic="shop", key="customer"):
     customer: str

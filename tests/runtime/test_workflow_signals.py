@@ -15,6 +15,8 @@ from penstock.testing.fixtures import anyio_backend, disk
 
 __all__ = ["anyio_backend", "disk"]
 
+pytestmark = pytest.mark.usefixtures("any_pace")
+
 
 class Trip(Event, key="who"):
     who: str

@@ -19,6 +19,8 @@ from penstock.runtime.models import Models, Prompts
 from penstock.runtime.topology import Topology
 from penstock.testing.virtual_time import VirtualClock, run_virtually
 
+pytestmark = pytest.mark.usefixtures("any_pace")
+
 
 class Trip(Event, key="who"):
     who: str

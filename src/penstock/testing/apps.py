@@ -112,7 +112,7 @@ async def app(
     disk: Disk | None = None,
     models: Mapping[str, ChatModel] | None = None,
     tools: StandIn | None = None,
-    pace: Pace = "steady",
+    pace: Pace | None = None,
 ) -> AsyncGenerator[Live]:
     """Run an app in this process, on a disk in memory; leaving the block ends it as a stop does.
 
@@ -151,7 +151,7 @@ async def crash_starting(
 
 @asynccontextmanager
 async def _alive(
-    declared: Declared, under_test: App, disk: Disk, fate: Fate, tools: StandIn | None, pace: Pace = "steady"
+    declared: Declared, under_test: App, disk: Disk, fate: Fate, tools: StandIn | None, pace: Pace | None = None
 ) -> AsyncGenerator[Live]:
     disk.lives += 1
     clock = VirtualClock(Random(disk.lives), f"L{disk.lives}", pace)

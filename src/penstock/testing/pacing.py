@@ -8,6 +8,8 @@
 - coarse: it goes on in strides, so many looks see the same.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias, get_args
 
 from penstock.adapters.clock.system import SystemClock
@@ -17,11 +19,25 @@ PACES: Final[tuple[Pace, ...]] = get_args(Pace)
 STRIDE_MS: Final = 1000
 
 
+class _Usual:
+    pace: Pace = "steady"
+
+
+@contextmanager
+def usually(pace: Pace) -> Generator[None]:
+    """Give this pace to all clocks that are made in the block and have none of their own."""
+    before, _Usual.pace = _Usual.pace, pace
+    try:
+        yield
+    finally:
+        _Usual.pace = before
+
+
 class Looks:
     """The looks at one clock."""
 
-    def __init__(self, pace: Pace = "steady", stride_ms: int = STRIDE_MS) -> None:
-        self.pace: Pace = pace
+    def __init__(self, pace: Pace | None = None, stride_ms: int = STRIDE_MS) -> None:
+        self.pace: Pace = pace or _Usual.pace
         self._stride_ms = stride_ms
         self._at_ms = 0
         self._shown_ms = 0

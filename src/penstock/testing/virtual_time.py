@@ -54,7 +54,7 @@ class VirtualClock:
     see who look at it again and again, while no time passes.
     """
 
-    def __init__(self, random: Random | None = None, name: str = "v", pace: Pace = "steady") -> None:
+    def __init__(self, random: Random | None = None, name: str = "v", pace: Pace | None = None) -> None:
         self.looks = Looks(pace)
         self._random = random if random is not None else Random(0)
         self._name = name
