@@ -4,9 +4,10 @@ Whatever is wrong with a file comes out as `Refused`, or as `Missing` where a pa
 another's file may be broken in any way.
 """
 
+import codecs
 import logging
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 from threading import Lock
@@ -56,7 +57,35 @@ _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n---[ \t]*(?:\n|$)", re.DOTALL)
 
 
 def _html(body: bytes) -> Text:
-    return Text(*page(_decoded(body)))
+    return Text(*page(_decoded(body, _charset(body))))
+
+
+def _charset(body: bytes) -> str:
+    """Return the encoding that a page names in its head; empty where that is UTF-8, or none that is known."""
+    named = _CHARSET.search(body[:_HEAD_BYTES])
+    name = named[1].decode("ascii").lower() if named else ""
+    try:
+        found = codecs.lookup(name).name if name else ""
+    except LookupError:
+        return ""
+    # What pages call Latin 1 or ASCII is Windows' own (WHATWG, "Encoding"). UTF-16 would not have let us read its name.
+    if found in ("iso8859-1", "ascii"):
+        return "cp1252"
+    return "" if found.startswith(("utf-8", "utf-16", "utf-32")) or not _is_of_text(found) else found
+
+
+def _is_of_text(codec: str) -> bool:
+    try:
+        b"a".decode(codec)
+    except (LookupError, UnicodeError):  # base64 and its kin are codecs, too
+        return False
+    return True
+
+
+_HEAD_BYTES = 4096
+_CHARSET = re.compile(
+    rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE
+)
 
 
 def _python(body: bytes) -> Text:
@@ -112,7 +141,7 @@ def _docx(body: bytes) -> Text:
     chars = 0
     try:
         found = docx.Document(BytesIO(body))
-        for block in found.iter_inner_content():
+        for block in _blocks(found):
             text = _table(block) if hasattr(block, "rows") else _paragraph(block)
             if text:
                 parts.append(text)
@@ -131,8 +160,46 @@ def _docx(body: bytes) -> Text:
 _OLD_OFFICE = bytes.fromhex("d0cf11e0a1b11ae1")
 
 
+_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # says again what stands beside it
+_SPACES = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
+
+
+def _blocks(found: Any) -> Iterator[Any]:
+    """Yield paragraphs and tables in their order, those within content controls too."""
+    from docx.table import Table
+    from docx.text.paragraph import Paragraph
+
+    waiting = list(reversed(found.element.body))
+    while waiting:
+        element = waiting.pop()
+        if element.tag == f"{_WORD}p":
+            yield Paragraph(element, found)
+        elif element.tag == f"{_WORD}tbl":
+            yield Table(element, found)
+        elif element.tag in (f"{_WORD}sdt", f"{_WORD}sdtContent", f"{_WORD}ins", f"{_WORD}customXml"):
+            waiting.extend(reversed(element))
+
+
+def _said(element: Any) -> str:
+    """Return what an element says: insertions and links too, and not what was deleted."""
+    parts: list[str] = []
+    waiting = [element]
+    while waiting:
+        each = waiting.pop()
+        if each.tag == f"{_WORD}t":
+            parts.append(each.text or "")
+        elif each.tag in _SPACES:
+            parts.append(_SPACES[each.tag])
+        elif each.tag not in (_FALLBACK, f"{_WORD}pPr", f"{_WORD}rPr"):
+            if each.tag == f"{_WORD}p" and parts:
+                parts.append("\n")
+            waiting.extend(reversed(each))
+    return "".join(parts)
+
+
 def _paragraph(block: Any) -> str:
-    text = str(block.text).strip()
+    text = _said(block._p).strip()  # noqa: SLF001 - what python-docx calls `text` leaves insertions out
     name = str(block.style.name) if block.style is not None else ""
     level = re.fullmatch(r"(?:Heading ([1-6])|(Title))", name)
     if text and level:
@@ -141,7 +208,7 @@ def _paragraph(block: Any) -> str:
 
 
 def _table(block: Any) -> str:
-    rows = (" | ".join(str(cell.text).strip() for cell in row.cells) for row in block.rows)
+    rows = (" | ".join(_said(cell).strip() for cell in row.tc_lst) for row in block._tbl.tr_lst)  # noqa: SLF001
     return "\n".join(row for row in rows if row.strip(" |"))
 
 
@@ -172,14 +239,19 @@ READERS: Mapping[str, Callable[[bytes], Text]] = {
 }
 
 
-def _decoded(body: bytes) -> str:
-    """Decode by byte order mark, else as UTF-8; what is neither is replaced by U+FFFD, as long as most can be read."""
+def _decoded(body: bytes, charset: str = "") -> str:
+    """Decode by byte order mark, else by the encoding that was named, else as UTF-8.
+
+    What is none of it is replaced by U+FFFD, as long as most can be read.
+    """
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = body.decode("utf-16", errors="replace")
     elif b"\0" in body:
         raise Refused("binary data, not text", "rename or remove it")
     else:
-        text = body.decode("utf-8-sig", errors="replace")
+        text = body.decode(
+            "utf-8-sig" if not charset or body.startswith(codecs.BOM_UTF8) else charset, errors="replace"
+        )
     if len(_UNREADABLE.findall(text)) > UNREADABLE_SHARE_MAX * len(text):
         raise Refused("mostly bytes that are no UTF-8 text", "save it as UTF-8, or remove it")
     return text
