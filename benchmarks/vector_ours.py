@@ -85,6 +85,7 @@ async def opened(path: Path, data: Data, folder: Path) -> None:
         found = [await _finds(index, _word("killed", number), f"killed-{number}") for number in range(ONE_BY_ONE)]
         figures["after_kill"] = sum(found) if len(there) == ONE_BY_ONE else len(there)
         await index.apply([Delete(SPACE, key) for key in there])
+        figures |= await _settling(index, data)
         figures |= _searched(index, data)
         figures |= await _words(index, questions)
         figures |= memory_mb()
@@ -97,6 +98,24 @@ async def opened(path: Path, data: Data, folder: Path) -> None:
             figures |= times("sync_amid", bare.taken_s)
         figures["loaded_mb"] = memory_mb()["rss_mb"]
     print(json.dumps(figures))
+
+
+async def _settling(index: SqlitePassages, data: Data) -> dict[str, Any]:
+    """Searches while parts become one, if they do: what the killed process left behind may be what was missing for that."""
+    began, most_mb = time.monotonic(), 0
+    taken: list[float] = []
+    settled = asyncio.ensure_future(index.settled())
+    await asyncio.sleep(0)
+    while not settled.done():
+        asked = time.perf_counter()
+        await index.nearest(SPACE, data.queries[len(taken) % len(data.queries)][None], limit=10)
+        taken.append(time.perf_counter() - asked)
+        most_mb = max(most_mb, memory_mb()["rss_mb"])
+        await asyncio.sleep(0.01)
+    await settled
+    if len(taken) <= WARM_UP:
+        return {}
+    return times("merging", taken) | {"merging_s": round(time.monotonic() - began, 1), "merging_mb": most_mb}
 
 
 def _searched(index: SqlitePassages, data: Data) -> dict[str, Any]:

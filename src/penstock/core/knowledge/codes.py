@@ -9,7 +9,7 @@ The codes lie in columns of 64 bits, which numpy counts about seven times as fas
 vectors the first half of the columns chooses whom the others are looked at for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -81,6 +81,17 @@ def likely(
     return found if places is None else places[found]
 
 
+def likely_within(
+    columns: Columns, code: NDArray[np.uint64], count: int, stretches: Sequence[slice]
+) -> NDArray[np.intp]:
+    """About `count` places (more on ties) whose codes differ least from `code`, of those in some stretches."""
+    least = _least(_differing(columns, code, stretches), count)
+    sizes = np.array([each.stop - each.start for each in stretches])
+    ends = np.cumsum(sizes)
+    shifts = np.array([each.start for each in stretches]) - (ends - sizes)
+    return least + shifts[np.searchsorted(ends, least, "right")]
+
+
 def codes(vectors: NDArray[np.float32], rotated_by: NDArray[np.float32]) -> NDArray[np.uint64]:
     """The codes of vectors (n, dims), a row each."""
     signs = vectors @ rotated_by > 0
@@ -108,19 +119,31 @@ def _least(differing: NDArray[np.uint16], count: int) -> NDArray[np.intp]:
     return np.flatnonzero(differing <= np.partition(differing, count - 1)[count - 1])
 
 
-def _differing(columns: Columns, code: NDArray[np.uint64]) -> NDArray[np.uint16]:
-    differing = np.empty(len(columns[0]), np.uint16)
+def _differing(
+    columns: Columns, code: NDArray[np.uint64], stretches: Sequence[slice] | None = None
+) -> NDArray[np.uint16]:
+    """In how many bits the codes differ, of all or of stretches, one behind the other."""
+    stretches = [slice(0, len(columns[0]))] if stretches is None else stretches
+    differing = np.empty(sum(each.stop - each.start for each in stretches), np.uint16)
     words = np.empty(min(_SCANNED, len(differing)), np.uint64)
     counts = np.empty(len(words), np.uint8)
+    done = 0
     # In pieces that stay in the processor's cache over all the columns.
-    for start in range(0, len(differing), _SCANNED):
-        total = differing[start : start + _SCANNED]
-        size = len(total)
+    for start, stop in _pieces(stretches):
+        size = stop - start
+        total = differing[done : done + size]
         for number, (column, word) in enumerate(zip(columns, code, strict=True)):
-            np.bitwise_xor(column[start : start + size], word, out=words[:size])
+            np.bitwise_xor(column[start:stop], word, out=words[:size])
             np.bitwise_count(words[:size], out=counts[:size])
             if number:
                 np.add(total, counts[:size], out=total)
             else:
                 total[:] = counts[:size]
+        done += size
     return differing
+
+
+def _pieces(stretches: Sequence[slice]) -> Iterator[tuple[int, int]]:
+    for each in stretches:
+        for start in range(each.start, each.stop, _SCANNED):
+            yield start, min(start + _SCANNED, each.stop)

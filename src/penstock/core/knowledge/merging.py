@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.knowledge.codes import codes, rotation, words_of
 from penstock.core.knowledge.merging_fields import fields
-from penstock.core.knowledge.sealed_form import Chunks, Columns, picked, widened
+from penstock.core.knowledge.merging_vectors import vectors
+from penstock.core.knowledge.neighbourhoods import NEIGHBOURED_MIN
+from penstock.core.knowledge.sealed_form import Chunks, Columns, picked
 
 _ROWS_AT_ONCE = 16_384
 _POSTINGS_AT_ONCE = 500_000
 _GONE = -1
-_ALIKE = 1e-3
 
 
 class Source:
@@ -47,13 +47,13 @@ def sources(parts: Sequence[tuple[Columns, NDArray[np.bool_]]]) -> list[Source]:
     return found
 
 
-def merged(parts: Sequence[Source]) -> Chunks:
-    """Yield the arrays of the part that they become."""
+def merged(parts: Sequence[Source], *, neighboured_min: int = NEIGHBOURED_MIN) -> Chunks:
+    """Yield the arrays of the part that they become. With so many vectors they lie by neighbourhoods."""
     yield from _ids(parts)
     yield from _row_by_row(parts, ["lengths"])
     yield from _terms(parts)
     yield from fields([(part.arrays, part.new_rows) for part in parts], sum(part.kept for part in parts))
-    yield from _vectors(parts)
+    yield from vectors(parts, neighboured_min=neighboured_min)
 
 
 def _ids(parts: Sequence[Source]) -> Chunks:
@@ -80,41 +80,6 @@ def _row_by_row(parts: Sequence[Source], names: Sequence[str]) -> Chunks:
         for piece in _pieces(len(part.alive)):
             for name in names:
                 yield name, part.arrays[name][piece][part.alive[piece]]
-
-
-def _vectors(parts: Sequence[Source]) -> Chunks:
-    dims = next((part.arrays["rotation"] for part in parts if "rotation" in part.arrays), None)
-    if dims is None:
-        return
-    mine = rotation(int(len(dims) ** 0.5))
-    yield "rotation", mine.ravel()
-    names = [f"code_{at}" for at in range(words_of(len(mine)))]
-    for part in parts:
-        if "rotation" not in part.arrays:
-            yield from _no_vectors(part.kept, len(mine))
-        elif np.allclose(part.whole("rotation").reshape(mine.shape), mine, atol=_ALIKE):
-            yield from _row_by_row([part], ["has_vector", "near", "near_scales", "exact", *names])
-        else:  # it was sealed on a machine that rotates otherwise
-            yield from _row_by_row([part], ["has_vector", "near", "near_scales", "exact"])
-            for piece in _pieces(len(part.alive)):
-                yield from named_codes(widened(part.arrays["exact"][piece][part.alive[piece]]), mine)
-
-
-def named_codes(vectors: NDArray[np.float32], rotated_by: NDArray[np.float32]) -> Chunks:
-    """Yield the codes of vectors, a column each."""
-    for at, column in enumerate(codes(vectors, rotated_by).T):
-        yield f"code_{at}", np.ascontiguousarray(column)
-
-
-def _no_vectors(rows: int, dims: int) -> Chunks:
-    for piece in _pieces(rows):
-        size = len(range(rows)[piece])
-        yield "has_vector", np.zeros(size, np.bool_)
-        yield "near", np.zeros((size, dims), np.int8)
-        yield "near_scales", np.zeros(size, np.float32)
-        yield "exact", np.zeros((size, dims), np.int16)
-        for at in range(words_of(dims)):
-            yield f"code_{at}", np.zeros(size, np.uint64)
 
 
 def _terms(parts: Sequence[Source]) -> Chunks:

@@ -12,6 +12,8 @@ opening one takes no time. Rows are numbered from 0; texts are UTF-8, one behind
 | `value_first`, `value_second`, `value_hashes`, `value_bytes`, `value_ends`, `value_row_ends` | value, in order in its field |
 | `value_rows`; `columns` | rows by value; for common fields, values by row |
 | `rotation` | what the codes were rotated by |
+| `center_vectors`, `center_ends`; `code_rows`; `code_places` | centre (large parts); place of a code among them; row |
+| `center_share` | the share of the codes that is looked through |
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +29,7 @@ from penstock.core.knowledge.filters import number
 STEPS = 32_767
 KEY_BYTES = 16
 # Raised whenever the arrays would mean something else: parts of another form are made again from the rows.
-FORM = 1
+FORM = 2
 
 _ABSENT = -1
 _BYTES_AT_ONCE = 4_000_000

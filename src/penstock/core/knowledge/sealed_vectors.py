@@ -1,8 +1,9 @@
 """The vectors of a sealed part: the nearest of a million in milliseconds, though most of it never comes into memory.
 
-Codes of one bit for each dimension choose some hundred to some thousand candidates; vectors of one byte for each dimension
-choose, of those, a few more than are wanted; only these are read in full. A filter that lets few through takes the place of
-the codes: then nothing is left out that could be an answer.
+Codes of one bit for each dimension choose some hundred to some thousand candidates, in a large part among those around the
+query only (`neighbourhoods.py`); vectors of one byte for each dimension choose, of those, a few more than are wanted; only
+these are read in full. A filter that lets few through takes the place of the codes: then nothing is left out that could be an
+answer.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.knowledge.codes import codes, likely, words_of
+from penstock.core.knowledge.codes import codes, likely, likely_within, words_of
+from penstock.core.knowledge.neighbourhoods import Neighbourhoods
 from penstock.core.knowledge.sealed_form import Arrays, widened
 
 Rows = NDArray[np.int32]
@@ -37,6 +39,7 @@ class SealedVectors:
         self.dims = int(self._near.shape[1])
         self._columns = [arrays[f"code_{at}"] for at in range(words_of(self.dims))]
         self._rotation = arrays["rotation"].reshape(self.dims, self.dims)
+        self._neighbourhoods = Neighbourhoods(arrays, self.dims) if "center_vectors" in arrays else None
         self._gather = gather
 
     def likely(
@@ -53,10 +56,8 @@ class SealedVectors:
         elif rows is None and len(self._has) <= few:
             candidates = np.arange(len(self._has), dtype=np.int32)
         else:
-            places = None if rows is None else rows.astype(np.intp)
-            code = codes(query[None], self._rotation)[0]
             # Dead ones and those without a vector take places of candidates.
-            candidates = likely(self._columns, code, wanted, places).astype(np.int32)
+            candidates = self._near_by_code(query, wanted, rows)
         candidates = candidates[self._has[candidates] & ~dead[candidates]]
         return candidates, self._roughly(query, candidates)
 
@@ -71,6 +72,15 @@ class SealedVectors:
     def having(self, rows: Rows) -> Rows:
         """Those of `rows` that have a vector."""
         return rows[self._has[rows]]
+
+    def _near_by_code(self, query: NDArray[np.float32], wanted: int, rows: Rows | None) -> Rows:
+        code = codes(query[None], self._rotation)[0]
+        near_by = self._neighbourhoods
+        if near_by is None:
+            return likely(self._columns, code, wanted, None if rows is None else rows.astype(np.intp)).astype(np.int32)
+        if rows is None:
+            return near_by.rows(likely_within(self._columns, code, wanted, near_by.stretches(query, wanted)))
+        return near_by.rows(likely(self._columns, code, wanted, near_by.places(rows)))
 
     def _roughly(self, query: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
         parts: list[NDArray[np.float32]] = []

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.core.knowledge.codes import rotation, words_of
-from penstock.core.knowledge.merging import named_codes
 from penstock.core.knowledge.merging_fields import no_values
+from penstock.core.knowledge.merging_vectors import named_codes
 from penstock.core.knowledge.sealed_form import coarse, hashes_of, joined, rounded, value_keys
 from penstock.core.knowledge.segment import Segment
 
