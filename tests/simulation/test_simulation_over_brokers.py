@@ -22,3 +22,9 @@ def test_every_guarantee_holds_over_a_broker(seeds: Sequence[int]) -> None:
         except BaseException as error:
             error.add_note(f"seed {seed}: PENSTOCK_SEED={seed} make test ARGS=tests/simulation")
             raise
+
+
+@pytest.mark.parametrize("seed", [30062, 51042, 51275])
+def test_seeds_that_once_failed_hold(seed: int) -> None:
+    """30062: a change came after a later one. The others: a run was cancelled while its event was still with the broker."""
+    check(seed, over_broker=True)

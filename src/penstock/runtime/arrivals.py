@@ -4,6 +4,7 @@ It is recorded in the journal of the run by the same commit that is done with it
 reaches it twice, and nothing is lost, also when it has not begun yet, waits for a place, or has halted.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ from penstock.runtime.waiting import took_now
 from penstock.runtime.workflow_run import Ending, WorkflowRun
 
 UNDER_WAY: tuple[Status, ...] = ("queued", "running", "retrying", "asking", "halted")
+PLACED_WITHIN_S = 20.0  # then it is tried again, as often as any event is
 SIGNALS_SHARE_MAX = 1.1  # of what a journal may hold: beyond, signals are refused
 
 
@@ -230,7 +232,20 @@ class Arrivals:
         recorded = await self._store.event(event_of(run_id)[0])
         if recorded is None or recorded.event.tenant != tenant:
             raise _no_run(run_id)
-        return recorded
+        return recorded if recorded.position.is_given else await self._placed(run_id)
+
+    async def _placed(self, run_id: str) -> Recorded:
+        """Wait until the event of a run has come back from its broker: who takes over looks for nothing that came before it."""
+        event_id = event_of(run_id)[0]
+        try:
+            async with asyncio.timeout(PLACED_WITHIN_S):
+                found = await self._services.committer.until(
+                    lambda: self._store.event(event_id), lambda each: each is not None and each.position.is_given
+                )
+        except TimeoutError as error:
+            raise Unavailable(f"the run {run_id!r}", "hear", "its event has no place in the log yet") from error
+        assert found is not None
+        return found
 
     def record(self, run_id: str, journal: RunJournal, step: str, value: Any) -> None:
         """Have the next commit record something in the journal of a run."""
