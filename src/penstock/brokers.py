@@ -213,9 +213,7 @@ async def _divide(store: Store, partitions: int) -> None:
         known = await store.partitions()
         if known == partitions:
             return
-        if known > 1:
-            problem = f"has {partitions} partitions, and the store is divided into {known}"
-            raise Invalid("the settings", (Finding("log", problem, f"add ?partitions={known}"),))
+        _require_same(partitions, known)
         if await store.ends():
             hint = "give the app a new store, or divide it first: penstock run --workers 2 without the setting log"
             raise Refused("the store holds events of one partition", hint)
@@ -226,6 +224,17 @@ async def _divide(store: Store, partitions: int) -> None:
         except (Fenced, Refused):
             continue  # somebody else does it
     raise Refused("the store could not be divided: others take it again and again", "start again")
+
+
+def require_same_partitions(url: str, known: int) -> None:
+    """Raise `Invalid` for a broker whose address says another number of partitions than a store is divided into."""
+    _require_same(partitions_of(url), known)
+
+
+def _require_same(partitions: int, known: int) -> None:
+    if known not in {1, partitions}:  # a store of one is not divided yet
+        problem = f"has {partitions} partitions, and the store is divided into {known}"
+        raise Invalid("the settings", (Finding("log", problem, f"add ?partitions={known}"),))
 
 
 async def _require_not_made_anew(store: Store, broker: Broker, lanes: list[tuple[str, int]]) -> None:

@@ -153,8 +153,7 @@ async def opened(
         tracer = opened_tracer(declared.name, declared.tracer_provider, stack)
         agents = await hosted_agents(chosen, declared, clock, stack)
         topology, schedules, reaching = _declared_whole(replace(declared, agents=agents))
-        url = store_url(chosen, declared.name)
-        async with said_of_store(url):
+        async with said_of_store(url := store_url(chosen, declared.name)):
             store, index = storage or await _store(url, declared.collections, stack, shared=shared)
         if shared:
             require_shareable(chosen.vectors, log=chosen.log)
@@ -275,8 +274,8 @@ def opened_catalog(url: str) -> Generator[Catalog]:
     if scheme in POSTGRES:
         from penstock.adapters.postgres.reader import open_postgres_reader
 
-        reader = open_postgres_reader(url)
         with named("store", url):
+            reader = open_postgres_reader(url)
             yield OffloadedCatalog(reader, opening_of(reader))
         return
     if scheme in REDIS:
@@ -301,6 +300,7 @@ class Desk(Catalog, Inbox, Protocol):
     async def read(self, topic: str, partition: int, *, after: int, limit: int) -> Sequence[Recorded]: ...
     async def ends(self) -> Mapping[tuple[str, int], int]: ...
     async def progress(self) -> Mapping[tuple[str, str, int], Progress]: ...
+    async def partitions(self) -> int: ...
 
 
 @asynccontextmanager
@@ -321,8 +321,8 @@ async def opened_desk(url: str) -> AsyncGenerator[Desk]:
         async with said_of_store(url), open_redis_store(url, making=False, quiet=True) as redis:
             yield OffloadingStore(redis, SystemClock(), sealing=opening_of(redis))
         return
-    with opened_catalog(url):  # says what is wrong with the address, or the file
-        pass
+    with opened_catalog(url):
+        pass  # it says what is wrong with the address, or the file
     from penstock.adapters.sqlite.store import open_sqlite_store
 
     async with open_sqlite_store(path_of(rest), shared=True) as sqlite:
@@ -338,10 +338,7 @@ async def _store(
     if scheme == "memory":
         from penstock.adapters.memory.store import MemoryStore
 
-        memory = MemoryStore()
-        if not collections:
-            return memory, None
-        return memory, _scratch()
+        return MemoryStore(), _scratch() if collections else None
     if scheme == "sqlite" and rest:
         return await _sqlite_store(path_of(rest), collections, stack, shared=shared)
     if scheme in POSTGRES:

@@ -136,7 +136,7 @@ async def test_a_user_who_is_not_known_is_refused(own_server):
 
 async def test_a_user_without_rights_is_refused_with_what_to_grant(own_server, url):
     await ask(own_server.dsn, "DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN")
-    with pytest.raises(Refused, match="grant the user the rights"):
+    with pytest.raises(Refused, match="grant the user of the setting `store` the rights"):
         await opened_and_closed(url.replace("//postgres", "//guest"))
 
 

@@ -25,6 +25,12 @@ _IMPOSSIBLE = {
     KafkaError.POLICY_VIOLATION,
     KafkaError.TOPIC_EXCEPTION,
 }
+# What the client itself says when nobody has answered it for ANSWER_S.
+AWAY = {
+    KafkaError._TIMED_OUT,  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - librdkafka's own codes begin so
+    KafkaError._TRANSPORT,  # pyright: ignore[reportPrivateUsage] # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN,  # pyright: ignore[reportPrivateUsage] # noqa: SLF001
+}
 T = TypeVar("T")
 
 
@@ -158,7 +164,8 @@ def ends_of(
                 found[left[part]] = asked.result(2 * ANSWER_S).offset
             except KafkaException as error:
                 meant: PenstockError = of_exception(complaints, "ask for the ends", error)
-                if attempt == ATTEMPTS_MAX or complaints.is_sure or not isinstance(meant, Unavailable):
+                is_away = error.args[0].code() in AWAY  # a partition without a leader is waited for, and no server
+                if is_away or attempt == ATTEMPTS_MAX or complaints.is_sure or not isinstance(meant, Unavailable):
                     raise meant from error
         left = {part: name for part, name in left.items() if name not in found}
         if not left:

@@ -150,6 +150,9 @@ class NatsBroker:
                 made = await self._streams.add_consumer(stream, self._reader_of([lane], position))
                 found[lane] = made.num_pending
                 await self._streams.delete_consumer(stream, made.name)
+            except NotFoundError as error:
+                hint = "run the app once, or mend prefix= in the setting log"
+                raise Missing(f"the stream {stream} of NATS", hint) from error
             except (Error, TimeoutError) as error:
                 raise self._error("count what waits", error) from error
         return found

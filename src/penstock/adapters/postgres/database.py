@@ -39,12 +39,12 @@ _PASSING = {
     "XX000",
 }
 _ABSENT = {
-    "3D000": ("the database", "make it with createdb, or name another one"),
+    "3D000": ("the database", "make it with createdb, or name another one in the setting `store`"),
     "42P01": ("a table of the store", "run the app once, or name the schema of its store: ?schema=NAME"),
 }
 _HINTS = {
-    "28": "check the user and the password",
-    "42501": "grant the user the rights on the database and the schema",
+    "28": "check the user and the password in the setting `store`",
+    "42501": "grant the user of the setting `store` the rights on the database and the schema",
     "22": "mend what is written",
     "54": "send less at once, or shorter names",
 }
