@@ -77,3 +77,40 @@ async def test_an_event_that_says_itself_where_it_lies_is_believed(app):
         batch = [{**cloud, "id": "e3", "traceparent": OTHER}, {**cloud, "id": "e4", "traceparent": "nonsense"}]
         await client.post("/v1/events", json=batch, headers=headers)
         assert sorted(await traceparents(live, "packed")) == sorted([OTHER, FAR, OTHER, FAR])
+
+
+async def states(live, topic):
+    await live.engine.settled(10)
+    return [each.event.tracestate for each in await live.engine.parts.store.read(topic, 0, after=0, limit=10)]
+
+
+async def test_what_tracing_systems_say_of_a_request_goes_with_all_that_follows(app):
+    async with app.running(store="memory:") as live, client_of(live) as client:
+        for headers in (
+            [("traceparent", FAR), ("tracestate", "rojo=1"), ("tracestate", "congo=2")],
+            [("traceparent", FAR), ("tracestate", "no state")],
+            [("traceparent", "nonsense"), ("tracestate", "rojo=1")],
+            [("traceparent", FAR)],
+        ):
+            await client.post("/v1/agents/pack", json={"customer": "ada"}, headers=headers)
+        assert await states(live, "order") == await states(live, "packed") == ["rojo=1,congo=2", "", "", ""]
+
+
+async def test_what_is_said_of_an_event_itself_wins_over_its_request(app):
+    cloud = {"specversion": "1.0", "id": "e1", "source": "/x", "type": Order.type_, "data": {"customer": "ada"}}
+    async with app.running(store="memory:") as live, client_of(live) as client:
+        headers = {"content-type": "application/cloudevents+json", "traceparent": FAR, "tracestate": "rojo=1"}
+        await client.post("/v1/events", json={**cloud, "traceparent": OTHER, "tracestate": "own=1"}, headers=headers)
+        await client.post("/v1/events", json={**cloud, "id": "e2", "traceparent": OTHER}, headers=headers)
+        await client.post("/v1/events", json={**cloud, "id": "e3"}, headers=headers)
+        assert sorted(await states(live, "packed")) == ["", "own=1", "rojo=1"]
+
+
+async def test_spans_have_the_state_that_came_with_their_parent(app):
+    spans = Spans(app)
+    async with app.running(store="memory:") as live, client_of(live) as client:
+        headers = {"traceparent": FAR, "tracestate": "rojo=1"}
+        await client.post("/v1/agents/pack", json={"customer": "ada"}, headers=headers)
+        assert await states(live, "packed") == ["rojo=1"]
+    for name in ("POST /v1/agents/pack", "send order", "process pack"):
+        assert spans.one(name).context.trace_state.to_header() == "rojo=1"

@@ -24,7 +24,7 @@ from penstock.errors import Finding, Invalid, LimitReached, Missing, Refused
 from penstock.gateway.bodies import taken
 from penstock.gateway.callers import RunningApp, Tenant, event_id
 from penstock.gateway.problems import documented
-from penstock.runtime.tracing import incoming
+from penstock.runtime.tracing import incoming, incoming_state
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -78,6 +78,13 @@ class _Sent(msgspec.Struct, frozen=True):
     id: str
     key: str | None
     traceparent: str = ""
+    tracestate: str = ""
+
+    def comes(self, otherwise: tuple[str, str]) -> None:
+        """Say where it lies in traces, by itself or, where it does not say so, by its request."""
+        trace, state = (self.traceparent, self.tracestate) if self.traceparent else otherwise
+        incoming.set(trace)
+        incoming_state.set(state)
 
 
 @routes.post(
@@ -113,7 +120,7 @@ async def send_events(
             415, f"the body is {media_type or 'of no type'}: send {STRUCTURED}, {BATCH}, or ce-* headers"
         )
     one = _sent(running, document, tenant)
-    incoming.set(one.traceparent or incoming.get())  # where it says itself that it lies
+    one.comes((incoming.get(), incoming_state.get()))
     return JSONResponse(
         {"id": await running.engine.send(one.event, id=one.id, tenant=tenant, key=one.key, when=chosen)}, 202
     )
@@ -134,9 +141,8 @@ def _sent(running: Running, document: Mapping[str, Any], tenant: str) -> _Sent:
         raise Invalid("the CloudEvent", tuple(findings))
     kind = engine.parts.topology.named(envelope.type)
     event = taken(kind.event, envelope.data, kind.written_as(envelope.type))
-    return _Sent(
-        event, event_id(tenant, envelope.id, envelope.source), envelope.key or None, valid(envelope.traceparent)
-    )
+    name = event_id(tenant, envelope.id, envelope.source)
+    return _Sent(event, name, envelope.key or None, valid(envelope.traceparent), envelope.tracestate)
 
 
 def _batch(running: Running, body: bytes, tenant: str) -> list[_Sent]:
@@ -167,9 +173,9 @@ async def _sent_in_order(running: Running, sent: list[_Sent], tenant: str) -> li
         lanes.setdefault((kind.topic, key), []).append(one)
 
     async def in_order(lane: list[_Sent]) -> None:
-        request = incoming.get()
+        request = incoming.get(), incoming_state.get()
         for one in lane:
-            incoming.set(one.traceparent or request)
+            one.comes(request)
             await running.send(one.event, id=one.id, tenant=tenant, key=one.key)
 
     await asyncio.gather(*(in_order(lane) for lane in lanes.values()))

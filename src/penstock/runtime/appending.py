@@ -24,7 +24,7 @@ from penstock.core.knowledge.events import KnowledgeEvent
 from penstock.core.knowledge.ordering import document_key, ordered
 from penstock.errors import LimitReached, Refused
 from penstock.runtime.topology import Kind, Topology
-from penstock.runtime.tracing import Traces, emitted_by, incoming
+from penstock.runtime.tracing import Traces, emitted_by, incoming, incoming_state
 
 DEPTH_MAX = 64
 EVENT_BYTES_MAX = 16 * 1024 * 1024
@@ -129,14 +129,14 @@ class Appender:
         source, subject = f"/{self._app}", subject or ""
         if cause is None:
             trace = incoming.get() if self.traces is None else self.traces.sent(kind.topic, event.type_, id)
-            start = (id, "", 0, trace)
-            return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, *start, subject=subject)
+            start = (id, "", 0, trace, "", "", subject, incoming_state.get() if trace else "")
+            return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, *start)
         require_hops_left(cause)
         origin, hops, trace = cause.correlation_id or cause.id, cause.depth + 1, cause.traceparent
         if not id.startswith(f"{origin}."):  # what followed from an event is found by ids that begin with its own
             origin = id
-        following = (origin, cause.id, hops, trace)
-        return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, *following, subject=subject)
+        following = (origin, cause.id, hops, trace, "", "", subject, cause.tracestate)
+        return kind.topic, Envelope(id, source, event.type_, key, now_ms, data, tenant, *following)
 
     def emitted(
         self, event: Event, key: str | None, *, run: str, cause: Envelope, number: int, now_ms: int
@@ -200,6 +200,7 @@ class Appender:
             run if reply_step else "",
             reply_step,
             cause.subject if event.subject is None else event.subject,
+            cause.tracestate,
         )
 
     def check(self, event: Event, key: str | None, cause: Envelope) -> Outgoing:

@@ -20,6 +20,7 @@ from penstock.runtime.lanes import Delivery
 T = TypeVar("T")
 SYSTEM: Final = "penstock"  # as semantic conventions name who carries messages, or finds passages
 incoming: ContextVar[str] = ContextVar("penstock_traceparent", default="")  # what a caller from outside said
+incoming_state: ContextVar[str] = ContextVar("penstock_tracestate", default="")  # and what he said beside it
 
 
 class Part:
@@ -55,7 +56,8 @@ class Traces:
         said = incoming.get()
         attributes = _messaging("send", topic)
         attributes |= {"messaging.message.id": event_id, "penstock.event.type": type}
-        asked = SpanAsked(f"send {topic}", "producer", said or None, event_id, attributes=attributes)
+        state = incoming_state.get() if said else ""
+        asked = SpanAsked(f"send {topic}", "producer", said or None, event_id, attributes=attributes, state=state)
         span = self.tracer.begin(asked)
         span.end()
         return span.traceparent
@@ -195,6 +197,7 @@ class Traces:
                 "penstock.run.id": run_id,
                 "messaging.message.conversation_id": origin,
             },
+            state=cause.tracestate,
         )
         return self.tracer.begin(asked)
 
@@ -242,6 +245,7 @@ def _process(delivery: Delivery, number: int = 1) -> SpanAsked:
         "" if again else run_id,
         links[:LINKS_MAX],
         attributes,
+        state=event.tracestate,
     )
 
 

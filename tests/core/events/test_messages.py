@@ -46,10 +46,11 @@ events = st.builds(
     st.text(),
     st.text(),
     st.text(),
+    st.sampled_from(["", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"]),
 )
 WHOLE = Envelope(
     "a.b", "/shop/pack", "Packed.v1", "customer-7", 1_764_176_400_123, b'{"n": 1}', "acme", "a", "a", 2, "00-1-2-01",
-    "run:flow", "pack 3", "somebody",
+    "run:flow", "pack 3", "somebody", "rojo=1",
 )  # fmt: skip
 
 
@@ -90,6 +91,7 @@ def test_the_document_has_plain_names():
         "replyrun": "run:flow",
         "replystep": "pack 3",
         "about": "somebody",
+        "tracestate": "rojo=1",
         "data": {"n": 1},
     }
     assert b'"data":{"n": 1}' in to_document(WHOLE, "")
@@ -143,3 +145,11 @@ def test_a_number_that_is_none_is_said():
     event = to_event(wrong, PLACE)
     assert event.type == UNREADABLE
     assert b"ce_depth" in event.data
+
+
+@pytest.mark.parametrize(("said", "read"), [(b"rojo=1, congo=2", "rojo=1,congo=2"), (b"no state", ""), (b"", "")])
+def test_what_tracing_systems_of_others_say_is_read_where_it_is_some(said, read):
+    headers = (("traceparent", b"00-1-2-01"), ("tracestate", said))
+    assert to_event(Message(b"{}", b"", (("type", b"T.v1"), *headers)), PLACE).tracestate == read
+    plain = [each for each in to_message(WHOLE).headers if "trace" not in each[0]]
+    assert to_event(Message(b"{}", b"", (*plain, *headers)), PLACE).tracestate == read

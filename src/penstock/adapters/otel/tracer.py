@@ -18,6 +18,7 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
+    TraceState,
     get_current_span,
     set_span_in_context,
 )
@@ -104,7 +105,7 @@ class OtelTracer:
             self._ids.trace = trace_id_of(asked.origin) if asked.origin else 0
         span = self._tracer.start_span(
             asked.name[:TEXT_CHARS_MAX],
-            context=_context(asked.parent),
+            context=_context(asked.parent, asked.state),
             kind=_KINDS[asked.kind],
             attributes={name: bounded(value) for name, value in asked.attributes.items()},
             links=[Link(place) for each in asked.links[:LINKS_MAX] if (place := _place(each)) is not None],
@@ -129,16 +130,17 @@ class _Ids(IdGenerator):
         return chosen or self._inner.generate_trace_id()
 
 
-def _context(parent: str | None) -> Context | None:
+def _context(parent: str | None, state: str) -> Context | None:
     """Return where a span begins; None is where the code is."""
     if parent is None:
         return None
-    place = _place(parent)
+    place = _place(parent, state)
     return _ROOT if place is None else set_span_in_context(NonRecordingSpan(place), _ROOT)
 
 
-def _place(traceparent: str) -> SpanContext | None:
+def _place(traceparent: str, state: str = "") -> SpanContext | None:
     place = place_of(traceparent)
     if place is None:
         return None
-    return SpanContext(place.trace, place.span, is_remote=True, trace_flags=TraceFlags(place.flags))
+    said = TraceState.from_header([state]) if state else None
+    return SpanContext(place.trace, place.span, is_remote=True, trace_flags=TraceFlags(place.flags), trace_state=said)

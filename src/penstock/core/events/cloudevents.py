@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from penstock.core.events.envelope import DEFAULT_TENANT, Envelope
+from penstock.core.telemetry.spans import valid_state
 from penstock.errors import Finding, Invalid
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,6 +36,7 @@ def to_cloudevent(event: Envelope) -> dict[str, Any]:
         "correlationid": event.correlation_id,
         "causationid": event.causation_id,
         "traceparent": event.traceparent,
+        "tracestate": event.tracestate,
     }
     document.update({name: value for name, value in extensions.items() if value})
     if event.depth:
@@ -54,7 +56,7 @@ def from_cloudevent(document: Mapping[str, Any], *, now_ms: int) -> Envelope:
     time_ms = _milliseconds(document.get("time"), now_ms, findings)
     texts = {
         name: _text(document, name, findings)
-        for name in ("subject", "tenant", "correlationid", "causationid", "traceparent")
+        for name in ("subject", "tenant", "correlationid", "causationid", "traceparent", "tracestate")
     }
     depth = document.get("depth")
     if depth is None:
@@ -78,6 +80,7 @@ def from_cloudevent(document: Mapping[str, Any], *, now_ms: int) -> Envelope:
         causation_id=texts["causationid"],
         depth=depth,
         traceparent=texts["traceparent"],
+        tracestate=valid_state(texts["tracestate"]) if texts["tracestate"] else "",
     )
 
 

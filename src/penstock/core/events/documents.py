@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from penstock.core.events.envelope import DEFAULT_TENANT, Envelope
+from penstock.core.telemetry.spans import valid_state
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -38,6 +39,7 @@ class _Document(Struct, omit_defaults=True):
     replyrun: str = ""
     replystep: str = ""
     about: str = ""
+    tracestate: str = ""
     data: Raw = _NONE
 
 
@@ -69,6 +71,7 @@ def to_document(event: Envelope, after: str) -> bytes | None:
                 event.reply_run,
                 event.reply_step,
                 event.subject,
+                event.tracestate,
                 data,
             )
         )
@@ -97,6 +100,7 @@ def of_document(document: bytes) -> tuple[Envelope, str] | None:
         read.replyrun,
         read.replystep,
         read.about,
+        valid_state(read.tracestate) if read.tracestate else "",
     )
     return event, read.penstockafter
 

@@ -35,6 +35,7 @@ class Envelope(Struct, frozen=True, array_like=True):
     reply_run: str = ""  # the workflow run that waits for the answer of whoever handles this
     reply_step: str = ""  # the agent that is to answer, and the step that the answer is for, with a blank between
     subject: str = ""  # whom it is about, so that it can be forgotten; in a store a pseudonym
+    tracestate: str = ""  # what tracing systems said beside `traceparent`
 
 
 class Position(Struct, frozen=True, array_like=True):

@@ -14,6 +14,7 @@ from msgspec import Struct
 from penstock.core.events.cloudevents import from_cloudevent
 from penstock.core.events.documents import id_in, of_document, to_document
 from penstock.core.events.envelope import DEFAULT_TENANT, Envelope
+from penstock.core.telemetry.spans import valid_state
 from penstock.errors import Finding, Invalid
 
 Lane: TypeAlias = tuple[str, int]  # a topic and one of its partitions
@@ -38,6 +39,7 @@ _OWN: Final = {
     "correlationid": "correlation_id",
     "causationid": "causation_id",
     "traceparent": "traceparent",
+    "tracestate": "tracestate",
     "replyrun": "reply_run",
     "replystep": "reply_step",
     "about": "subject",
@@ -86,6 +88,7 @@ def to_message(event: Envelope) -> Message:
         ("ce_replyrun", event.reply_run),
         ("ce_replystep", event.reply_step),
         ("ce_about", event.subject),
+        ("ce_tracestate", event.tracestate),
     ):
         if value:
             headers.append((name, value.encode()))
@@ -191,6 +194,7 @@ def _of_ours(message: Message, raw: Mapping[str, bytes]) -> Envelope | None:
         get("ce_replyrun", b"").decode(),
         get("ce_replystep", b"").decode(),
         get("ce_about", b"").decode(),
+        _state((get("ce_tracestate") or get("tracestate", b"")).decode()),
     )
 
 
@@ -225,6 +229,7 @@ def _of_binary(message: Message, headers: Mapping[str, str]) -> Envelope:
         reply_run=texts["reply_run"],
         reply_step=texts["reply_step"],
         subject=texts["subject"],
+        tracestate=_state(texts["tracestate"] or headers.get("tracestate", "")),
     )
 
 
@@ -237,9 +242,22 @@ def _bare(message: Message, headers: Mapping[str, str], place: Place) -> Envelop
     msgspec.json.decode(message.value)
     name = headers.get("id") or f"{place.topic}/{place.partition}/{place.position}"
     tenant = headers.get("tenant") or DEFAULT_TENANT
-    trace = headers.get("traceparent", "")
-    key = message.key.decode()
-    return Envelope(name, f"/{place.topic}", kind, key, place.now_ms, message.value, tenant, name, traceparent=trace)
+    return Envelope(
+        name,
+        f"/{place.topic}",
+        kind,
+        message.key.decode(),
+        place.now_ms,
+        message.value,
+        tenant,
+        name,
+        traceparent=headers.get("traceparent", ""),
+        tracestate=_state(headers.get("tracestate", "")),
+    )
+
+
+def _state(given: str) -> str:
+    return valid_state(given) if given else ""
 
 
 def _unreadable(message: Message, place: Place, problem: str) -> Envelope:

@@ -89,7 +89,7 @@ def decode_content(body: bytes) -> Content:
 
 def gone(event: Envelope) -> Envelope:
     """Return an event whose subject was forgotten: it keeps its place, its id, and what it followed from."""
-    return replace(event, key="", data=FORGOTTEN, traceparent="")
+    return replace(event, key="", data=FORGOTTEN, traceparent="", tracestate="")
 
 
 def is_gone(data: bytes | str) -> bool:

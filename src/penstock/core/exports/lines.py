@@ -117,6 +117,7 @@ class EventForm(Struct, frozen=True, forbid_unknown_fields=True):
     reply_run: str = ""
     reply_step: str = ""
     subject: str = ""  # a pseudonym: then key and data are sealed
+    tracestate: str = ""
 
 
 class EventLine(Line, frozen=True, tag="event"):

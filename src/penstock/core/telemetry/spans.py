@@ -1,4 +1,4 @@
-"""What a span is asked to be, and the ids in traces: W3C Trace Context, `traceparent` of version 00.
+"""What a span is asked to be, and the ids in traces: W3C Trace Context, `traceparent` of version 00 and `tracestate`.
 
 Ids follow from what they stand for, so that another process can link to a span that it never saw: that of a run's first attempt
 follows from the run's id, the trace that an event begins from the event's id.
@@ -15,7 +15,14 @@ Kind = Literal["internal", "server", "client", "producer", "consumer"]
 TEXT_CHARS_MAX = 256  # of an attribute
 LINKS_MAX = 128
 SAMPLED = "01"
+STATE_CHARS_MAX = 512
+_MEMBERS_MAX = 32
+_MEMBER_CHARS_SURE = 128  # longer ones are dropped first where there is too much
 _FORM = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_MEMBER = re.compile(
+    r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
 
 
 class SpanAsked(Struct, frozen=True):
@@ -23,7 +30,7 @@ class SpanAsked(Struct, frozen=True):
 
     `parent`: the `traceparent` that it lies below; None for whatever goes on where it begins; empty for a trace of its own, whose
     id follows from `origin`, if that is given. `identity`: what the span's id follows from; without it, chance. `inner`: where
-    nothing goes on that it could lie below, it is left out.
+    nothing goes on that it could lie below, it is left out. `state`: the `tracestate` that came with the parent.
     """
 
     name: str
@@ -34,6 +41,7 @@ class SpanAsked(Struct, frozen=True):
     links: tuple[str, ...] = ()
     attributes: dict[str, Value] = {}
     inner: bool = False
+    state: str = ""
 
 
 class SpanPlace(Struct, frozen=True):
@@ -56,6 +64,20 @@ def place_of(traceparent: str) -> SpanPlace | None:
 def valid(traceparent: str) -> str:
     """Return a `traceparent` from outside, or nothing where it is none."""
     return traceparent if place_of(traceparent) else ""
+
+
+def valid_state(tracestate: str) -> str:
+    """Return a `tracestate` from outside as it may be passed on, or nothing where it is none (W3C Trace Context, 3.3)."""
+    members = [each.strip(" \t") for each in tracestate.split(",", _MEMBERS_MAX)]
+    members = [each for each in members if each]
+    keys = {each.partition("=")[0] for each in members}
+    if len(members) > _MEMBERS_MAX or len(keys) < len(members) or not all(map(_MEMBER.fullmatch, members)):
+        return ""
+    if sum(map(len, members)) + len(members) - 1 > STATE_CHARS_MAX:
+        members = [each for each in members if len(each) <= _MEMBER_CHARS_SURE]
+    while sum(map(len, members)) + len(members) - 1 > STATE_CHARS_MAX:
+        members.pop()  # the last one is the oldest
+    return ",".join(members)
 
 
 def trace_id_of(origin: str) -> int:
