@@ -6,18 +6,21 @@ as long as its session lasts without that its partitions move.
 """
 
 import asyncio
+import logging
+import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition, admin
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition, admin
 
 from penstock.adapters.kafka.address import GROUP, Address, address_of
-from penstock.adapters.kafka.errors import Complaints, as_settings, of_exception
+from penstock.adapters.kafka.errors import Complaints, as_settings, is_right, of_exception
 from penstock.adapters.kafka.topics import Topics
 from penstock.core.events.messages import Carried, Message
-from penstock.errors import Fenced, PenstockError
+from penstock.core.telemetry.reminders import Reminders
+from penstock.errors import Fenced, PenstockError, Refused
 
 BATCH = 512
 POLL_S = 0.2
@@ -25,6 +28,14 @@ ANSWER_S = 15.0
 TRANSACTION_MS = 10_000  # of one that was left open: readers of what is committed wait for so long behind it
 SILENT_MS = 900_000  # for which a batch may be handled until others get its partitions
 ATTEMPTS_MAX = 8
+REST_S = 1.0  # where a right was taken from us
+_FENCED = {
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError._FENCED,  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - librdkafka's own codes begin so
+    KafkaError.FENCED_INSTANCE_ID,
+}
+_log = logging.getLogger(__name__)
 Handle = Callable[[Sequence[Carried]], Awaitable[Sequence[tuple[str, int, Message]]]]
 
 
@@ -47,6 +58,7 @@ class KafkaRelay:
         self._address = address
         self._group = group
         self._complaints = Complaints()
+        self._reminders = Reminders()
         settings: dict[str, Any] = dict(address.settings)
         common = {name: value for name, value in settings.items() if not name.startswith("group.")}
         common |= {"error_cb": self._complaints, "log_level": 0, "reconnect.backoff.max.ms": 1000}
@@ -69,6 +81,8 @@ class KafkaRelay:
         except KafkaException as error:
             raise of_exception(self._complaints, "connect", error) from error
         self._names: dict[str, str] = {}
+        self.on_move: Callable[[frozenset[tuple[str, int]]], None] = _told  # with our partitions, each time they change
+        self._ours: frozenset[tuple[str, int]] = frozenset()
 
     async def require(self, topics: Sequence[str], partitions: int) -> None:
         """Have the topics, and be the only one who writes under this name from now on."""
@@ -82,7 +96,8 @@ class KafkaRelay:
         Raises `Fenced` when another process goes on under our name.
         """
         self._names = {self._address.topic(each): each for each in takes}
-        self._consumer.subscribe(list(self._names))
+        moved = {"on_assign": self._given, "on_revoke": self._taken, "on_lost": self._taken}
+        self._consumer.subscribe(list(self._names), **moved)
         count = 0
         while not is_stopped():
             batch = await asyncio.to_thread(self._batch)
@@ -98,15 +113,32 @@ class KafkaRelay:
         self._consumer.close()
         self._producer.flush(POLL_S)
 
+    def _given(self, _: Any, parts: Sequence[Any]) -> None:
+        self._ours |= {(each.topic, each.partition) for each in parts}
+        self.on_move(self._ours)
+
+    def _taken(self, _: Any, parts: Sequence[Any]) -> None:
+        self._ours -= {(each.topic, each.partition) for each in parts}
+        self.on_move(self._ours)
+
     def _batch(self) -> list[Any]:
         first = self._consumer.poll(POLL_S)
         if first is None:
             return []
         found = [first, *self._consumer.consume(BATCH - 1, 0)]
         for each in found:
-            if each.error() is not None and self._complaints.is_sure:
-                raise self._complaints.error("read", each.error())
+            if each.error() is None:
+                continue
+            error = self._complaints.error("read", each.error(), each.topic() or "")
+            if self._complaints.is_sure:
+                raise error
+            self._remind(error)
         return [each for each in found if each.error() is None]
+
+    def _remind(self, error: PenstockError) -> None:
+        """Say now and then what lasts, as a right that was taken from us: it is tried again and again."""
+        if self._reminders.is_due(str(error), time.monotonic()):
+            _log.warning("%s", error)
 
     def _carried(self, message: Any) -> Carried:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
@@ -158,8 +190,11 @@ class KafkaRelay:
     def _take_back(self, error: KafkaException) -> None:
         """Undo a transaction, and read again what it was for."""
         told = error.args[0]
-        if told.fatal() or not told.txn_requires_abort():
+        if told.fatal() or not (told.txn_requires_abort() or is_right(told)):
             raise self._ended(error) from error
+        if is_right(told):
+            self._remind(self._complaints.error("commit", told))
+            time.sleep(REST_S)  # until it is given back, the same comes again
         try:
             self._tried("abort", lambda: self._producer.abort_transaction(ANSWER_S))
         except KafkaException as again:
@@ -172,6 +207,14 @@ class KafkaRelay:
                 continue
 
     def _ended(self, error: KafkaException) -> PenstockError:
-        if error.args[0].fatal():
+        told = error.args[0]
+        if told.code() in _FENCED:
             return Fenced(self._group, 0)
+        if told.fatal() and not is_right(told):
+            hint = "start again: nothing of the batch counts, and it is taken anew. See the brokers' logs if it lasts"
+            return Refused(f"Kafka ended our producer for good ({told.name()}: {told.str()})", hint)
         return of_exception(self._complaints, "commit", error)
+
+
+def _told(parts: Collection[tuple[str, int]]) -> None:
+    _log.info("the group has given us %d partitions: %s", len(parts), sorted(parts))
