@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import asynccontextmanager, suppress
 
 from penstock.core.events.messages import Carried, Lane, Message
+from penstock.core.telemetry.reminders import Reminders
 from penstock.errors import Unavailable
 from penstock.ports.broker import Broker
 from penstock.ports.clock import Clock
@@ -19,6 +20,7 @@ AT_ONCE_MAX = 1024
 ROOM_S = 30.0
 END_S = 5.0  # what is not published by then is published by whoever comes next
 AGAIN_S = (0.05, 2.0)  # the first wait after the broker did not answer, and the longest
+_OUTAGE = "outage"
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +48,7 @@ class PublishingLater:
         self._waiting: list[tuple[str, int, Message]] = []
         self._moved = asyncio.Condition()
         self._unheard: Unavailable | None = None  # while the broker does not answer
+        self._reminders = Reminders()
         self._failed: Exception | None = None
         self.bytes_max = broker.bytes_max
         self.structured = broker.structured
@@ -100,12 +103,14 @@ class PublishingLater:
         try:
             await self._broker.publish(batch)
         except Unavailable as error:
-            if self._unheard is None:
-                _log.warning("what was committed waits for the broker: %s", error)
+            if self._reminders.is_due(_OUTAGE, self._clock.now_ms() / 1000):
+                _log.warning("%d events that were committed wait for the broker: %s", len(self._waiting), error)
             self._unheard = error
             return False
         except Exception as error:  # noqa: BLE001 - whoever publishes next is told; else it would wait here for ever
             self._failed = error
             return False
         self._unheard = None
+        if self._reminders.is_over(_OUTAGE):
+            _log.warning("the broker takes again what was committed")
         return True

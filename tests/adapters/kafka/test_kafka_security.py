@@ -1,7 +1,6 @@
 """A Kafka with TLS, passwords, certificates and rules: an app runs over it, and what is wrong is said, with the setting."""
 
 import secrets
-from contextlib import AsyncExitStack
 
 import pytest
 from certificates import SECRET
@@ -11,10 +10,8 @@ from wrong_settings import goes_over, refusal
 
 from penstock.adapters.kafka.address import address_of
 from penstock.adapters.kafka.broker import open_kafka
-from penstock.core.events.messages import Message
-from penstock.errors import Invalid, Refused
+from penstock.errors import Invalid
 from penstock.settings import shown_url
-from penstock.testing.broker_contract import fetched
 
 pytestmark = pytest.mark.timeout(120)  # a JVM starts
 ALL = ("READ", "WRITE", "CREATE", "DESCRIBE")
@@ -100,20 +97,6 @@ async def test_topics_that_others_make_are_not_made(secure, prefix, caplog):
     said = await refusal(f"kafka://127.0.0.1:{secure.plain}?prefix={prefix}&create=no", Invalid, caplog)
     assert "ordered: is not there, and is not made (create=no)" in said
     assert "shipped: is not there" in said
-
-
-async def test_what_may_not_be_read_any_more_is_said_and_not_waited_for(secure, sasl, prefix):
-    secure.let("reader", f"{prefix}t", *ALL)
-    async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(open_kafka(sasl("reader", f"prefix={prefix}")))
-        await broker.require(["t"], 1)
-        other = await stack.enter_async_context(open_kafka(f"kafka://127.0.0.1:{secure.plain}?prefix={prefix}"))
-        await other.require(["other"], 1)
-        secure.let("reader", f"{prefix}other", "DESCRIBE")  # and no more
-        with pytest.raises(Refused, match="Kafka forbids 'read'"):
-            await fetched(broker, {("other", 0): 0}, 1)
-        with pytest.raises(Refused, match="Kafka forbids 'publish'"):
-            await broker.publish([("other", 0, Message(b"{}"))])
 
 
 async def test_more_copies_than_there_are_brokers_are_said_with_the_setting(secure, prefix, caplog):

@@ -111,7 +111,7 @@ async def test_a_user_without_rights_is_told_so(secure, authority, caplog):
     said = await refusal(
         f"nats://guest:{WRITTEN}@{secure.hosts}?ssl.ca.location={authority.ca}", Invalid, caplog, SECRET
     )
-    assert "NATS forbids" in said
+    assert "set our user's rights" in said
     assert "$JS.API" in said
 
 

@@ -56,6 +56,15 @@ class SecureKafka(NamedTuple):
                 return
             time.sleep(0.05)
 
+    def take(self, user: str, topic: str = "", *, group: str = "") -> None:
+        """Take from a user all rights on the topics that begin so, or on a group."""
+        kinds, how = admin.ResourceType, admin.ResourcePatternType
+        which = (kinds.GROUP, group, how.LITERAL) if group else (kinds.TOPIC, topic, how.PREFIXED)
+        gone = admin.AclBindingFilter(*which, f"User:{user}", None, admin.AclOperation.ANY, admin.AclPermissionType.ANY)
+        client: Any = admin.AdminClient({"bootstrap.servers": f"127.0.0.1:{self.plain}"})
+        for taken in client.delete_acls([gone]).values():
+            taken.result(20)
+
     def _rule(self, kind: Any, name: str, how: Any, user: str, operation: Any) -> Any:
         return admin.AclBinding(kind, name, how, f"User:{user}", "*", operation, admin.AclPermissionType.ALLOW)
 

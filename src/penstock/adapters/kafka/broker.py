@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from penstock.core.events.messages import Carried, Lane, Message
@@ -16,8 +16,9 @@ except ImportError as error:
     raise Missing("the package confluent-kafka", "pip install 'penstock[kafka]'") from error
 
 from penstock.adapters.kafka.address import Address, address_of
-from penstock.adapters.kafka.errors import Complaints, as_settings, of_exception
-from penstock.adapters.kafka.reader import Reader
+from penstock.adapters.kafka.errors import Complaints, as_settings, is_right, of_exception
+from penstock.adapters.kafka.reader import ASK_S, Reader
+from penstock.adapters.kafka.rights import Rights
 from penstock.adapters.kafka.sending import Sending
 from penstock.adapters.kafka.topics import Topics, ends_of
 
@@ -55,6 +56,7 @@ class KafkaBroker:
             "group.id": address.group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "coordinator.query.interval.ms": 10_000,  # of librdkafka's own, ten minutes, so long goes a right that came back
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 500,
             "fetch.queue.backoff.ms": 10,
@@ -72,12 +74,12 @@ class KafkaBroker:
         self._watchers = Watchers()
         try:
             self._admin: Any = admin.AdminClient(common)
-            self._producer = Producer(common | writing)
+            self._sending = Sending(lambda: Producer(common | writing))
         except KafkaException as error:
             raise of_exception(self._complaints, "connect", error) from error
         self._topics = Topics(self._admin, address, self._complaints)
-        self._reader = Reader(common | reading, address.topic, self._watchers.wake, self._complaints)
-        self._sending = Sending(self._producer)
+        self._rights = Rights(self._topics, self._ask_again)
+        self._reader = Reader(common | reading, address.topic, self._watchers.wake, self._rights.lose)
 
     async def require(self, topics: Collection[str], partitions: int) -> None:
         async with as_settings():
@@ -87,21 +89,21 @@ class KafkaBroker:
         if not messages:
             return
         names = {topic: self._address.topic(topic) for topic in {each for each, _, _ in messages}}
-        try:
-            error = await self._sending.send(
-                [
-                    (names[topic], message.value, message.key or None, partition, [*message.headers])
-                    for topic, partition, message in messages
-                ]
-            )
-        except KafkaException as fatal:
-            raise of_exception(self._complaints, "publish", fatal) from fatal
-        if error is not None:
-            raise self._complaints.error("publish", error)
-        self._complaints.heard()
+        unsent = await self._sending.send(
+            [
+                (names[topic], message.value, message.key or None, partition, [*message.headers])
+                for topic, partition, message in messages
+            ]
+        )
+        if unsent is None:
+            self._complaints.heard()
+            return
+        if is_right(unsent.error):
+            self._rights.lose(unsent.topic)
+        raise self._complaints.error("publish", unsent.error, unsent.topic)
 
     async def fetch(self, after: Mapping[Lane, int], *, limit: int) -> Sequence[Carried]:
-        return self._reader.fetch(after, limit=limit)  # raises what our user may not read
+        return self._reader.fetch(after, limit=limit)
 
     async def ends(self, lanes: Collection[Lane]) -> Mapping[Lane, int]:
         parts = {
@@ -119,5 +121,14 @@ class KafkaBroker:
 
     async def close(self) -> None:
         """End the reader's thread; whoever published has waited for that."""
+        self._rights.stop()
         await self._reader.stop()
         self._sending.stop()
+
+    async def _ask_again(self, topics: Collection[str]) -> None:
+        """Learn of topics that were kept from us: the clients would ask for them in some minutes."""
+        self._reader.ask_again(topics)
+        producer = self._sending.producer
+        with suppress(KafkaException):
+            for topic in topics:
+                await asyncio.to_thread(producer.list_topics, topic, ASK_S)

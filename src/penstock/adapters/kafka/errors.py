@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from penstock.errors import Finding, Invalid, NotLetIn, PenstockError, Refused, Unavailable
+from penstock.errors import Finding, Invalid, NotLetIn, PenstockError, Unavailable
 
 SURE_S = 1.5  # for which we are refused before it is no passing thing, as a broker that is about to end
 ACCESS = "KAFKA_USERNAME, KAFKA_PASSWORD and, in the setting log, sasl.mechanism"
@@ -40,6 +40,11 @@ _TOLD = (
     ("Invalid response size", "the setting log (what listens there is no Kafka)"),
     ("receive.message.max.bytes", "the setting log (what listens there is no Kafka)"),
 )
+
+
+def is_right(error: Any) -> bool:
+    """Whether a right is what lacks."""
+    return error.code() in RIGHTS
 
 
 def setting_of(complaint: Any) -> str:
@@ -79,17 +84,30 @@ class Complaints:
         """Whether we have been refused for so long that it will not end by itself."""
         return self._refusal is not None and time.monotonic() - self._since_s >= SURE_S
 
-    def error(self, operation: str, error: Any) -> PenstockError:
-        """Return what to raise for an error of the client."""
+    def error(self, operation: str, error: Any, topic: str = "") -> PenstockError:
+        """Return what to raise for an error of the client. A right that is lost may be given back: until then all waits."""
         complaint = error if self._refusal is None else self._refusal
         if setting := setting_of(complaint):
             return NotLetIn("Kafka", operation, setting, complaint.str())
-        if complaint.code() in RIGHTS:
-            return Refused(f"Kafka forbids {operation!r}: {complaint.str()}", "give its user the right to do so")
+        if is_right(error):
+            return NotLetIn("Kafka", operation, _right_of(error.code(), topic), error.str())
         reason = (
             complaint.str() if self.last is None or self.last is complaint else f"{complaint.str()}; {self.last.str()}"
         )
         return Unavailable("Kafka", operation, reason)
+
+
+def _right_of(code: int, topic: str) -> str:
+    """Return the right that lacks, as it is given."""
+    match code:
+        case KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return f"our user's rights (kafka-acls --add --operation READ --operation WRITE --topic {topic or 'TOPIC'})"
+        case KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return "our user's rights (kafka-acls --add --operation READ --group GROUP)"
+        case KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            return "our user's rights (kafka-acls --add --operation WRITE --transactional-id ID)"
+        case _:
+            return "our user's rights (kafka-acls --add --operation WRITE, on the topics or the cluster)"
 
 
 def of_exception(complaints: Complaints, operation: str, error: KafkaException) -> PenstockError:

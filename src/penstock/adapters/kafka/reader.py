@@ -8,19 +8,22 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from penstock.adapters.kafka.errors import Complaints
+from penstock.adapters.kafka.errors import is_right
 from penstock.core.events.messages import Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
+from penstock.core.telemetry.reminders import Reminders
 
 BATCH = 512
 POLL_S = 0.05  # within which a change of what is read takes effect
 REST_S = 0.002  # what comes meanwhile is handed over together
 TELL_S = 1.0  # how often the group is told how far was received
+ASK_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -32,14 +35,14 @@ class Reader:
         settings: Mapping[str, Any],
         topics: Callable[[str], str],
         on_news: Callable[[], None],
-        complaints: Complaints,
+        on_lost: Callable[[str], None],
     ) -> None:
+        """`on_lost`: called with the name, in the broker, of a topic that our user may not read any more."""
         self._settings = dict(settings) | {"on_commit": self._told}
-        self._complaints = complaints
-        self._forbidden: Any = None  # what the client says that our user may not read
-        self._is_warned = False
+        self._reminders = Reminders()
         self._topic = topics
         self._on_news = on_news
+        self._on_lost = on_lost
         self._ahead = ReadAhead()
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -47,6 +50,7 @@ class Reader:
         self._wanted: dict[Lane, int] | None = None  # what is to be read from now on
         self._paused: set[Lane] = set()
         self._pausing: set[Lane] | None = None  # what is to be paused from now on
+        self._asking: Collection[str] = ()  # topics that are to be asked for once more
         self._done: dict[Lane, int] = {}  # how far was received
         self._names: dict[str, str] = {}
         self._stopped = False
@@ -55,21 +59,27 @@ class Reader:
 
     def fetch(self, after: Mapping[Lane, int], *, limit: int) -> list[Carried]:
         """Return what was read of these partitions, and go on reading them."""
-        if self._forbidden is not None:
-            error, self._forbidden = self._forbidden, None
-            raise self._complaints.error("read", error)
         known = self._ahead.places.keys()
         moved = self._ahead.ask(after)
         self._names |= {self._topic(topic): topic for topic, _ in after}
         with self._lock:
             self._done = {lane: position for lane, position in after.items() if position}
             if moved or known != after.keys():
-                self._epoch += 1
-                self._wanted = self._ahead.places
-                self._paused, self._pausing = set(), None
+                self._read_anew()
         found = self._ahead.take(limit=limit)
         self._pause()
         return found
+
+    def ask_again(self, topics: Collection[str]) -> None:
+        """Ask for topics, by their names in the broker, that were kept from us: the client would do that in some minutes."""
+        with self._lock:
+            self._asking = topics
+            self._read_anew()
+
+    def _read_anew(self) -> None:
+        self._epoch += 1
+        self._wanted = self._ahead.places
+        self._paused, self._pausing = set(), None
 
     async def stop(self) -> None:
         """Read no more."""
@@ -97,6 +107,10 @@ class Reader:
                     wanted, self._wanted = self._wanted, None
                     pausing, self._pausing = self._pausing, None
                     epoch, done = self._epoch, self._done
+                    asking, self._asking = self._asking, ()
+                for topic in asking:
+                    with suppress(KafkaException):
+                        consumer.list_topics(topic, timeout=ASK_S)
                 if wanted is not None:
                     assigned = wanted
                     consumer.assign(
@@ -129,17 +143,15 @@ class Reader:
         first = consumer.poll(POLL_S)
         if first is None:
             return []
-        return [
-            each
-            for each in (first, *consumer.consume(BATCH, 0))
-            if each.error() is None or self._is_failed(each.error())
-        ]
+        return [each for each in (first, *consumer.consume(BATCH, 0)) if each.error() is None or self._is_message(each)]
 
-    def _is_failed(self, error: Any) -> bool:
-        """Keep what will not end by itself for who fetches next; no message is behind it."""
-        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            self._forbidden = error
-            self._loop.call_soon_threadsafe(self._on_news)
+    def _is_message(self, failed: Any) -> bool:
+        """Say what the client says but once, and will not end by itself; it is no message."""
+        error, topic = failed.error(), failed.topic()
+        if is_right(error) and topic:
+            self._loop.call_soon_threadsafe(self._on_lost, topic)
+        elif self._reminders.is_due(f"{error.name()} {topic}", time.monotonic()):
+            _log.warning("Kafka cannot be read: %s", error.str())
         return False
 
     def _carried(self, message: Any) -> Carried:
@@ -156,9 +168,9 @@ class Reader:
             return
 
     def _told(self, error: Any, _: Any) -> None:
-        """Say once that the group is told nothing: people would take it for lag."""
-        if error is not None and not self._is_warned:
-            self._is_warned = True
-            _log.warning(
-                "Kafka's tools will not see how far was received: %s. Let our user READ the group", error.str()
-            )
+        """Say now and then that the group is told nothing: people would take it for lag."""
+        if error is None:
+            if self._reminders.is_over("group"):
+                _log.warning("Kafka's tools see again how far was received")
+        elif self._reminders.is_due("group", time.monotonic()):
+            _log.warning("Kafka's tools do not see how far was received: %s. Let our user READ the group", error.str())

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, admin
 
 from penstock.adapters.kafka.address import BROKER_DEFAULT, Address
 from penstock.adapters.kafka.errors import RIGHTS, Complaints, of_exception
-from penstock.errors import Finding, Invalid, PenstockError, Unavailable
+from penstock.errors import Finding, Invalid, NotLetIn, PenstockError, Unavailable
 
 ANSWER_S = 8.0  # within which a server that is there answers
 ASK_S = 1.0  # after which it is looked at what the client complains of
@@ -68,9 +68,13 @@ class Topics:
         if findings:
             raise Invalid("the topics", tuple(findings))
         await self._led(names)
-        findings += await asyncio.to_thread(self._forbidden, names)
+        findings += await self.lacking(names)
         if findings:
             raise Invalid("the rights of our user", tuple(findings))
+
+    async def lacking(self, names: Mapping[str, str]) -> list[Finding]:
+        """Return what our user may not do with topics, as far as the broker tells; `names`: each with what is shown of it."""
+        return await asyncio.to_thread(self._forbidden, names)
 
     async def _led(self, names: Collection[str]) -> None:
         """Wait until each partition has a leader: one that was made just now has none for a moment."""
@@ -165,7 +169,8 @@ def ends_of(
             except KafkaException as error:
                 meant: PenstockError = of_exception(complaints, "ask for the ends", error)
                 is_away = error.args[0].code() in AWAY  # a partition without a leader is waited for, and no server
-                if is_away or attempt == ATTEMPTS_MAX or complaints.is_sure or not isinstance(meant, Unavailable):
+                is_for_good = complaints.is_sure or isinstance(meant, NotLetIn | Invalid)
+                if is_away or attempt == ATTEMPTS_MAX or is_for_good:
                     raise meant from error
         left = {part: name for part, name in left.items() if name not in found}
         if not left:

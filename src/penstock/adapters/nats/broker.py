@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 from penstock.adapters.nats.connecting import Complaints, address_of, open_connection
@@ -16,6 +17,7 @@ from penstock.core.events.broker_address import retained_ms
 from penstock.core.events.messages import Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
 from penstock.core.events.watchers import Watchers
+from penstock.core.telemetry.reminders import Reminders
 from penstock.errors import Finding, Invalid, Missing, NotLetIn, PenstockError
 
 try:
@@ -61,11 +63,14 @@ class NatsBroker:
         self, connection: Any, group: asyncio.TaskGroup, options: Mapping[str, str], complaints: Complaints
     ) -> None:
         self._connection = connection
+        self._complaints = complaints
         self._error = complaints.error
+        self._reminders = Reminders()
         self._creates = options.get("create") != "no"
         self._keep_s = retained_ms(options, KEEP_S * 1000) / 1000
         self._streams: Any = connection.jetstream()
         self._publishing = Publishing(connection)
+        complaints.failed = self._publishing.failed
         self._group = group
         self._prefix = options.get("prefix", "")
         self._replicas = int(options.get("replicas", "1"))
@@ -174,17 +179,18 @@ class NatsBroker:
             if not places:
                 await self._wanted[topic].wait()
                 continue
+            problem: PenstockError | None = None
             try:
-                await self._read_from(topic, places, self._epochs[topic])
+                if not await self._read_from(topic, places, self._epochs[topic]):
+                    problem = self._complaints.forbidden("read")  # else the reader was lost with its connection
             except (Error, OSError, TimeoutError) as error:
-                meant = self._error("read", error)
-                if isinstance(meant, Invalid):  # as what our user may not read: the app ends by it, as it is
-                    raise meant from error
-                _log.warning("NATS does not answer: %s", error)
+                problem = self._error("read", error)
                 await asyncio.sleep(WAIT_S)
+            if problem is not None and self._reminders.is_due(topic, monotonic()):
+                _log.warning("%s cannot be read: %s", topic, problem)
 
-    async def _read_from(self, topic: str, places: Mapping[Lane, int], epoch: int) -> None:
-        """Read from these places on until others are wanted, or some of it did not come."""
+    async def _read_from(self, topic: str, places: Mapping[Lane, int], epoch: int) -> bool:
+        """Read from these places on until others are wanted, or some of it did not come: then return False."""
         stream = self._stream(topic)
         made = await self._streams.add_consumer(stream, self._reader_of(sorted(places), min(places.values())))
         reading = Reading(self._connection, topic, f"{stream}.{made.name}", self._took(topic, epoch))
@@ -193,9 +199,13 @@ class NatsBroker:
                 if any(self._ahead.is_full(lane) for lane in places):
                     self._wanted[topic].clear()
                     await self._wanted[topic].wait()
-                elif not await reading.more(WAIT_S):
+                elif await reading.more(WAIT_S):
+                    if self._reminders.is_over(topic):
+                        _log.warning("%s is read again", topic)
+                else:
                     await asyncio.sleep(AGAIN_S)
-                    return
+                    return False
+        return True
 
     def _took(self, topic: str, epoch: int) -> Callable[[Carried], None]:
         """Return what takes the messages that are read from now on."""

@@ -5,23 +5,53 @@ that takes longer than all that penstock does with an event. What a subscription
 at once, and in its order; connections, requests and everything else stay the library's.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from nats.aio.client import Client
-from nats.errors import ConnectionClosedError, ConnectionReconnectingError
+from nats.errors import AuthorizationError, ConnectionClosedError, ConnectionReconnectingError, Error
 
 Taker = Callable[[bytes, bytes, bytes, bytes], None]  # subject, reply, data and headers of a message
 
 _client: Any = Client  # parts of it are not typed
+_CONNECT = b"CONNECT "
+AGAIN_S = 2.0
 
 
 class RawClient(_client):
-    """A client of NATS."""
+    """A client of NATS. `who`: what CONNECT says of us, given what the server says of itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: Callable[[Mapping[str, Any]], Mapping[str, str]]) -> None:
         _client.__init__(self)
+        self._who = who
         self._takers: dict[int, Taker] = {}
+        self._again: asyncio.TimerHandle | None = None
+        self._connecting: asyncio.Task[None] | None = None
+
+    def _connect_command(self) -> bytes:
+        # The library's own way reads files of credentials until their end comes, which never does in one that was cut.
+        said = _client._connect_command(self).removeprefix(_CONNECT)  # noqa: SLF001 - of this very class
+        return _CONNECT + msgspec.json.encode(msgspec.json.decode(said) | self._who(self._server_info)) + b"\r\n"
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Go on after an error that the server sends: the library would close for good by most of them."""
+        said = err_msg.lower().strip("' ")
+        if not self.is_connected or "stale connection" in said:
+            await _client._process_err(self, err_msg)  # noqa: SLF001 - of this very class
+            return
+        error = AuthorizationError() if "authorization" in said else Error(f"nats: {said}")
+        await self._error_cb(error)
+        if "permissions violation" not in said:
+            await self._process_op_err(error)  # it connects again, with what says who we are now
+        elif "subscription" in said and self._again is None:
+            # What we may not hear the server forgets, and does not take up again once we may.
+            self._again = asyncio.get_running_loop().call_later(AGAIN_S, self._connect_again)
+
+    def _connect_again(self) -> None:
+        self._again = None
+        self._connecting = asyncio.get_running_loop().create_task(self._process_op_err(ConnectionReconnectingError()))
 
     async def hear(self, subject: str, take: Taker) -> Any:
         """Subscribe to a subject; what comes is given to `take`. End it by `unhear`."""

@@ -25,7 +25,16 @@ class _Batch:
         """The server has spoken of one of them."""
         self.left -= 1
         self.error = self.error or error
-        if self.left == 0 and not self.ended.done():
+        if self.left == 0:
+            self._end()
+
+    def failed(self, error: Exception) -> None:
+        """The server will not speak of some of them."""
+        self.error = self.error or error
+        self._end()
+
+    def _end(self) -> None:
+        if not self.ended.done():
             self.ended.set_result(None)
 
 
@@ -48,6 +57,11 @@ class Publishing:
                 self._inbox = inbox
         for start in range(0, len(messages), PENDING_MAX):
             await self._publish(messages[start : start + PENDING_MAX])
+
+    def failed(self, error: Exception) -> None:
+        """Wait no longer: the connection is gone, or the server forbids something, and does not say which message it was."""
+        for batch in set(self._waiting.values()):
+            batch.failed(error)
 
     async def _publish(self, messages: Sequence[Outgoing]) -> None:
         batch = _Batch(len(messages))

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Any, TypeAlias
 
 import msgspec
@@ -17,6 +18,7 @@ from penstock.core.events.broker_address import retained_ms
 from penstock.core.events.messages import STRUCTURED_HEADERS, Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
 from penstock.core.events.watchers import Watchers
+from penstock.core.telemetry.reminders import Reminders
 from penstock.errors import Finding, Invalid, Missing
 
 try:
@@ -45,6 +47,7 @@ Command: TypeAlias = tuple[Any, ...]
 KeyOf: TypeAlias = Callable[[Lane], str]
 Commands: TypeAlias = Callable[[KeyOf, Messages], Iterable[Command]]
 _ADD = """for each = 1, #ARGV do redis.call('XADD', KEYS[1], '*', 'event', ARGV[each]) end"""
+_READING = "reading"
 _log = logging.getLogger(__name__)
 _headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...])
 
@@ -89,6 +92,7 @@ class RedisBroker:
         self._wanted = asyncio.Event()
         self._watchers = Watchers()
         self._published: dict[str, int] = {}
+        self._reminders = Reminders()
         self._may_run_scripts = True
         self.stopped = False  # beside the cancellation, which the library can lose
 
@@ -206,9 +210,12 @@ class RedisBroker:
                     "XREAD", "COUNT", BATCH, "BLOCK", WAIT_MS, "STREAMS", *streams, *streams.values()
                 )
             except (RedisError, OSError) as error:
-                _log.warning("%s", error_of("read", error))
+                if self._reminders.is_due(_READING, monotonic()):
+                    _log.warning("%s", error_of("read", error))
                 await asyncio.sleep(1.0)
                 continue
+            if self._reminders.is_over(_READING):
+                _log.warning("Redis is read again")
             if epoch == self._epoch and self._add(keys, found or ()):
                 self._watchers.wake()
                 await asyncio.sleep(REST_S)
