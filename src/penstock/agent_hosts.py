@@ -18,6 +18,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.host import Host, Place
 from penstock.runtime.hosting import Making, hosting
 from penstock.settings import Settings, shown_url
+from penstock.tracers import passed_on
 
 ENTRY = "penstock.hosts.serving:serving"
 _log = logging.getLogger("penstock")
@@ -36,7 +37,9 @@ class HostedApp(Protocol):
     def source(self) -> str: ...
 
 
-async def hosted_agents(chosen: Settings, app: HostedApp, clock: Clock, stack: AsyncExitStack) -> Mapping[str, Agent]:
+async def hosted_agents(
+    chosen: Settings, app: HostedApp, clock: Clock, stack: AsyncExitStack, *, traced: bool = False
+) -> Mapping[str, Agent]:
     """Return the agents of an app, with handlers that stand in for those on the host of the settings, if there is one.
 
     A worker is started to see whether it has the same code: `Invalid` and `Missing` say what it lacks.
@@ -49,7 +52,9 @@ async def hosted_agents(chosen: Settings, app: HostedApp, clock: Clock, stack: A
     host = await _opened(chosen.host, stack)
     if not app.source:
         raise Missing(f"the file of the app {app.name!r}", "define it in a file, which the host executes too")
-    place = AppPlace(app.name, app.source, code_of(app), version_of_penstock(), chosen.model)
+    place = AppPlace(
+        app.name, app.source, code_of(app), version_of_penstock(), chosen.model, passed_on() if traced else None
+    )
     made = Making(ENTRY, encode_place(place), app.events, clock)
     await (await host.start(Place("the code", made.entry, made.body, Resources(cpus=0)))).end()
     return await stack.enter_async_context(hosting(host, app.agents, made))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _SECRET = ("HEADERS", "CLIENT_KEY", "PASSWORD", "TOKEN")  # in names of variables
 _SDK = "opentelemetry.sdk.trace"
+_OWN = ("HEADERS", "CERTIFICATE", "KEY", "PYTHON")
 _log = logging.getLogger("penstock")
 
 
@@ -68,6 +69,16 @@ def _is_installed() -> bool:
         return True
     _log.warning("OTEL_* variables ask for traces, and OpenTelemetry is not installed: pip install 'penstock[otel]'")
     return False
+
+
+def passed_on(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the environment says of traces to those who trace elsewhere; secrets, and paths of this machine, stay here."""
+    environment = os.environ if environment is None else environment
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("OTEL_") and not any(each in name for each in _OWN)
+    }
 
 
 def is_asked_for(environment: Mapping[str, str]) -> bool:

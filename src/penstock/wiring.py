@@ -151,7 +151,7 @@ async def opened(
     declared = declared.here(chosen)
     async with AsyncExitStack() as stack:
         tracer = opened_tracer(declared.name, declared.tracer_provider, stack)
-        agents = await hosted_agents(chosen, declared, clock, stack)
+        agents = await hosted_agents(chosen, declared, clock, stack, traced=tracer is not None)
         topology, schedules, reaching = _declared_whole(replace(declared, agents=agents))
         async with said_of_store(url := store_url(chosen, declared.name)):
             store, index = storage or await _store(url, declared.collections, stack, shared=shared)

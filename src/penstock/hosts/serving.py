@@ -1,7 +1,9 @@
 """What a worker of a host executes: the app of the engine that started it, from the same file, or not at all."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import logging
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from socket import gethostname
 
@@ -13,7 +15,11 @@ from penstock.core.hosting.app_places import HINT, AppPlace, decode_place, requi
 from penstock.errors import Finding, Invalid, Missing, PenstockError
 from penstock.runtime.models import Models, Prompts
 from penstock.runtime.remote_worker import RemoteWorker, Served, working
-from penstock.wiring import model_opener
+from penstock.runtime.tracing import Traces
+from penstock.tracers import opened_tracer
+from penstock.wiring import Declared, model_opener
+
+_log = logging.getLogger("penstock")
 
 
 @asynccontextmanager
@@ -23,8 +29,24 @@ async def serving(body: bytes) -> AsyncGenerator[RemoteWorker]:
     declared = _loaded(place).declared
     require_same(place, version_of_penstock(), code_of(declared))
     models = Models(model_opener(declared.models, place.model), Prompts(declared.prompts))
-    async with working(Served(declared.agents, models, SystemClock())) as worker:
-        yield worker
+    with ExitStack() as stack:
+        if place.traced is not None:
+            models.traces = _traces(declared, place.traced, stack)
+        served = Served(declared.agents, models, SystemClock(), models.traces, stack.close)
+        async with working(served) as worker:
+            yield worker
+
+
+def _traces(app: Declared, said: Mapping[str, str], stack: ExitStack) -> Traces | None:
+    """Return what traces here: by what this machine's environment says of it, and else by what the engine's says."""
+    for name, value in said.items():
+        os.environ.setdefault(name, value)
+    try:
+        tracer = opened_tracer(app.name, app.tracer_provider, stack)
+    except (Missing, Invalid) as error:  # the engine traces all the same: no reason to handle nothing
+        _log.warning("no spans come from this worker: %s", error)
+        return None
+    return None if tracer is None else Traces(tracer)
 
 
 def _loaded(place: AppPlace) -> App:

@@ -45,6 +45,15 @@ class Tracer(Protocol):
     TR5 left out A span that is not sampled says so in its `traceparent`, and those below it are left out too.
     TR6 inner    One that is `inner` is left out where there is nothing that it could lie below.
     TR7 harmless Nothing raises, whatever it is given: a parent or a link that is none is passed over.
+    TR8 far      `where` says where what begins now would lie; in another process what begins `below` that lies there.
     """
 
     def begin(self, asked: SpanAsked) -> Span: ...
+
+    def where(self) -> str:
+        """Return the `traceparent` of what goes on here; nothing where nothing does."""
+        ...
+
+    def below(self, traceparent: str) -> AbstractContextManager[None]:
+        """Have what begins in the block lie below a span of another process. The block begins and ends in one task."""
+        ...

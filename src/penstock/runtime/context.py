@@ -33,6 +33,7 @@ from penstock.runtime.run_streams import Teller
 from penstock.runtime.services import ForgettingControl, GenerationControl, RunControl, Services
 from penstock.runtime.steps import Steps, scope
 from penstock.runtime.streams import StreamWriter
+from penstock.runtime.tracing import Traces
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +51,7 @@ class Attempted(NamedTuple):
 
     lane: str
     model: str
+    traces: Traces | None
 
 
 class Context:
@@ -235,7 +237,7 @@ class Context:
     @property
     def attempted(self) -> Attempted:
         """What is to be known of the attempt where its handler runs elsewhere; for hosts."""
-        return Attempted(self._delivery.lane, self._delivery.model)
+        return Attempted(self._delivery.lane, self._delivery.model, self._services.traces)
 
     def begin_again(self) -> None:
         """Have the handler called once more in this attempt: its process died, and nothing is written yet; for hosts."""

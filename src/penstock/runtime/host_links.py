@@ -5,13 +5,15 @@ A worker is silent when it is dead, and only then: whoever waits for it is told,
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Protocol
 
-from penstock.core.hosting.messages import FromWorker, ToWorker, decode_from_worker, encode_batch
+from penstock.core.hosting.messages import FromWorker, Leave, Left, ToWorker, decode_from_worker, encode_batch
 from penstock.errors import PenstockError, Unavailable
 from penstock.ports.host import Worker
 from penstock.runtime.tasks import Tasks
 
+LEAVE_S = 4.0  # spans that are not sent by then are lost
 SILENT_S = 60.0  # a worker tells each second that it is there
 AWAY = (Unavailable, OSError, TimeoutError)
 _log = logging.getLogger("penstock")
@@ -35,6 +37,8 @@ class Link:
         self._waiting: list[ToWorker] = []
         self._some = asyncio.Event()
         self._count = 0
+        self.is_traced = False
+        self._left = asyncio.Event()
         self._tasks = [tasks.start(self._say()), tasks.start(self._hear())]
 
     def joined(self, party: Party) -> int:
@@ -54,7 +58,12 @@ class Link:
         self._some.set()
 
     async def end(self) -> None:
-        """End the worker, whatever it does."""
+        """End the worker, whatever it does; one that does nothing first sends what it has noted of what it did."""
+        if self.is_traced and not self.parties and self.failure is None:
+            self.say(Leave())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await self._left.wait()
         self.fail(Unavailable(self.name, "handle", "it was ended"))
         try:
             await self._worker.end()
@@ -66,6 +75,7 @@ class Link:
         if self.failure is not None:
             return
         self.failure = error
+        self._left.set()
         for each in list(self.parties.values()):
             each.lost(error)
         for task in self._tasks:
@@ -89,7 +99,9 @@ class Link:
                     body = await self._worker.hear()
                 for message in decode_from_worker(body) if body else ():
                     party = self.parties.get(message.handling)
-                    if party is not None:
+                    if isinstance(message, Left):
+                        self._left.set()
+                    elif party is not None:
                         party.heard(message)
             except (PenstockError, *AWAY) as error:
                 self._broken(error)

@@ -30,6 +30,7 @@ from penstock.core.hosting.messages import (
     Told,
 )
 from penstock.errors import PenstockError, Refused
+from penstock.ports.tracer import Tracer
 from penstock.runtime.context import Context
 from penstock.runtime.found import Search
 from penstock.runtime.host_links import Link
@@ -94,6 +95,7 @@ class Handling:
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._steps: dict[int, HostedStep] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tracer: Tracer | None = None
 
     async def begun(self, agent: str) -> Ended:
         """Have the handler called, and return how it ended."""
@@ -102,9 +104,12 @@ class Handling:
             self.number = self.link.joined(self)
         except PenstockError as error:
             raise WorkerLost from error
-        lane, model = context.attempted
+        lane, model, traces = context.attempted
+        place = ""
+        if traces is not None:
+            self._tracer, self.link.is_traced, place = traces.tracer, True, traces.where()
         events = [(each.position, codec.encode(each.event)) for each in context.events]
-        self.link.say(Handle(self.number, agent, context.run_id, context.attempt, lane, events, model))
+        self.link.say(Handle(self.number, agent, context.run_id, context.attempt, lane, events, model, place))
         try:
             ended = await self._ended
         except asyncio.CancelledError:
@@ -138,7 +143,7 @@ class Handling:
     def heard(self, message: FromWorker) -> None:
         match message:
             case Step():
-                step = self._steps[message.call] = HostedStep(message, self.link, self._told)
+                step = self._steps[message.call] = HostedStep(message, self.link, self._told, self._tracer)
                 self._start(self._stepped(step))
             case Outcome() | Beat() | Told() if message.call in self._steps:
                 self._steps[message.call].heard(message)

@@ -12,6 +12,7 @@ from penstock.core.agents.policy import Retry
 from penstock.core.agents.tools import NOT_DONE, Attempt, Reconcile, Skip, Tool, ToolOptions
 from penstock.core.hosting.faults import error_of
 from penstock.core.hosting.messages import Beat, Execute, Outcome, Step, Stop, Told, ToolForm
+from penstock.ports.tracer import Tracer
 from penstock.runtime.host_links import Link
 from penstock.runtime.run_streams import within
 
@@ -31,12 +32,13 @@ class Shown:
 class HostedStep:
     """One step of a handling elsewhere. `own`: what its function returned or raised last, as the worker has it too."""
 
-    def __init__(self, asked: Step, link: Link, told: Callable[[Told], None]) -> None:
+    def __init__(self, asked: Step, link: Link, told: Callable[[Told], None], tracer: Tracer | None) -> None:
         self.asked = asked
         self.own: Any = None
         self.args: tuple[Any, ...] = () if asked.tool is None else (Shown(asked.tool.shown),)
         self._link = link
         self._told = told
+        self._tracer = tracer
         self._said: asyncio.Queue[Said] = asyncio.Queue()
         self._turn = 0
 
@@ -78,7 +80,8 @@ class HostedStep:
         if attempt is not None and attempt.details is not None:
             details = encode_value(attempt.details, self.asked.name)
         handling, call = self.asked.handling, self.asked.call
-        self._link.say(Execute(handling, call, key, number, details, reconcile, self._turn, within.get()))
+        place = "" if self._tracer is None else self._tracer.where()
+        self._link.say(Execute(handling, call, key, number, details, reconcile, self._turn, within.get(), place))
         try:
             return await self._outcome(attempt)
         except asyncio.CancelledError:

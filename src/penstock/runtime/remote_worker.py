@@ -6,8 +6,8 @@ moment, and nothing is lost but what it was doing.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -28,6 +28,8 @@ from penstock.core.hosting.messages import (
     Execute,
     FromWorker,
     Handle,
+    Leave,
+    Left,
     Outcome,
     Step,
     Stop,
@@ -47,6 +49,8 @@ from penstock.runtime.outcomes import place_of, require_annotated
 from penstock.runtime.remote_context import Given, RemoteContext
 from penstock.runtime.remote_results import ended_well
 from penstock.runtime.tool_calls import Call, shown_call
+from penstock.runtime.tracing import Traces
+from penstock.runtime.tracing_calls import handled_there
 
 BEAT_S = 1.0  # so often the engine hears of a worker that has nothing to say
 HEARD_BYTES = 4 * 1024 * 1024  # from so much on the rest is heard next time
@@ -60,6 +64,8 @@ class Served:
     agents: Mapping[str, Agent]
     models: Models
     clock: Clock
+    traces: Traces | None = None
+    leave: Callable[[], None] = lambda: None  # sends what is still to be sent
 
 
 @asynccontextmanager
@@ -94,6 +100,8 @@ class RemoteWorker:
         for message in decode_to_worker(body):
             if isinstance(message, Handle):
                 self._begin(message)
+            elif isinstance(message, Leave):
+                self.start(self._leave())
             elif (handling := self._handlings.get(message.handling)) is not None:
                 handling.hear(message)
 
@@ -127,6 +135,10 @@ class RemoteWorker:
         for each in list(self._handlings.values()):
             each.cut_off()
 
+    async def _leave(self) -> None:
+        await asyncio.to_thread(self._served.leave)
+        self.tell(Left())
+
     def _begin(self, message: Handle) -> None:
         agent = self._served.agents.get(message.agent)
         if agent is None:
@@ -146,7 +158,8 @@ class RemoteWorker:
             entered(context)
             events = [decoded_by(decoders, agent, each.event) for each in context.events]
             argument = events if agent.options.batch else events[0]
-            result = await (agent.handler(argument, context) if agent.wants_context else agent.handler(argument))
+            handled = agent.handler(argument, context) if agent.wants_context else agent.handler(argument)
+            result = await handling.traced(handled)
             require_annotated(agent, result)
             self.tell(ended_well(number, context, result))
         except asyncio.CancelledError as error:
@@ -221,6 +234,11 @@ class _Handling:
         if self.task is not None:
             self.task.cancel()
 
+    async def traced(self, work: Awaitable[Any]) -> Any:
+        """Wait for the handler, as a part of the trace that the engine is in."""
+        traces, message = self._served.traces, self._message
+        return await (work if traces is None or not message.traceparent else handled_there(traces, message, work))
+
     # the wire
 
     async def step(self, name: str, call: Callable[..., Any], given: Given, *, effects: bool) -> Any:
@@ -275,10 +293,12 @@ class _Handling:
             return
         entered(self._context)
         _executing.set(number)
+        traces = self._served.traces
         try:
-            result = self._called(step, message)
-            if is_awaitable(result):
-                result = await result
+            with nullcontext() if traces is None else traces.tracer.below(message.traceparent):
+                result = self._called(step, message)
+                if is_awaitable(result):
+                    result = await result
             if message.reconcile and isinstance(result, NotDone):
                 self._worker.tell(Outcome(self.number, number, not_done=True, turn=turn))
                 return

@@ -152,6 +152,10 @@ class Traces:
         """Begin a span below whatever goes on here."""
         return self.tracer.begin(SpanAsked(name, kind, _parent(), attributes=attributes))
 
+    def where(self) -> str:
+        """Return where the attempt lies that goes on here, for who does it elsewhere."""
+        return _parent() or self.tracer.where()
+
     # workflows
 
     def lives(self, run_id: str, agent: str, cause: Envelope, *, resumed: bool) -> None:

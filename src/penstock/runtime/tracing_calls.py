@@ -3,10 +3,13 @@
 The constants are here: those conventions are still on the move (semantic-conventions-genai, status Development).
 """
 
+import os
 from collections.abc import Awaitable
+from socket import gethostname
 from typing import Protocol, TypeVar
 
-from penstock.core.telemetry.spans import Value, model_named
+from penstock.core.hosting.messages import Handle
+from penstock.core.telemetry.spans import SpanAsked, Value, model_named
 from penstock.ports.tracer import Span
 from penstock.runtime.tracing import SYSTEM, Traces
 
@@ -25,6 +28,19 @@ class Answered(Protocol):
 
 
 A = TypeVar("A", bound=Answered)
+
+
+async def handled_there(traces: Traces, attempt: Handle, work: Awaitable[T]) -> T:
+    """Wait for a handler in a worker of a host, as a span below the attempt that the engine makes."""
+    attributes: dict[str, Value] = {
+        "gen_ai.agent.name": attempt.agent,
+        "penstock.run.id": attempt.run_id,
+        "penstock.attempt": attempt.attempt,
+        "host.name": gethostname(),
+        "process.pid": os.getpid(),
+    }
+    asked = SpanAsked(f"handle {attempt.agent}", parent=attempt.traceparent, attributes=attributes)
+    return await traces.awaited(traces.tracer.begin(asked), work)
 
 
 async def chatted(traces: Traces, model: str, prompt: str, tokens_max: int, answer: Awaitable[A]) -> A:

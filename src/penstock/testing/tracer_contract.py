@@ -131,3 +131,27 @@ class TracerContract:
         span.end()
         (one,) = seen()
         assert (one.name, one.parent, one.links, one.failed) == ("odd", 0, (), True)
+        with tracer.below(wrong):
+            assert tracer.where() == ""
+            tracer.begin(SpanAsked("alone")).end()
+        assert seen()[-1].parent == 0
+
+    def test_tr8_what_begins_below_a_span_of_another_process_lies_there(self, tracer: Tracer, seen: Seen) -> None:
+        assert tracer.where() == ""
+        outer = tracer.begin(SpanAsked("outer", parent=FAR))
+        with outer.here():
+            said = tracer.where()
+        outer.end()
+        assert said == outer.traceparent
+        with tracer.below(said):
+            assert tracer.where() == said
+            inner = tracer.begin(SpanAsked("inner"))
+            with inner.here():
+                tracer.begin(SpanAsked("innermost")).end()
+            inner.end()
+        tracer.begin(SpanAsked("after")).end()
+        ended, innermost, lies_inner, after = seen()
+        assert (lies_inner.trace, lies_inner.parent) == (ended.trace, ended.span)
+        assert innermost.parent == lies_inner.span
+        assert after.parent == 0
+        assert tracer.where() == ""

@@ -19,8 +19,10 @@ class RayContract(HostContract):
     def connected(self, request):
         """Connect once: the client's door starts a process each time."""
         ray.init(address_of(request.cls.url).address, log_to_driver=False)
-        yield
-        ray.shutdown()
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
     @pytest.fixture
     async def host(self):

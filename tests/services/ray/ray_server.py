@@ -23,11 +23,18 @@ GCS, CLIENT = 6399, 10001
 DRIVER_S = 240
 START_S = 150  # 3 s on a quiet machine, and more than 60 s on one with ten times too much to do
 STARTS_MAX = 4  # Ray gives up by itself when its parts do not find one another within 30 s
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
-# A node that does not answer for some seconds is dead: by default half a minute.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    # The door of Ray Client forks while threads of its gRPC are at work: with its handlers the child may die, or hang, before it
+    # is another program.
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
+}
+# A node whose process is gone refuses, and is dead after three seconds. One that is only slow has a minute: on a machine with ten
+# times too much to do Ray would else declare its only node dead, and end.
 HEALTH = {
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_timeout_ms": "20000",
     "RAY_health_check_failure_threshold": "3",
 }
 
@@ -63,7 +70,7 @@ class Ray:
         self, *arguments: str | Path, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a Python of Ray's in the cluster's network, and return how it ended."""
-        paths = os.pathsep.join(str(each) for each in (HERE, ROOT / "src"))
+        paths = os.pathsep.join((str(HERE), paths_of(self.python)))
         given = {
             **os.environ,
             **QUIET,
@@ -131,7 +138,7 @@ def own_ray(folder: Path, *, apart: bool = True, environment: Mapping[str, str] 
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     process = OwnProcess(script if apart else start, folder, ready, start_s=START_S)
-    paths = os.pathsep.join(str(each) for each in (HERE, ROOT / "src"))
+    paths = os.pathsep.join((str(HERE), paths_of(python)))
     for left in reversed(range(STARTS_MAX)):
         try:
             process.start({**QUIET, **HEALTH, "PYTHONPATH": paths, **(environment or {})})

@@ -56,8 +56,7 @@ class OtelSpan:
 
     @property
     def traceparent(self) -> str:
-        place = self._span.get_span_context()
-        return f"00-{place.trace_id:032x}-{place.span_id:016x}-{place.trace_flags:02x}"
+        return _traceparent(self._span.get_span_context())
 
     def note(self, name: str, value: Value) -> None:
         if self._span.is_recording():
@@ -112,6 +111,18 @@ class OtelTracer:
         )
         return OtelSpan(span)
 
+    def where(self) -> str:
+        place = get_current_span().get_span_context()
+        return _traceparent(place) if place.is_valid else ""
+
+    @contextmanager
+    def below(self, traceparent: str) -> Generator[None]:
+        token = contexts.attach(_context(traceparent) or _ROOT)
+        try:
+            yield
+        finally:
+            contexts.detach(token)
+
 
 class _Ids(IdGenerator):
     """Gives the ids that are asked for next, and else those of the program."""
@@ -136,6 +147,10 @@ def _context(parent: str | None, state: str) -> Context | None:
         return None
     place = _place(parent, state)
     return _ROOT if place is None else set_span_in_context(NonRecordingSpan(place), _ROOT)
+
+
+def _traceparent(place: SpanContext) -> str:
+    return f"00-{place.trace_id:032x}-{place.span_id:016x}-{place.trace_flags:02x}"
 
 
 def _place(traceparent: str, state: str = "") -> SpanContext | None:

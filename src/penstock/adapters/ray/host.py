@@ -7,9 +7,10 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -21,11 +22,15 @@ from penstock.errors import Finding, Invalid, Missing, PenstockError, Unavailabl
 from penstock.ports.host import Place
 
 CONNECT_S = 60.0  # the door of Ray Client starts a process for each who comes in
+TRIES = 4
+DOOR_FAILED = "Starting Ray client server failed"  # it forks amid its threads, which fails now and then
+LEAVE_S = 10.0
 PROBE_S = 3.0
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"  # the frame with which both sides of HTTP/2 begin
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
 ROOM_S = 120.0  # a cluster that grows by itself needs its time for another node
 _log = logging.getLogger("penstock")
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -37,28 +42,28 @@ async def open_ray(url: str, *, room_s: float = ROOM_S) -> AsyncGenerator["RayHo
     if not was_connected:
         if address.host:
             await asyncio.to_thread(_probe, address, url)
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                await asyncio.to_thread(_connect, ray, address)
-        except Exception as error:
-            raise _refusal(url, error) from error
+        await _connected(ray, address, url)
+    again = None if was_connected else lambda: _connected(ray, address, url)
     try:
-        yield RayHost(ray, room_s)
+        yield RayHost(ray, room_s, again)
     finally:
         if not was_connected:
-            await asyncio.to_thread(ray.shutdown)
+            await _left(ray)
 
 
 class RayHost:
-    """A Ray cluster."""
+    """A Ray cluster. Ray Client gives up a connection that was broken for half a minute: who needs one then makes another."""
 
-    def __init__(self, ray: Any, room_s: float) -> None:
+    def __init__(self, ray: Any, room_s: float, again: Callable[[], Awaitable[None]] | None = None) -> None:
         self._ray = ray
         self._room_s = room_s
+        self._again = again
+        self._turn = asyncio.Lock()
         self._actors: Any = ray.remote(HandlingActor)
 
     async def start(self, place: Place) -> "RayWorker":
         """Start an actor with the resources of the place."""
+        await self._require_connection()
         wanted = place.resources
         options = {
             "num_cpus": wanted.cpus,
@@ -67,13 +72,20 @@ class RayHost:
             "max_restarts": 0,  # another one is another worker: it knows nothing of the handlings of this one
             "max_task_retries": 0,
         }
-        worker = RayWorker(self._ray, self._actors.options(**options).remote(place.entry, place.body), place.name)
+        what = f"start a worker of {place.name!r}"
+        try:
+            async with asyncio.timeout(self._room_s):
+                actor = await apart(lambda: self._actors.options(**options).remote(place.entry, place.body))
+        except TimeoutError as error:
+            raise Unavailable("host", what, f"Ray took no order within {self._room_s:g} s") from error
+        except Exception as error:
+            raise _death(place.name, "start", error) from error
+        worker = RayWorker(self._ray, actor, place.name)
         try:
             async with asyncio.timeout(self._room_s):
                 ready = await worker.ready()
         except TimeoutError as error:
             await worker.end()
-            what = f"start a worker of {place.name!r}"
             raise Unavailable(
                 "host", what, f"no node had room for {_shown(wanted)} within {self._room_s:g} s"
             ) from error
@@ -85,6 +97,14 @@ class RayHost:
             raise error_of(ready.fault)
         _log.info("a worker of %r is process %d on %s", place.name, ready.pid, ready.node)
         return worker
+
+    async def _require_connection(self) -> None:
+        async with self._turn:
+            if self._again is not None and not self._ray.is_initialized():
+                _log.warning("the connection to Ray is lost: connecting again")
+                await _left(self._ray)
+                await self._again()
+                self._actors = self._ray.remote(HandlingActor)
 
 
 class RayWorker:
@@ -98,23 +118,28 @@ class RayWorker:
 
     async def ready(self) -> Ready:
         """Return where it is, and why it cannot serve, if so."""
-        ready = msgspec.msgpack.decode(await self._answer("start", self._actor.ready.remote()), type=Ready)
+        ready = msgspec.msgpack.decode(await self._answer("start", self._actor.ready.remote), type=Ready)
         self.pid = ready.pid
         return ready
 
     async def say(self, body: bytes) -> None:
-        await self._answer("handle", self._actor.say.remote(body))
+        await self._answer("handle", lambda: self._actor.say.remote(body))
 
     async def hear(self) -> bytes:
-        return await self._answer("handle", self._actor.hear.remote())
+        return await self._answer("handle", self._actor.hear.remote)
 
     async def end(self) -> None:
         actor, self._actor = self._actor, _Ended(self._name)
         if not isinstance(actor, _Ended):
             with suppress(Exception):  # it may be dead already, or the cluster may be
-                await asyncio.to_thread(self._ray.kill, actor, no_restart=True)
+                async with asyncio.timeout(LEAVE_S):
+                    await apart(lambda: self._ray.kill(actor, no_restart=True))
 
-    async def _answer(self, operation: str, reference: Any) -> Any:
+    async def _answer(self, operation: str, call: Callable[[], Any]) -> Any:
+        try:
+            reference = call()
+        except Exception as error:
+            raise _death(self._name, operation, error) from error
         # The future is Ray's: to cancel it would break what else Ray has to say to this process.
         waiting = asyncio.wrap_future(reference.future())
         waiting.add_done_callback(_retrieved)
@@ -147,13 +172,61 @@ def _death(name: str, operation: str, error: Exception) -> PenstockError:
     if "No module named 'penstock'" in said:
         return Missing("host: penstock in Ray's Python", "pip install penstock there, the same version")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return Unavailable(
-        f"the worker of {name!r}", operation, f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
-    )
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return Unavailable(f"the worker of {name!r}", operation, reason[:300])
+
+
+async def apart(call: Callable[[], T]) -> T:
+    """Call what may block for ever, in a thread of its own that holds up neither this loop nor the end of the process."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def told(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("T", result))
+
+    def run() -> None:
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = call()
+        except BaseException as raised:  # noqa: BLE001 - whoever waits gets it
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(told, result, error)
+
+    threading.Thread(target=run, name="penstock-ray", daemon=True).start()
+    return await done
+
+
+async def _connected(ray: Any, address: Address, url: str) -> None:
+    """Connect; where the door of Ray Client failed to open by no fault of ours, try it again."""
+    for left in reversed(range(TRIES)):
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await apart(lambda: _connect(ray, address))
+        except Exception as error:
+            if not left or DOOR_FAILED not in str(error):
+                raise _refusal(url, error) from error
+            _log.warning("Ray Client at %s could not start a process for us: trying again", url)
+        else:
+            return
+
+
+async def _left(ray: Any) -> None:
+    with suppress(Exception):  # a Ray that is gone needs no farewell
+        async with asyncio.timeout(LEAVE_S):
+            await apart(ray.shutdown)
 
 
 def _imported() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Else Ray starts a cluster in this process when the connection to the one that was asked for is lost.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -185,6 +258,11 @@ def _refusal(url: str, error: Exception) -> PenstockError:
         hint = "run the engine with the cluster's versions of Python and Ray"
         return Invalid("the settings", (Finding("host", f"{url}: {said.strip()[:500]}", hint),))
     lines = said.strip().splitlines()
+    if DOOR_FAILED in said:
+        hint = "start the cluster with GRPC_ENABLE_FORK_SUPPORT=0 (ray-project/ray#63202); its ray_client_server*.err say more"
+        return Unavailable(
+            "host", "connect", f"{url}: Ray Client could not start a process for us, {TRIES} times: {hint}"
+        )
     reason = (
         "it gave no answer that Ray understands" if isinstance(error, TimeoutError) else lines[0][:300] if lines else ""
     )

@@ -16,6 +16,7 @@ class AppPlace(Struct, frozen=True):
     code: dict[str, str]
     version: str  # of penstock
     model: str = ""  # the one that answers where the app names none
+    traced: dict[str, str] | None = None  # what the engine's environment says of traces; None: it has none
 
 
 def encode_place(place: AppPlace) -> bytes:

@@ -26,6 +26,7 @@ class Handle(Struct, frozen=True, array_like=True, tag="handle"):
     lane: str
     events: list[tuple[Position, bytes]]
     model: str = ""  # which model of the app answers in the place of all
+    traceparent: str = ""  # of the attempt, where it is traced
 
 
 class Execute(Struct, frozen=True, array_like=True, tag="execute"):
@@ -39,6 +40,7 @@ class Execute(Struct, frozen=True, array_like=True, tag="execute"):
     reconcile: bool = False
     turn: int = 0  # which call of the function it is; its outcome says so
     step: str = ""  # as the journal has it, for messages
+    traceparent: str = ""  # of the step, where it is traced
 
 
 class Answer(Struct, frozen=True, array_like=True, tag="answer"):
@@ -56,6 +58,12 @@ class Stop(Struct, frozen=True, array_like=True, tag="stop"):
 
     handling: int
     call: int = 0
+
+
+class Leave(Struct, frozen=True, array_like=True, tag="leave"):
+    """To a worker: it is about to be ended, so what it has still to send to others is to be sent now."""
+
+    handling: int = 0
 
 
 class ToolForm(Struct, frozen=True, array_like=True):
@@ -152,8 +160,14 @@ class Ended(Struct, frozen=True, array_like=True, tag="ended"):
     is_cancelled: bool = False
 
 
-ToWorker: TypeAlias = Handle | Execute | Answer | Stop
-FromWorker: TypeAlias = Step | Outcome | Beat | Ask | Told | Ended
+class Left(Struct, frozen=True, array_like=True, tag="left"):
+    """From a worker: it may be ended."""
+
+    handling: int = 0
+
+
+ToWorker: TypeAlias = Handle | Execute | Answer | Stop | Leave
+FromWorker: TypeAlias = Step | Outcome | Beat | Ask | Told | Ended | Left
 _encode = msgspec.msgpack.Encoder().encode
 _to_worker = msgspec.msgpack.Decoder(list[ToWorker])
 _from_worker = msgspec.msgpack.Decoder(list[FromWorker])
