@@ -25,7 +25,9 @@ def test_the_contract_of_hosts_holds_on_a_real_ray(ray: Ray) -> None:
 
 
 @pytest.mark.skipif(os.environ.get("PENSTOCK_SOAK") != "1", reason="NOT TESTED ON RAY: minutes; set PENSTOCK_SOAK=1")
-@pytest.mark.parametrize("cases", ["ray_contract_cases.py", "ray_app_cases.py", "ray_bad_cases.py"])
+@pytest.mark.parametrize(
+    "cases", ["ray_contract_cases.py", "ray_app_cases.py", "ray_bad_cases.py", "ray_trace_cases.py"]
+)
 def test_apps_deaths_and_refusals_on_a_real_ray(ray: Ray, cases: str) -> None:
     ended = ray.driver("-m", "pytest", "-q", "-c", HERE / "pytest.ini", HERE / cases)
     assert ended.returncode == 0, f"{ended.stdout[-6000:]}\n{ended.stderr[-2000:]}"

@@ -141,7 +141,7 @@ class _Ids(IdGenerator):
         return chosen or self._inner.generate_trace_id()
 
 
-def _context(parent: str | None, state: str) -> Context | None:
+def _context(parent: str | None, state: str = "") -> Context | None:
     """Return where a span begins; None is where the code is."""
     if parent is None:
         return None

@@ -64,6 +64,16 @@ class RayHost:
     async def start(self, place: Place) -> "RayWorker":
         """Start an actor with the resources of the place."""
         await self._require_connection()
+        try:
+            return await self._started(place)
+        except Unavailable as error:
+            # Ray Client notices that its connection is lost when something is asked of it, and not at once.
+            if self._again is None or not isinstance(error.__cause__, ConnectionError | RuntimeError):
+                raise
+            await self._connect_again()
+            return await self._started(place)
+
+    async def _started(self, place: Place) -> "RayWorker":
         wanted = place.resources
         options = {
             "num_cpus": wanted.cpus,
@@ -99,8 +109,13 @@ class RayHost:
         return worker
 
     async def _require_connection(self) -> None:
+        if self._again is not None and not self._ray.is_initialized():
+            await self._connect_again()
+
+    async def _connect_again(self) -> None:
+        before = self._actors
         async with self._turn:
-            if self._again is not None and not self._ray.is_initialized():
+            if self._again is not None and self._actors is before:  # nobody else did meanwhile
                 _log.warning("the connection to Ray is lost: connecting again")
                 await _left(self._ray)
                 await self._again()
