@@ -26,11 +26,12 @@ test: $(STAMP) ## all tests
 soak: $(STAMP) ## the simulation over fresh seeds for hours (ARGS=--help); a failing seed is printed
 	@$(BIN)/python scripts/soak.py $(ARGS)
 
-check: $(STAMP) ## format, lint, types, layers
+check: $(STAMP) ## format, lint, types, layers; every test can be imported
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/pyright
+	@said=$$($(BIN)/python -m pytest --collect-only -q -n 0 2>&1) && tail -n 1 <<< "$$said" || { tail -n 60 <<< "$$said"; exit 1; }
 
 format: $(STAMP) ## put the code into shape
 	@$(BIN)/ruff format .

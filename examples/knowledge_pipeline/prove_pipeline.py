@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 from pipeline_beginning import NoStack
-from pipeline_input import QUESTIONS, questions_about, read_documents
+from pipeline_input import QUESTIONS, QUESTIONS_ON_A_STACK, questions_about, read_documents
 from pipeline_service import Failed, Service
 from pipeline_stack import kafka_milvus
 from pipeline_steps import STEPS, Stage
@@ -29,7 +29,9 @@ def arguments() -> argparse.Namespace:
         "--docs", type=Path, help="your own documents (default: what your Python carries of its library)"
     )
     parser.add_argument("--limit", type=int, help="take so many documents (default: all)")
-    parser.add_argument("--questions", type=int, default=QUESTIONS, help="so many searches are compared (%(default)s)")
+    parser.add_argument(
+        "--questions", type=int, help=f"so many searches are compared ({QUESTIONS}; on a stack {QUESTIONS_ON_A_STACK})"
+    )
     parser.add_argument(
         "--embedder", default="spelling", help="the model to change to: spelling, minilm, openai:NAME, ..."
     )
@@ -89,7 +91,8 @@ def main() -> int:
             f"penstock serves {service.url} (its API: {service.url}/docs), the store is {store}, its log {service.log}",
             highlight=False,
         )
-        stage = Stage(service, documents, questions_about(documents, given.questions), given.embedder, given.load_s)
+        count = given.questions or (QUESTIONS_ON_A_STACK if stack else QUESTIONS)
+        stage = Stage(service, documents, questions_about(documents, count), given.embedder, given.load_s)
         broken = prove(stage, console, as_json=given.json)
     took_s = perf_counter() - began
     console.print(f"\n{len(STEPS) - broken} of {len(STEPS)} hold, in {took_s:.0f} s", highlight=False)

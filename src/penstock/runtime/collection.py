@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 CANDIDATES = 200
 LIMIT_MAX = 1000
 RECENT_MAX = 200
-LOOKS_MAX = 5  # for a search whose hits are written anew while it looks
+LOOKS_MAX = 12  # for a search whose hits are written anew while it looks: a slow store may be late five times in a row
 
 
 class PastSearch(Protocol):

@@ -10,7 +10,7 @@ from store_crashes import Dying, StoreThroughCrashes
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.postgres.address import address_of
 from penstock.adapters.postgres.database import CLOSE_S
-from penstock.adapters.postgres.listening import open_watchers
+from penstock.adapters.postgres.listening import open_listener
 from penstock.adapters.postgres.schema import TOPICS_MAX
 from penstock.adapters.postgres.store import open_postgres_store
 from penstock.core.agents.unit import Writes
@@ -78,7 +78,7 @@ class TestPostgresCrashesUnderAnEngine(StoreThroughCrashes):
 
 async def test_who_listens_can_leave_while_the_server_does_not_answer(own_server, store, url):
     async def watched():
-        async with open_watchers(address_of(url)) as watchers:
+        async with open_listener(address_of(url)) as watchers:
             await listening(watchers)
             stack.enter_context(own_server.frozen())
 

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from penstock.adapters.milvus.expressions import (
     too_large,
 )
 from penstock.adapters.milvus.server import AbsentError, Server
+from penstock.adapters.milvus.turns import Turns
 from penstock.core.knowledge.passages import Hit, Passage
 from penstock.core.knowledge.places import Place, key_of
 from penstock.core.knowledge.placing import clamped
@@ -42,6 +44,7 @@ class MilvusPlaces:
         self._client = server.client
         self._consistency = consistency
         self._index = index
+        self._turns = Turns() if server.is_lite else None
         self._marked: dict[str, set[str]] = {}  # by place, the tenants that have their mark; those that are loaded
 
     async def names(self) -> Sequence[str]:
@@ -64,7 +67,7 @@ class MilvusPlaces:
         schema.add_field("numbers", kinds.JSON)
         schema.add_field("vector", kinds.FLOAT_VECTOR, dim=max(2, at.dims))
         indexes = client.prepare_index_params()
-        indexes.add_index("vector", index_type=await self._index_type(), metric_type=METRIC)
+        indexes.add_index("vector", index_type=self._index_type(), metric_type=METRIC)
         await self._server.ask(
             "making a collection",
             self._client.create_collection,
@@ -85,30 +88,34 @@ class MilvusPlaces:
         written = [row_of(tenant, passage, vector, at.dims) for passage, vector in rows]
         if tenant not in self._marked.get(at.name, ()):
             written.append(marker_of(tenant, at.dims))
-        if await self._here("writing passages", at, self._client.upsert, written) is None:
+        async with self._alone():
+            written_to = await self._here("writing passages", at, self._client.upsert, written)
+        if written_to is None:
             return False
         self._marked.setdefault(at.name, set()).add(tenant)
         return True
 
     async def remove(self, at: Place, tenant: str, ids: Sequence[str]) -> bool:
         keys = [key_of(tenant, each) for each in ids]
-        return await self._here("removing passages", at, self._client.delete, ids=keys) is not None
+        async with self._alone():
+            return await self._here("removing passages", at, self._client.delete, ids=keys) is not None
 
     async def search(
         self, at: Place, tenant: str, queries: NDArray[np.float32], count: int, asked: Asked
     ) -> Sequence[Sequence[tuple[Hit, Mapping[str, str]]]] | None:
-        found = await self._here(
-            "searching passages",
-            at,
-            self._client.search,
-            data=queries.tolist(),
-            anns_field="vector",
-            filter=of_tenant(tenant, asked.plain),
-            limit=min(count, ROWS_MAX),
-            output_fields=["id", "metadata"] if asked.loose else ["id"],
-            search_params={"metric_type": METRIC},
-            consistency_level=self._consistency,
-        )
+        async with self._beside():
+            found = await self._here(
+                "searching passages",
+                at,
+                self._client.search,
+                data=queries.tolist(),
+                anns_field="vector",
+                filter=of_tenant(tenant, asked.plain),
+                limit=min(count, ROWS_MAX),
+                output_fields=["id", "metadata"] if asked.loose else ["id"],
+                search_params={"metric_type": METRIC},
+                consistency_level=self._consistency,
+            )
         if found is None:
             return None
         return [
@@ -161,19 +168,27 @@ class MilvusPlaces:
 
     async def _rows(self, at: Place, tenant: str, ids: Sequence[str], fields: list[str]) -> Sequence[Any] | None:
         keys = [key_of(tenant, each) for each in ids]
-        return await self._here("reading passages", at, self._client.get, ids=keys, output_fields=fields)
+        async with self._beside():
+            return await self._here("reading passages", at, self._client.get, ids=keys, output_fields=fields)
 
     async def _query(self, at: Place, filter: str, fields: list[str], limit: int | None) -> Sequence[Any] | None:
         bounded: dict[str, Any] = {} if limit is None else {"limit": limit}
-        return await self._here(
-            "reading passages",
-            at,
-            self._client.query,
-            filter=filter,
-            output_fields=fields,
-            consistency_level=self._consistency,
-            **bounded,
-        )
+        async with self._beside():
+            return await self._here(
+                "reading passages",
+                at,
+                self._client.query,
+                filter=filter,
+                output_fields=fields,
+                consistency_level=self._consistency,
+                **bounded,
+            )
+
+    def _beside(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.beside()
+
+    def _alone(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.alone()
 
     async def _here(
         self, operation: str, at: Place, call: Callable[..., T], *arguments: Any, **options: Any
@@ -188,9 +203,6 @@ class MilvusPlaces:
             self._marked.pop(at.name, None)
             return None
 
-    async def _index_type(self) -> str:
+    def _index_type(self) -> str:
         """Take the index of the setting; Milvus Lite's graph forgets what a filter lets through, so it scans."""
-        if self._index:
-            return self._index
-        version = str(await self._server.ask("asking for the version", self._client.get_server_version))
-        return "FLAT" if "lite" in version else "AUTOINDEX"
+        return self._index or ("FLAT" if self._server.is_lite else "AUTOINDEX")

@@ -81,7 +81,8 @@ def _host(url: str, findings: list[Finding]) -> str:
 class Server:
     """A client whose calls are made in threads, and whose errors are ours."""
 
-    def __init__(self, library: Any, client: Any, address: Address) -> None:
+    def __init__(self, library: Any, client: Any, address: Address, *, is_lite: bool) -> None:
+        self.is_lite = is_lite
         self.library = library
         self.client = client
         self._uri = address.uri
@@ -127,10 +128,11 @@ async def open_server(address: Address, environment: Mapping[str, str]) -> Async
             client = await asyncio.to_thread(
                 library.MilvusClient, address.uri, token=token, db_name=address.database, timeout=CONNECT_S
             )
+            version = str(await asyncio.to_thread(client.get_server_version, timeout=CONNECT_S))
     except _foreign(library) as error:
         raise translated(error, address.uri, "connecting") from error
     try:
-        yield Server(library, client, address)
+        yield Server(library, client, address, is_lite="lite" in version)
     finally:
         await asyncio.to_thread(client.close)
         if is_file:
