@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.core.knowledge.codes import codes, rotation, words_of
-from penstock.core.knowledge.neighbourhoods import NEIGHBOURED_MIN, SAMPLED, Centers, centers_of, in_order
+from penstock.core.knowledge.neighbourhoods import NEIGHBOURED_MIN, Centers, centers_of, in_order, sampled
 from penstock.core.knowledge.sealed_form import Chunks, Columns, widened
 
 _ROWS_AT_ONCE = 16_384
 _COMPARED_AT_ONCE = 2_048
+_SAMPLED_AT_ONCE = 16
 _ALIKE = 1e-3
 _BY_ROW = ("has_vector", "near", "near_scales", "exact")
 
@@ -85,12 +86,14 @@ def _centers(parts: Sequence[Part], least: int) -> Centers | None:
     size = sum(int(np.count_nonzero(each)) for each in having if each is not None)
     if size < least:
         return None
-    step = size // SAMPLED + 1
+    # A few rows here and there: most of the vectors are not read for this.
+    every = max(1, size // sampled(size)) * _SAMPLED_AT_ONCE
     found: list[NDArray[np.int16]] = []
     for part, has in zip(parts, having, strict=True):
-        for piece in _pieces(0 if has is None else len(has)):
+        for start in range(0, 0 if has is None else len(has), every):
             assert has is not None
-            found.append(part.arrays["exact"][piece][has[piece]][::step])
+            rows = slice(start, start + _SAMPLED_AT_ONCE)
+            found.append(part.arrays["exact"][rows][has[rows]])
     return centers_of(widened(np.concatenate(found)), size)
 
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from penstock.core.knowledge.sealed_form import Arrays
 
-# A scan of fewer codes takes a tenth of a millisecond.
-NEIGHBOURED_MIN = 65_536
-SAMPLED = 16_384
+# A scan of fewer codes takes some tenths of a millisecond, and there are too few centres to save much of it.
+NEIGHBOURED_MIN = 131_072
 
 _ROWS_PER_CENTER = 3_000
 _CENTERS_MAX = 512
-_SAMPLED_PER_CENTER = 4
+_SAMPLED_PER_CENTER = 64
+_SAMPLED_MAX = 16_384
 _ROUNDS = 8
 _SHARE = 0.25
 _SHARE_MAX = 0.5
@@ -78,9 +78,18 @@ class Neighbourhoods:
         return self._places[rows].astype(np.intp)
 
 
+def sampled(size: int) -> int:
+    """How many of a part's vectors tell where its centres are."""
+    return max(_TRIED, min(_SAMPLED_MAX, _centers_for(size) * _SAMPLED_PER_CENTER))
+
+
+def _centers_for(size: int) -> int:
+    return min(_CENTERS_MAX, size // _ROWS_PER_CENTER)
+
+
 def centers_of(sample: Vectors, size: int) -> Centers | None:
     """Centres for a part of `size` unit vectors, of which `sample` is some, in any order; None where they are of no use."""
-    count = min(_CENTERS_MAX, size // _ROWS_PER_CENTER, len(sample) // _SAMPLED_PER_CENTER)
+    count = min(_centers_for(size), len(sample))
     if not count:
         return None
     chance = np.random.default_rng(_SEED)
