@@ -14,7 +14,8 @@ from penstock.core.streams.plan import JoinStream, Timed
 from penstock.core.streams.values import Pair, StreamTick
 from penstock.errors import Refused
 from penstock.runtime.context import Context
-from penstock.runtime.stream_windows import WAIT_S_MIN, Moment, Push
+from penstock.runtime.stream_wakes import Wakes
+from penstock.runtime.stream_windows import Moment, Push
 
 
 def joining_of(does: JoinStream) -> Joining:
@@ -38,7 +39,7 @@ class Joins:
         self._rule = does.late
         self._how = joining_of(does)
         self._holds = holds
-        self._tick = tick
+        self._wakes = Wakes(tick, "join", self._name)
         self._push = push
 
     async def take(self, side: Side, value: Any, moment: Moment) -> None:
@@ -79,14 +80,8 @@ class Joins:
             await ctx.values.set(self._at(side, number), None)
 
     async def _keep(self, ctx: Context, clock: JoinClock, now_ms: int = 0) -> None:
-        due = due_ms(self._how, clock)
-        if due and (not clock.due_ms or due < clock.due_ms):
-            now_ms = now_ms or ctx.event.time_ms
-            wait_s = max((due - now_ms) / 1000, WAIT_S_MIN)
-            clock = replace(clock, due_ms=max(due, now_ms + round(WAIT_S_MIN * 1000)))
-            tick = self._tick(key=ctx.key, window=self._name, due_ms=clock.due_ms)
-            ctx.emit(tick, after_s=wait_s, timer=f"join {self._name}")
-        await ctx.values.set(self._place, clock)
+        due = self._wakes.set(ctx, due_ms(self._how, clock), clock.due_ms, now_ms)
+        await ctx.values.set(self._place, clock if due == clock.due_ms else replace(clock, due_ms=due))
 
     def _came_late(self, behind_ms: int) -> None:
         if self._rule == "dead":

@@ -16,8 +16,7 @@ from penstock.core.streams.windowing import Decision, KeyClock, Windowing, advan
 from penstock.core.streams.windows import Span
 from penstock.errors import Refused
 from penstock.runtime.context import Context
-
-WAIT_S_MIN = 1.0  # a timer that wakes its own agent up is no loop when it waits so long
+from penstock.runtime.stream_wakes import Wakes
 
 
 class Moment(NamedTuple):
@@ -56,7 +55,7 @@ class Windows:
         self._name = does.name
         self._rule = does.late
         self._how = windowing_of(does, timed)
-        self._tick = tick
+        self._wakes = Wakes(tick, "window", self._name)
         self._folds = [(cast("Fold", node.does), push) for node, push in folds]
         self._late = late
 
@@ -88,14 +87,8 @@ class Windows:
         return KeyClock() if found is None else found
 
     async def _keep(self, ctx: Context, clock: KeyClock, now_ms: int = 0) -> None:
-        due = due_ms(self._how, clock)
-        if due and (not clock.due_ms or due < clock.due_ms):
-            now_ms = now_ms or ctx.event.time_ms
-            wait_s = max((due - now_ms) / 1000, WAIT_S_MIN)
-            clock = replace(clock, due_ms=max(due, now_ms + round(WAIT_S_MIN * 1000)))
-            tick = self._tick(key=ctx.key, window=self._name, due_ms=clock.due_ms)
-            ctx.emit(tick, after_s=wait_s, timer=f"window {self._name}")
-        await ctx.values.set(self._name, clock)
+        due = self._wakes.set(ctx, due_ms(self._how, clock), clock.due_ms, now_ms)
+        await ctx.values.set(self._name, clock if due == clock.due_ms else replace(clock, due_ms=due))
 
     async def _came_late(self, value: Any, moment: Moment, clock: KeyClock) -> None:
         for push in self._late:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from penstock.core.knowledge.merging_fields import fields
 from penstock.core.knowledge.merging_vectors import vectors
 from penstock.core.knowledge.neighbourhoods import NEIGHBOURED_MIN
-from penstock.core.knowledge.sealed_form import Chunks, Columns, picked
+from penstock.core.knowledge.sealed_form import Chunks, Columns, picked, pieces
 
-_ROWS_AT_ONCE = 16_384
 _POSTINGS_AT_ONCE = 500_000
 _GONE = -1
 
@@ -77,7 +76,7 @@ def _ids(parts: Sequence[Source]) -> Chunks:
 
 def _row_by_row(parts: Sequence[Source], names: Sequence[str]) -> Chunks:
     for part in parts:
-        for piece in _pieces(len(part.alive)):
+        for piece in pieces(len(part.alive)):
             for name in names:
                 yield name, part.arrays[name][piece][part.alive[piece]]
 
@@ -164,8 +163,3 @@ def _postings(
     if len(left):
         yield "term_most", np.maximum.reduceat(count, starts)
         yield "term_least", np.minimum.reduceat(lengths[row], starts)
-
-
-def _pieces(size: int) -> Iterator[slice]:
-    for start in range(0, size, _ROWS_AT_ONCE):
-        yield slice(start, min(start + _ROWS_AT_ONCE, size))

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from penstock.core.knowledge.codes import codes, rotation, words_of
 from penstock.core.knowledge.neighbourhoods import NEIGHBOURED_MIN, Centers, centers_of, in_order, sampled
-from penstock.core.knowledge.sealed_form import Chunks, Columns, widened
+from penstock.core.knowledge.sealed_form import Chunks, Columns, pieces, widened
 
-_ROWS_AT_ONCE = 16_384
 _COMPARED_AT_ONCE = 2_048
 _SAMPLED_AT_ONCE = 16
 _ALIKE = 1e-3
@@ -68,8 +67,8 @@ def _names(rotated_by: NDArray[np.float32]) -> list[str]:
 
 def _ordered(made: NDArray[np.uint64], rows: NDArray[Any], rotated_by: NDArray[np.float32]) -> Chunks:
     for at, name in enumerate(_names(rotated_by)):
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            yield name, made[rows[start : start + _ROWS_AT_ONCE], at]
+        for piece in pieces(len(rows)):
+            yield name, made[rows[piece], at]
 
 
 def _nearest(piece: dict[str, NDArray[Any]], centers: Centers) -> NDArray[np.int32]:
@@ -104,7 +103,7 @@ def _rows(part: Part, rotated_by: NDArray[np.float32]) -> Iterator[tuple[dict[st
     same = has and np.allclose(part.whole("rotation").reshape(rotated_by.shape), rotated_by, atol=_ALIKE)
     known = [part.whole(name) for name in _names(rotated_by)] if same else []
     places = part.whole("code_places") if same and "code_places" in arrays else None
-    for piece in _pieces(len(part.alive)):
+    for piece in pieces(len(part.alive)):
         alive = part.alive[piece]
         if not has:
             size = int(np.count_nonzero(alive))
@@ -125,8 +124,3 @@ def _nothing(rows: int, dims: int) -> dict[str, NDArray[Any]]:
         "near_scales": np.zeros(rows, np.float32),
         "exact": np.zeros((rows, dims), np.int16),
     }
-
-
-def _pieces(size: int) -> Iterator[slice]:
-    for start in range(0, size, _ROWS_AT_ONCE):
-        yield slice(start, min(start + _ROWS_AT_ONCE, size))

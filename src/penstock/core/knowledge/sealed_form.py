@@ -33,6 +33,7 @@ FORM = 2
 
 _ABSENT = -1
 _BYTES_AT_ONCE = 4_000_000
+_ROWS_AT_ONCE = 16_384
 _SIGN = np.uint64(1 << 63)
 
 
@@ -46,6 +47,12 @@ class Column(Protocol):
 Arrays = Mapping[str, NDArray[Any]]
 Columns = Mapping[str, Column]
 Chunks = Iterator[tuple[str, NDArray[Any]]]  # of each array its pieces in order; those of several arrays may alternate
+
+
+def pieces(size: int) -> Iterator[slice]:
+    """Yield the rows of a part in stretches that take little memory."""
+    for start in range(0, size, _ROWS_AT_ONCE):
+        yield slice(start, min(start + _ROWS_AT_ONCE, size))
 
 
 def hash_of(text: str) -> int:
