@@ -73,7 +73,7 @@ def told(*arguments):
 
 
 def test_the_version_is_printed():
-    assert said("version") == f"penstock {penstock.__version__}\n"
+    assert said("version") == said("--version") == f"penstock {penstock.__version__}\n"
     assert told("version") == {"version": penstock.__version__}
 
 

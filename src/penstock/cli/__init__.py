@@ -92,14 +92,23 @@ def main() -> None:
     app()
 
 
+def _said_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[
         bool, typer.Option("--debug", envvar="PENSTOCK_DEBUG", help="Show where errors come from.")
     ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_said_version)
+    ] = False,
 ) -> None:
     """Durable, event-driven agents."""
-    _ = debug  # read by `Reporting`
+    _ = debug, version  # the first is read by `Reporting`
 
 
 @runs_app.command("list")

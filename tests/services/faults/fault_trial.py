@@ -49,9 +49,9 @@ class FaultOutcome:
     fault: str
     orders: int = 0
     lost: int = 0  # orders that were acknowledged and are not shipped, or nobody is thanked for
-    doubled: int = 0  # effects that happened twice, without a worker that ended in between; totals that are wrong
+    doubled: int = 0  # effects that happened twice, though no worker had ended or was fenced; totals that are wrong
     out_of_order: int = 0
-    repeated: int = 0  # effects that happened again, with the same key, since a worker ended
+    repeated: int = 0  # effects that happened again, with the same key, since a worker ended or was fenced
     pause_s: float = 0.0  # the longest time in which nothing of one customer was shipped
     seconds: float = 0.0
     findings: list[str] = field(default_factory=list)
@@ -203,6 +203,11 @@ class FaultTrial:
         await self.inject(self)
         self.injected = True
 
+    def _was_fenced(self) -> bool:
+        """Whether a worker was away from the store for longer than its claim holds, and another one went on in its place."""
+        logs = [self.folder / name for name in ("workers.log", "sender.log")]
+        return any("lost its epoch" in each.read_text("utf-8", "replace") for each in logs if each.exists())
+
     async def _rested(self, outcome: FaultOutcome) -> None:
         with opened_catalog(self.chosen.store) as catalog:
             for _ in range(int(REST_S / LOOK_AGAIN_S)):
@@ -229,7 +234,7 @@ class FaultTrial:
             numbers = [int(line[4]) for line in lines if line[2] == act]
             outcome.lost += len(set(range(self.acknowledged)) - set(numbers))
             again = len(numbers) - len(set(numbers))
-            if self.ends_workers:
+            if self.ends_workers or self._was_fenced():
                 outcome.repeated += again
             else:
                 outcome.doubled += again

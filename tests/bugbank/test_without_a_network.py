@@ -1,0 +1,25 @@
+"""The quickstart needs no network, no Docker and no account."""
+
+import subprocess
+import sys
+from json import loads
+
+import pytest
+
+OFFLINE = ["unshare", "--user", "--map-root-user", "--net", "--"]  # not even its own loopback is up there
+
+
+@pytest.mark.timeout(120)
+def test_the_quickstart_answers_without_a_network(tmp_path):
+    """langgraph #6494, flink-agents #623: hours went by before a first answer. Windows is not tried: there is none here."""
+    if subprocess.run([*OFFLINE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no namespaces of networks (unshare --net)")
+    documents = tmp_path / "docs"
+    documents.mkdir()
+    (documents / "returns.md").write_text("# Returns\n\nShoes can be returned within 30 days of the purchase.\n")
+    asked = ["--docs", documents, "--ask", "How long can I return shoes?", "--json"]
+    command = [*OFFLINE, "env", "-i", "PATH=/usr/bin:/bin", sys.executable, "-m", "penstock.cli", "demo", *asked]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    report = loads(ended.stdout)
+    assert (report["questions"], report["answered"], report["supported"]) == (1, 1, 1)
