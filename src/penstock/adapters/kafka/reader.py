@@ -13,9 +13,11 @@ from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from msgspec import Struct
 
 from penstock.adapters.kafka.errors import is_right
-from penstock.core.events.messages import Carried, Lane, Message
+from penstock.adapters.kafka.records import message_of
+from penstock.core.events.messages import Carried, Lane
 from penstock.core.events.read_ahead import ReadAhead
 from penstock.core.telemetry.reminders import Reminders
 
@@ -25,6 +27,15 @@ REST_S = 0.002  # what comes meanwhile is handed over together
 TELL_S = 1.0  # how often the group is told how far was received
 ASK_S = 1.0
 _log = logging.getLogger(__name__)
+
+
+class _Kept(Struct):
+    """A record as the client has it: its headers, a dozen, become objects once it is asked for, and are gone soon after."""
+
+    topic: str
+    partition: int
+    position: int
+    record: Any
 
 
 class Reader:
@@ -43,7 +54,7 @@ class Reader:
         self._topic = topics
         self._on_news = on_news
         self._on_lost = on_lost
-        self._ahead = ReadAhead()
+        self._ahead = ReadAhead[_Kept]()
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._epoch = 0  # of the last change; what was read under an older one is dropped
@@ -66,7 +77,7 @@ class Reader:
             self._done = {lane: position for lane, position in after.items() if position}
             if moved or known != after.keys():
                 self._read_anew()
-        found = self._ahead.take(limit=limit)
+        found = [self._carried(each) for each in self._ahead.take(limit=limit)]
         self._pause()
         return found
 
@@ -94,7 +105,7 @@ class Reader:
                 self._paused, self._pausing = full, full
 
     def _came(self, epoch: int, batch: list[Any]) -> None:
-        if epoch == self._epoch and sum(self._ahead.add(self._carried(each)) for each in batch):
+        if epoch == self._epoch and sum(self._ahead.add(self._kept(each)) for each in batch):
             self._pause()
             self._on_news()
 
@@ -154,10 +165,12 @@ class Reader:
             _log.warning("Kafka cannot be read: %s", error.str())
         return False
 
-    def _carried(self, message: Any) -> Carried:
-        headers = tuple((name, value or b"") for name, value in message.headers() or ())
-        body = Message(message.value() or b"", message.key() or b"", headers)
-        return Carried(self._names[message.topic()], message.partition(), message.offset() + 1, body)
+    def _kept(self, record: Any) -> "_Kept":
+        return _Kept(self._names[record.topic()], record.partition(), record.offset() + 1, record)
+
+    @staticmethod
+    def _carried(kept: "_Kept") -> Carried:
+        return Carried(kept.topic, kept.partition, kept.position, message_of(kept.record))
 
     def _tell(self, consumer: Any, done: Mapping[Lane, int]) -> None:
         """Tell the group how far was received; it is for people to see, and nothing depends on it."""

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from penstock.adapters.kafka.address import GROUP, Address, address_of
 from penstock.adapters.kafka.errors import Complaints, as_settings, is_right, of_exception
+from penstock.adapters.kafka.records import message_of
 from penstock.adapters.kafka.topics import Topics
 from penstock.core.events.messages import Carried, Message
 from penstock.core.telemetry.reminders import Reminders
@@ -140,10 +141,8 @@ class KafkaRelay:
         if self._reminders.is_due(str(error), time.monotonic()):
             _log.warning("%s", error)
 
-    def _carried(self, message: Any) -> Carried:
-        headers = tuple((name, value or b"") for name, value in message.headers() or ())
-        body = Message(message.value() or b"", message.key() or b"", headers)
-        return Carried(self._names[message.topic()], message.partition(), message.offset() + 1, body)
+    def _carried(self, record: Any) -> Carried:
+        return Carried(self._names[record.topic()], record.partition(), record.offset() + 1, message_of(record))
 
     def _committed(self, batch: Sequence[Any], out: Sequence[tuple[str, int, Message]]) -> bool:
         """Commit what goes out with how far was read, in one transaction; False where it was taken back."""

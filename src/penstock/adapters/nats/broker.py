@@ -74,7 +74,7 @@ class NatsBroker:
         self._group = group
         self._prefix = options.get("prefix", "")
         self._replicas = int(options.get("replicas", "1"))
-        self._ahead = ReadAhead()
+        self._ahead = ReadAhead[Carried]()
         self._epochs: dict[str, int] = {}
         self._wanted: dict[str, asyncio.Event] = {}
         self._readers: list[asyncio.Task[None]] = []

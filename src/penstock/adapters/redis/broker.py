@@ -87,7 +87,7 @@ class RedisBroker:
         self._prefix = address.prefix
         self._keep_ms = retained_ms(address.options, KEEP_MS)
         self._creates = address.options.get("create") != "no"
-        self._ahead = ReadAhead()
+        self._ahead = ReadAhead[Carried]()
         self._epoch = 0
         self._wanted = asyncio.Event()
         self._watchers = Watchers()

@@ -6,6 +6,7 @@ all of it. Both are read from every broker. What carries none of them is taken a
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -25,6 +26,7 @@ HELD: Final = "penstock-held"  # a header: the value, of so many bytes, is held 
 AFTER: Final = "penstock-after"  # a header of what penstock sends: the id of what it sent before in this partition
 PROBLEM: Final = "penstock-problem"  # a header that a layer adds to what it could not read: why
 HEADERS_MAX = 64
+SAID_MAX = 4096  # headers that are kept ready
 _JSON: Final = JSON.encode()
 STRUCTURED_HEADERS: Final = (("content-type", STRUCTURED.encode()),)  # of a message that is a document and nothing else
 _PREFIX: Final = "ce_"
@@ -76,30 +78,46 @@ class Place(Struct, frozen=True):
 
 def to_message(event: Envelope) -> Message:
     """Return an event as a message in binary mode: nothing of it is lost (`to_event` returns the same)."""
-    headers = [*_BEGINNING]
-    for name, value in (
-        ("ce_id", event.id),
-        ("ce_source", event.source),
-        ("ce_type", event.type),
-        ("ce_tenant", event.tenant),
-        ("ce_correlationid", event.correlation_id),
-        ("ce_causationid", event.causation_id),
-        ("ce_traceparent", event.traceparent),
-        ("ce_replyrun", event.reply_run),
-        ("ce_replystep", event.reply_step),
-        ("ce_about", event.subject),
-        ("ce_tracestate", event.tracestate),
-    ):
-        if value:
-            headers.append((name, value.encode()))
+    headers = [
+        *_BEGINNING,
+        ("ce_id", event.id.encode()),
+        _said("ce_source", event.source),
+        _said("ce_type", event.type),
+    ]
+    if event.tenant:
+        headers.append(_said("ce_tenant", event.tenant))
+    if event.correlation_id:
+        headers.append(("ce_correlationid", event.correlation_id.encode()))
+    if event.causation_id:
+        headers.append(("ce_causationid", event.causation_id.encode()))
+    if event.traceparent:
+        headers.append(("ce_traceparent", event.traceparent.encode()))
+    if event.reply_run or event.reply_step or event.subject or event.tracestate:
+        headers += _seldom(event)
     if event.time_ms:
         headers.append(("ce_timems", b"%d" % event.time_ms))
     if event.depth:
-        headers.append(("ce_depth", b"%d" % event.depth))
+        headers.append(_said("ce_depth", str(event.depth)))
     key = event.key.encode()
     if key:
         headers.append((_SUBJECT, key))
     return Message(event.data, key, tuple(headers))
+
+
+@lru_cache(maxsize=SAID_MAX)
+def _said(name: str, value: str) -> tuple[str, bytes]:
+    """Return a header that many messages have: one for all of them, since what is made for each must be collected too."""
+    return name, value.encode()
+
+
+def _seldom(event: Envelope) -> list[tuple[str, bytes]]:
+    named = (
+        ("ce_replyrun", event.reply_run),
+        ("ce_replystep", event.reply_step),
+        ("ce_about", event.subject),
+        ("ce_tracestate", event.tracestate),
+    )
+    return [(name, value.encode()) for name, value in named if value]
 
 
 def to_structured(event: Envelope, after: str) -> Message | None:
@@ -154,7 +172,7 @@ def is_divided(message: Message) -> bool:
 
 def is_held(message: Message) -> bool:
     """Whether the value of a message is held by the store of the app that sent it."""
-    return any(name == HELD for name, _ in message.headers)
+    return not message.value and any(name == HELD for name, _ in message.headers)
 
 
 def problem_of(unreadable: Envelope) -> str:
