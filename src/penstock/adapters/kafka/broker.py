@@ -58,8 +58,9 @@ class KafkaBroker:
             "auto.offset.reset": "earliest",
             "coordinator.query.interval.ms": 10_000,  # of librdkafka's own, ten minutes, so long goes a right that came back
             "isolation.level": "read_committed",
-            "fetch.wait.max.ms": 500,
+            "fetch.wait.max.ms": 200,  # for which one who waits at a partition keeps those waiting that come to it
             "fetch.queue.backoff.ms": 10,
+            "fetch.error.backoff.ms": 50,  # of librdkafka's own, 500, what was just made is read half a second late
             "queued.max.messages.kbytes": 8192,
         }
         writing = {
@@ -84,6 +85,8 @@ class KafkaBroker:
     async def require(self, topics: Collection[str], partitions: int) -> None:
         async with as_settings():
             await self._topics.require(topics, partitions)
+        # Of what was just made the clients would learn with their next look at all topics, up to a second later.
+        await self._ask_again([self._address.topic(each) for each in topics])
 
     async def publish(self, messages: Sequence[tuple[str, int, Message]]) -> None:
         if not messages:
