@@ -1,19 +1,24 @@
 """The quickstart needs no network, no Docker and no account."""
 
+import os
 import subprocess
 import sys
 from json import loads
 
 import pytest
+from own_process import NoServerError, require
 
-OFFLINE = ["unshare", "--user", "--map-root-user", "--net", "--"]  # not even its own loopback is up there
+ROOT = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+OFFLINE = ["unshare", *ROOT, "--net", "--"]  # not even its own loopback is up there
 
 
 @pytest.mark.timeout(120)
 def test_the_quickstart_answers_without_a_network(tmp_path):
     """langgraph #6494, flink-agents #623: hours went by before a first answer. Windows is not tried: there is none here."""
     if subprocess.run([*OFFLINE, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine gives no namespaces of networks (unshare --net)")
+        require(
+            "a machine without a network", NoServerError("no namespaces of networks are given here (unshare --net)")
+        )
     documents = tmp_path / "docs"
     documents.mkdir()
     (documents / "returns.md").write_text("# Returns\n\nShoes can be returned within 30 days of the purchase.\n")

@@ -230,11 +230,12 @@ class FaultTrial:
 
     async def _count(self, outcome: FaultOutcome) -> None:
         lines = [line.split() for line in (self.folder / "notes.txt").read_text("utf-8").splitlines()]
+        may_repeat = self.ends_workers or self._was_fenced()
         for act in ("ship", "thank"):
             numbers = [int(line[4]) for line in lines if line[2] == act]
             outcome.lost += len(set(range(self.acknowledged)) - set(numbers))
             again = len(numbers) - len(set(numbers))
-            if self.ends_workers or self._was_fenced():
+            if may_repeat:
                 outcome.repeated += again
             else:
                 outcome.doubled += again

@@ -165,11 +165,11 @@ class Reader:
             _log.warning("Kafka cannot be read: %s", error.str())
         return False
 
-    def _kept(self, record: Any) -> "_Kept":
+    def _kept(self, record: Any) -> _Kept:
         return _Kept(self._names[record.topic()], record.partition(), record.offset() + 1, record)
 
     @staticmethod
-    def _carried(kept: "_Kept") -> Carried:
+    def _carried(kept: _Kept) -> Carried:
         return Carried(kept.topic, kept.partition, kept.position, message_of(kept.record))
 
     def _tell(self, consumer: Any, done: Mapping[Lane, int]) -> None:

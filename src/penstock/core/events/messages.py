@@ -78,26 +78,25 @@ class Place(Struct, frozen=True):
 
 def to_message(event: Envelope) -> Message:
     """Return an event as a message in binary mode: nothing of it is lost (`to_event` returns the same)."""
-    headers = [
-        *_BEGINNING,
-        ("ce_id", event.id.encode()),
-        _said("ce_source", event.source),
-        _said("ce_type", event.type),
-    ]
-    if event.tenant:
-        headers.append(_said("ce_tenant", event.tenant))
-    if event.correlation_id:
-        headers.append(("ce_correlationid", event.correlation_id.encode()))
-    if event.causation_id:
-        headers.append(("ce_causationid", event.causation_id.encode()))
-    if event.traceparent:
-        headers.append(("ce_traceparent", event.traceparent.encode()))
-    if event.reply_run or event.reply_step or event.subject or event.tracestate:
-        headers += _seldom(event)
+    headers = [*_BEGINNING, ("ce_id", event.id.encode())]
+    for name, value in (("ce_source", event.source), ("ce_type", event.type), ("ce_tenant", event.tenant)):
+        if value:
+            headers.append(_said(name, value))
+    for name, value in (
+        ("ce_correlationid", event.correlation_id),
+        ("ce_causationid", event.causation_id),
+        ("ce_traceparent", event.traceparent),
+        ("ce_replyrun", event.reply_run),
+        ("ce_replystep", event.reply_step),
+        ("ce_about", event.subject),
+        ("ce_tracestate", event.tracestate),
+    ):
+        if value:
+            headers.append((name, value.encode()))
     if event.time_ms:
         headers.append(("ce_timems", b"%d" % event.time_ms))
     if event.depth:
-        headers.append(_said("ce_depth", str(event.depth)))
+        headers.append(("ce_depth", b"%d" % event.depth))
     key = event.key.encode()
     if key:
         headers.append((_SUBJECT, key))
@@ -108,16 +107,6 @@ def to_message(event: Envelope) -> Message:
 def _said(name: str, value: str) -> tuple[str, bytes]:
     """Return a header that many messages have: one for all of them, since what is made for each must be collected too."""
     return name, value.encode()
-
-
-def _seldom(event: Envelope) -> list[tuple[str, bytes]]:
-    named = (
-        ("ce_replyrun", event.reply_run),
-        ("ce_replystep", event.reply_step),
-        ("ce_about", event.subject),
-        ("ce_tracestate", event.tracestate),
-    )
-    return [(name, value.encode()) for name, value in named if value]
 
 
 def to_structured(event: Envelope, after: str) -> Message | None:
