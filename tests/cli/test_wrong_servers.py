@@ -78,7 +78,7 @@ async def test_how_much_waits_in_a_broker_that_is_not_there_is_said_with_its_set
     assert f"{BROKERS[scheme]} at 127.0.0.1:1 (the setting `log`)" in told
 
 
-@pytest.mark.parametrize("scheme", ["kafka", "redis"])
+@pytest.mark.parametrize("scheme", BROKERS)
 async def test_how_much_waits_where_something_else_listens_is_said_so(scheme):
     async with page_server() as port:
         assert f"no {BROKERS[scheme]}" in await said(behind(f"{scheme}://127.0.0.1:{port}", ["t"], {}))

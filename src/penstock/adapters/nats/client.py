@@ -30,6 +30,22 @@ class RawClient(_client):
         self._again: asyncio.TimerHandle | None = None
         self._connecting: asyncio.Task[None] | None = None
 
+    async def _connect_to_server(self, s: Any) -> None:
+        self._hang_up()
+        await _client._connect_to_server(self, s)  # noqa: SLF001 - of this very class
+
+    async def close(self) -> None:
+        """Close the connection, and go on with nothing."""
+        try:
+            await _client.close(self)
+        finally:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End the connection that there is: the library forgets each second one that came to nothing, and leaves it open."""
+        if self._transport is not None:
+            self._transport.close()
+
     def _connect_command(self) -> bytes:
         # The library's own way reads files of credentials until their end comes, which never does in one that was cut.
         said = _client._connect_command(self).removeprefix(_CONNECT)  # noqa: SLF001 - of this very class
