@@ -1,5 +1,6 @@
 """What all tests share: asyncio only, the same examples in each run, and readable failures of the shipped contracts."""
 
+import gc
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -39,6 +40,19 @@ pytest.register_assert_rewrite("penstock.testing.commits", *(f"penstock.testing.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("PENSTOCK_HYPOTHESIS", "ci"))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: it need not be looked at again by each collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_open() -> Generator[None]:
+    """Have a module fail by what it leaves open, instead of whichever test is run when that is collected."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
