@@ -17,6 +17,7 @@ from penstock.core.agents.tools import NOT_DONE, Attempt, Reconcile, Skip, tool
 from penstock.errors import Missing, RunFailed
 from penstock.ports.store import Store
 from penstock.runtime.context import Context
+from penstock.runtime.control import NAME as CONTROL_AGENT
 from penstock.runtime.engine import Engine
 from penstock.runtime.questions import questions_of
 from penstock.runtime.suspects import DEATHS_MAX
@@ -208,7 +209,7 @@ class StepContract:
             found = await engine.until(lambda: questions.listed(limit=10), lambda found: len(found) == 3)
             last = max(each.step for each in found)
             await engine.send(Decide(run_id="o1:serve", step=last, outcome="done", value=100))
-            assert await engine.drained(TOLD_S)
+            await engine.caught_up(CONTROL_AGENT)
 
         serve = serving(body)
         await killed(disk, serve, do=shop.until_charged)
