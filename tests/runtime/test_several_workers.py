@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 
 import pytest
-from house_of_workers import PARTITIONS, BrokeredHouse, Delivered, Order, Parcel, Tour, virtually
+from house_of_workers import PARTITIONS, BrokeredHouse, Delivered, House, Order, Parcel, Tour, virtually
 
 from penstock.adapters.memory.store import MemoryStore
 from penstock.core.agents.declaration import Options, declare
@@ -239,6 +239,35 @@ async def test_a_silent_worker_stops_and_what_it_did_meanwhile_is_not_written(ho
     with pytest.raises(Fenced):
         await silenced()
     assert house.disk.log("order") == []
+
+
+@pytest.mark.parametrize("kind", [House, BrokeredHouse])
+def test_handlers_that_a_silent_worker_cuts_off_are_not_said_to_have_failed(kind, caplog):
+    house, begun = kind(), asyncio.Event()
+
+    async def pack(order: Order) -> None:
+        begun.set()
+        await asyncio.sleep(1000)
+
+    async def weigh(order: Order) -> None:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            raise OSError("the scales were let go") from None
+
+    async def silenced():
+        await house.divide()
+        agents = {each.__name__: declare(each, each.__name__, Options()) for each in (pack, weigh)}
+        async with running(house.parts("a", agents), owner="a", beside=True) as first:
+            await first.send(Order(customer="c"))
+            await begun.wait()
+            store = MemoryStore(house.disk, now_ms=lambda: 2**60)  # a clock that says that all are silent
+            await store.renew(await store.join("b"), ttl_ms=TTL_MS)
+            await asyncio.sleep(100)
+
+    with pytest.raises(Fenced):
+        run_virtually(silenced())
+    assert [each.message for each in caplog.records if "failed" in each.message] == []
 
 
 @virtually

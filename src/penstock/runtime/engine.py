@@ -128,9 +128,9 @@ async def running(parts: Parts, *, owner: str, beside: bool = False) -> AsyncGen
             else:
                 await _own_all(engine, receiver)
             for keeper in engine.keepers.values():
-                tasks.start(keeper.run())
-            tasks.start(services.timers.run())
-            tasks.start(receiver.run(engine.delivering.appended))
+                tasks.keep(keeper.run())
+            tasks.keep(services.timers.run())
+            tasks.keep(receiver.run(engine.delivering.appended))
             try:
                 yield engine
                 await engine.drained(GRACE_S)
@@ -192,9 +192,9 @@ def _assembled(
     if parts.household is not None:
         janitor = Janitor(parts.store, parts.clock, parts.household, engine)
         engine.janitor = janitor
-        tasks.start(janitor.run())
+        tasks.keep(janitor.run())
     tasks.start(workflows.until_the_end())
-    tasks.start(engine.commit())
+    tasks.keep(engine.commit())
     return engine
 
 
@@ -237,10 +237,10 @@ async def _share(engine: "Engine", claim: Claim, tasks: Tasks, receiver: Receive
     engine.places.on_short = limits.woken.set
     ownership = Ownership(store, claim, own, disown)
     await ownership.beat()
-    tasks.start(ownership.run(engine.parts.clock, tasks, engine.parts.beat_s))
-    tasks.start(elsewhere.run())
-    tasks.start(limits.run())
-    tasks.start(sharing.run(2 * engine.parts.beat_s))
+    tasks.keep(ownership.run(engine.parts.clock, tasks, engine.parts.beat_s))
+    tasks.keep(elsewhere.run())
+    tasks.keep(limits.run())
+    tasks.keep(sharing.run(2 * engine.parts.beat_s))
 
     def news() -> None:
         sharing.news()

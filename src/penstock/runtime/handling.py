@@ -284,7 +284,7 @@ class Handlings:
         self._subscription(delivery).lanes.finished(delivery)
 
     def _failed(self, delivery: Delivery, error: BaseException) -> None:
-        if delivery.dropped:
+        if delivery.dropped or self._tasks.ending:
             return  # it was cut off: that is no attempt
         retry = delivery.agent.options.retry
         reason = reason_of(error)

@@ -24,3 +24,15 @@ class Tasks:
         except RuntimeError:  # "TaskGroup is shutting down": there is no other way to ask
             work.close()
             return None
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what the engine cannot be without: when it fails all end, and no handler is to blame for being cut off."""
+        if self.start(self._ends_all(work)) is None:
+            work.close()
+
+    async def _ends_all(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            self.ending = True  # the group cancels all after this
+            raise
