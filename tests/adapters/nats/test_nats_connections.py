@@ -1,7 +1,7 @@
 """No connection to a NATS is left open: nats-py leaves those of attempts that failed to the garbage collector."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ class Door:
         self.came = 0
         self.left = 0
         self.port = 0
+        self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def open(self, port=0):
@@ -29,20 +30,22 @@ class Door:
             yield self
 
     async def _let_in(self, reader, writer):
-        self.came += 1
+        async with self._changed:
+            self.came += 1
+            self._changed.notify_all()
         writer.write(b"220 mail\r\n")
         try:
-            await reader.read()  # until its other end is closed
-            self.left += 1
-        except OSError:
-            self.left += 1
+            with suppress(OSError):
+                await reader.read()  # until its other end is closed
+            async with self._changed:
+                self.left += 1
+                self._changed.notify_all()
         finally:
             writer.close()
 
     async def until(self, holds):
-        async with asyncio.timeout(ENDED_S):
-            while not holds():
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(ENDED_S), self._changed:
+            await self._changed.wait_for(holds)
 
 
 async def test_what_is_no_nats_is_left_by_each_attempt_to_connect():
