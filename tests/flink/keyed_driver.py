@@ -34,6 +34,7 @@ class Driver:
         self.kept: dict[str, Kept] = {}
         self.sent: list[tuple[str, Message]] = []
         self.look_at_ms: dict[str, int] = {}
+        self.looks_ms: dict[str, list[int]] = {}  # all timers that were set since the beginning
         self.carried = 0  # how much of what was sent was brought back
         self._stack = AsyncExitStack()
         self.turns: KeyedTurns
@@ -46,11 +47,11 @@ class Driver:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def restored(self, checkpoint: "dict[str, Kept]") -> None:
-        """Die, and begin again with what was kept at a checkpoint."""
+    async def restored(self, checkpoint: "dict[str, Kept]", *, timers: bool = True) -> None:
+        """Die, and begin again with what was kept at a checkpoint; without `timers`: Flink's were left out of it."""
         await self._stack.aclose()
         self.kept, self.sent = dict(checkpoint), []
-        self.look_at_ms = dict.fromkeys(checkpoint, 0)  # Flink keeps its timers too
+        self.look_at_ms = dict.fromkeys(checkpoint if timers else (), 0)
         await self.__aenter__()
 
     async def bring(self, event: Event, id: str, *, within_s: float | None = None, tenant: str = "default") -> None:
@@ -83,15 +84,18 @@ class Driver:
         """Look at a key again, or at all that are to be looked at by now."""
         due = [each for each, at_ms in self.look_at_ms.items() if at_ms <= self.clock.now_ms()]
         for each in due if name is None else [name]:
+            self.look_at_ms.pop(each, None)
             kept = self.kept.get(each, Kept())
             self._take(each, kept, await self.turns.look(each, kept, within_s=within_s))
 
     def _take(self, name: str, kept: Kept, turn: Turn) -> None:
         self.kept[name] = turn.over(kept)
         self.sent += turn.sendings
-        self.look_at_ms.pop(name, None)
-        if turn.look_at_ms is not None:
-            self.look_at_ms[name] = turn.look_at_ms
+        if turn.head != kept.head:
+            self.look_at_ms.pop(name, None)
+        self.looks_ms.setdefault(name, []).extend(turn.looks_ms)
+        if turn.looks_ms:
+            self.look_at_ms[name] = min(turn.looks_ms)
 
     def of(self, topic: str) -> list[Envelope]:
         """Return the events that were sent to a topic."""

@@ -62,7 +62,7 @@ def run_file(file: Path, flags: Mapping[str, str | None], options: JobOptions, m
         from penstock.flink.running import make_topics, run_job
 
         asyncio.run(make_topics(chosen.log, plan, partitions_of(chosen.log)))
-        run_job(plan, load, _tell, seen=None if watched is None else watched.show)
+        run_job(plan, load, _tell, chosen.log, seen=None if watched is None else watched.show)
 
 
 def _tell(text: str) -> None:

@@ -32,11 +32,15 @@ class Underway(Struct, array_like=True):
 
 
 class Head(Struct, array_like=True):
-    """What is under way for a key."""
+    """What is under way for a key.
+
+    `sure_ms`: when Flink looks at it, whatever happens until then; 0: nobody has made sure (`marks`).
+    """
 
     under_way: list[Underway] = field(default_factory=list[Underway])
     timers: dict[str, Timer] = field(default_factory=dict[str, Timer])
     seen: bytes = b""
+    sure_ms: int = 0
 
     @property
     def is_empty(self) -> bool:

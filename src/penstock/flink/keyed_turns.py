@@ -8,7 +8,7 @@ effects that follows from another one waits for a mark (`marks`).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace as replaced
 from typing import Any, NamedTuple, NoReturn
@@ -41,6 +41,7 @@ OF_ONE_KEY_MAX = 64
 EVENT_BYTES_MAX = 900_000  # what Kafka takes as it comes, with headers
 SLOW_S, SLOWER_S = 0.01, 0.1  # for each event beyond that
 LOOK_AGAIN_MS = (5, 10, 20, 40, 80, 160)
+SURE_MS = 5_000  # within which a key is looked at for which anything is under way, whatever happens
 
 
 class Kept(NamedTuple):
@@ -51,13 +52,13 @@ class Kept(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What became of a key. `sendings` are for Kafka; at `look_at_ms`, if any, the key must be looked at (`look`)."""
+    """What became of a key. `sendings` are for Kafka; at each of the times `looks_ms` the key must be looked at (`look`)."""
 
     head: bytes | None
     remembered: bytes | None
     is_remembered: bool  # whether `remembered` changed; otherwise what was kept stays
     sendings: list[Sending]
-    look_at_ms: int | None
+    looks_ms: Sequence[int]
     is_done: bool  # whether nothing is under way any more
 
     def over(self, kept: Kept) -> Kept:
@@ -83,7 +84,6 @@ async def open_turns(
     """
     require_carried(declared)
     keys = LiveKeys(dead_letters_topic(declared.name))
-    marks = marks_topic(declared.name) if steps_wait else ""
     rows = KeyedRows(keys)
     inside = replaced(in_scratch(Settings() if chosen is None else chosen), vectors="")
     async with (
@@ -96,14 +96,14 @@ async def open_turns(
         with suppress(_Left):
             async with running(mine, owner=f"{declared.name} on Flink") as engine:
                 engine.services.collections.update(embedded_only(embedders, engine.delivering.tasks))
-                yield KeyedTurns(engine, keys, marks, begun or Begun())
+                yield KeyedTurns(engine, keys, marks_topic(declared.name), begun or Begun(), steps_wait=steps_wait)
                 raise _Left  # does not wait for handlings
 
 
 class KeyedTurns:
     """The keys of one subtask. Turns of one key must not overlap: Flink's do not."""
 
-    def __init__(self, engine: Engine, keys: LiveKeys, marks: str, begun: Begun) -> None:
+    def __init__(self, engine: Engine, keys: LiveKeys, marks: str, begun: Begun, *, steps_wait: bool) -> None:
         services, store = engine.services, engine.parts.store
         self._keys = keys
         self._marks = marks
@@ -116,7 +116,7 @@ class KeyedTurns:
         engine.appender.names_subjects = True  # who keeps it is told whom it is about
         services.timers = _KeptTimers(store, services.clock, services.committer, services.releases, engine.appender)
         services.questions = _NobodyToAsk(services.memory, services.committer, store)
-        if marks:
+        if steps_wait:
             services.outlived = self._outlived
 
     async def handled(self, topic: str, event: Envelope, kept: Kept, *, within_s: float | None = None) -> Turn:
@@ -147,10 +147,16 @@ class KeyedTurns:
         return self._turn(live)
 
     async def marked(self, name: str, mark: Mark, kept: Kept, *, within_s: float | None = None) -> Turn:
-        """Take a mark that came back to a key, and return the turn of who waited for it."""
+        """Take a mark that came back to a key, and return the turn of who waited for it.
+
+        That of a process before this one says that nobody has made sure of the key's timers here.
+        """
+        if mark.incarnation != self._incarnation:
+            self._entered(name, kept).head.sure_ms = 0
+            return await self.look(name, kept)
         live = self._keys.lives.get(name)
-        if live is None or mark.incarnation != self._incarnation:
-            return Turn(kept.head, None, False, [], None, True)  # of a process before this one, or nobody waits
+        if live is None:  # nobody waits
+            return Turn(kept.head, None, False, [], (), True)
         live.marking.came(mark.recorded)
         live.looked = 0
         await self._ended(live, within_s)
@@ -221,20 +227,31 @@ class KeyedTurns:
             raise failure
 
     def _turn(self, live: Live) -> Turn:
-        head, is_remembered = live.head, live.is_remembered
+        head, is_remembered, now_ms = live.head, live.is_remembered, self._clock.now_ms()
         sendings, live.sendings, live.is_remembered = live.sendings, [], False
-        if live.marking.is_due and head.under_way:
+        looks_ms = sorted(each.due_ms for each in head.timers.values())
+        bounds_ms = [*looks_ms[:1], now_ms + SURE_MS] if head.under_way else looks_ms[:1]
+        wanted_ms = min(bounds_ms, default=0)
+        is_sure = not wanted_ms or now_ms < head.sure_ms <= wanted_ms
+        if not is_sure:
+            head.sure_ms = wanted_ms
+        if not is_sure or (live.marking.is_due and head.under_way):
             live.marking.asked = self._keys.recorded
             mark = Mark(self._incarnation, self._keys.recorded)
-            sendings.append((self._marks, mark.message(live.name, head.under_way[0].event.time_ms)))
-        times = [each.due_ms for each in head.timers.values()]
+            sendings.append((self._marks, mark.message(live.name, _time_of(head, now_ms))))
         if head.under_way:
-            wait_ms = LOOK_AGAIN_MS[min(live.looked, len(LOOK_AGAIN_MS) - 1)]
-            times.append(self._clock.now_ms() + wait_ms)
+            looks_ms.append(now_ms + LOOK_AGAIN_MS[min(live.looked, len(LOOK_AGAIN_MS) - 1)])
         else:
             self._keys.leave(live)
+        looks_ms = sorted({min(looks_ms), head.sure_ms}) if looks_ms else []
         remembered = encoded(live.remembered) if is_remembered else None
-        return Turn(encoded(head), remembered, is_remembered, sendings, min(times, default=None), not head.under_way)
+        return Turn(encoded(head), remembered, is_remembered, sendings, looks_ms, not head.under_way)
+
+
+def _time_of(head: Head, now_ms: int) -> int:
+    """Return the time of the events that a mark is about: it must not move the time of its partition."""
+    times = [each.event.time_ms for each in (*head.under_way, *head.timers.values())]
+    return min(*times, now_ms)
 
 
 class _KeptTimers(Timers):

@@ -3,6 +3,12 @@
 A mark is a message that a turn sends together with the state that it returns. The sink is exactly-once, so whoever reads what is
 committed sees the mark once the checkpoint is complete that has this state. The job reads it itself: it comes back to its key,
 and whoever waits there goes on. So the effect of a step waits for what led to it, here too (C4, C7).
+
+A mark also stands in for a timer. Flink 2.3 leaves timers out of a checkpoint that were set by the turns just before its barrier
+(`prepareSnapshotPreBarrier` ends their bundle, and registers them after it), so a key that is restored from there might never be
+looked at again. So the turn that sets a timer which must not be lost sends a mark, too: by the time at which it comes back, the
+timer is among those of each checkpoint from then on; and where it is another process that it comes back to, that one looks at
+the key, and makes sure of it anew.
 """
 
 import asyncio

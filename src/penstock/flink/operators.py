@@ -102,8 +102,8 @@ class Handling(KeyedProcessFunction):
         _keep(self._head, turn.head)
         if turn.is_remembered:
             _keep(self._remembered, turn.remembered)
-        if turn.look_at_ms is not None:
-            ctx.timer_service().register_processing_time_timer(turn.look_at_ms)
+        for look_ms in turn.looks_ms:
+            ctx.timer_service().register_processing_time_timer(look_ms)
         for sending in turn.sendings:
             yield self._row(sending)
 

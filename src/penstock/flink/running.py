@@ -9,10 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from penstock.adapters.kafka.address import address_of
 from penstock.adapters.kafka.broker import open_kafka
 from penstock.errors import PenstockError, Unavailable
 from penstock.flink.job import built
+from penstock.flink.lease import Lease
 from penstock.flink.looking import JobSeen
+from penstock.flink.marks import marks_topic
 from penstock.flink.operators import Load
 from penstock.flink.plan import JobPlan
 from penstock.flink.pyflink_names import savepoint_form
@@ -31,48 +34,86 @@ async def make_topics(log: str, plan: JobPlan, partitions: int) -> None:
 def _unseen(_: JobSeen | None) -> None: ...
 
 
-def run_job(plan: JobPlan, load: Load, tell: Tell, *, seen: Callable[[JobSeen | None], object] | None = None) -> None:
-    """Run a job until it is stopped (SIGINT, SIGTERM), or has failed: then `Unavailable` says what it died of.
+class _End:
+    """That a job ends, and how: one of these comes first."""
 
-    Stopped, it leaves a savepoint where its checkpoints are, and the same command goes on from there. `seen` is told of the job
-    by which one may look at it, and of None when it ends.
+    def __init__(self) -> None:
+        self.came = threading.Event()
+        self.stops = False  # with a savepoint
+        self.is_followed = False  # by a newer one of its name
+        self.failure: Exception | None = None
+
+    def stop(self, *_: object) -> None:
+        """Have it stopped."""
+        self.stops = True
+        self.came.set()
+
+    def follow(self, is_there: bool) -> None:  # noqa: FBT001 - a callback's own form
+        """A newer job has come; `is_there`: this one is not given up yet, and leaves what it goes on from."""
+        self.is_followed, self.stops = True, is_there
+        self.came.set()
+
+    def wait_for(self, client: Any) -> None:
+        """Wait until Flink says that the job has ended, in a thread of its own."""
+
+        def wait() -> None:
+            try:
+                client.get_job_execution_result().result()
+            except Exception as error:  # noqa: BLE001 - of Java
+                self.failure = error
+            self.came.set()
+
+        threading.Thread(target=wait, daemon=True, name="penstock-job").start()
+
+
+def run_job(
+    plan: JobPlan, load: Load, tell: Tell, log: str, *, seen: Callable[[JobSeen | None], object] | None = None
+) -> None:
+    """Run a job until it is stopped (SIGINT, SIGTERM), a newer one of its name has come, or it has failed.
+
+    Failed, `Unavailable` says what it died of. Else it leaves a savepoint where its checkpoints are, and the same command goes on
+    from there. `log`: the address of Kafka. `seen` is told of the job by which one may look at it, and of None when it ends.
     """
-    port = 0 if seen is None else _free_port()
+    end, address = _End(), address_of(log)
+    topic = plan.prefix + marks_topic(plan.app)
+    lease = Lease(address.settings, f"{plan.group}-jobs", topic, end.follow)
+    lease.take(tell)
+    try:
+        port = 0 if seen is None else _free_port()
+        client = _submitted(plan, load, port)
+        end.wait_for(client)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, end.stop)
+        tell(f"{plan.app} runs on Flink as job {client.get_job_id()}")
+        show = seen or _unseen
+        show(JobSeen(HERE, port, str(client.get_job_id())))
+        end.came.wait()
+        show(None)
+        _ended(client, plan, tell, end)
+    finally:
+        lease.release()
+
+
+def _submitted(plan: JobPlan, load: Load, port: int) -> Any:
     # PyFlink's name for it: else handlers would be threads of this process, and share its interpreter lock.
     os.environ.setdefault("_python_worker_execution_mode", "process")
     try:
-        client: Any = built(plan, load, _door(port)).execute_async(plan.app)
+        return built(plan, load, _door(port)).execute_async(plan.app)
     except PenstockError:
         raise
     except Exception as error:  # of Java
         raise Unavailable("Flink", "take the job", _told(error)) from error
-    ended, failures = threading.Event(), list[Exception]()
 
-    def wait() -> None:
-        try:
-            client.get_job_execution_result().result()
-        except Exception as error:  # noqa: BLE001 - of Java
-            failures.append(error)
-        ended.set()
 
-    threading.Thread(target=wait, daemon=True, name="penstock-job").start()
-    stopped = threading.Event()
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        ended.set()
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, stop)
-    tell(f"{plan.app} runs on Flink as job {client.get_job_id()}")
-    show = seen or _unseen
-    show(JobSeen(HERE, port, str(client.get_job_id())))
-    ended.wait()
-    show(None)
-    if stopped.is_set():
+def _ended(client: Any, plan: JobPlan, tell: Tell, end: _End) -> None:
+    if end.is_followed:
+        tell(f"another job {plan.app} has begun: it goes on, and this one ends")
+    if end.stops:
         _stop(client, plan, tell)
-    elif failures:
-        raise Unavailable("the job", "run", _told(failures[0]))
+    elif end.is_followed:
+        client.cancel().result()
+    elif end.failure is not None:
+        raise Unavailable("the job", "run", _told(end.failure))
 
 
 def _door(port: int) -> dict[str, str]:

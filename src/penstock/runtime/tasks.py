@@ -27,12 +27,11 @@ class Tasks:
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run what the engine cannot be without: when it fails all end, and no handler is to blame for being cut off."""
-        if self.start(self._ends_all(work)) is None:
-            work.close()
+        task = self.start(work)
+        if task is not None:
+            task.add_done_callback(self._ended)
 
-    async def _ends_all(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:
-            self.ending = True  # the group cancels all after this
-            raise
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Say so before any of those runs that the group has just cancelled."""
+        if not task.cancelled() and task.exception() is not None:
+            self.ending = True

@@ -1,7 +1,8 @@
 """The course of a conformance test on Flink: a job is killed at work and comes back, and what it left in Kafka is counted."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from time import perf_counter
 
@@ -21,7 +22,7 @@ from penstock.testing.conformance.depot import (
     Recall,
     Slow,
 )
-from penstock.testing.conformance.flink_counting import FlinkCounting
+from penstock.testing.conformance.flink_counting import TAKEN_ID, FlinkCounting
 from penstock.testing.conformance.flink_depot import LIFE, Later, file_of, flink_depot
 from penstock.testing.conformance.flink_job import Job, Topics, open_topics
 from penstock.testing.conformance.places import Places
@@ -33,6 +34,7 @@ from penstock.wrong_servers import said_of_broker
 KILLS_MAX = 2  # of the whole job: each costs the start of a JVM
 DIES_AFTER = 10  # executions of steps, counted from when a life is at work
 FRESH = 12
+TAKEN = 12  # orders before one job takes over from another, and after
 REST_S = 60.0
 KILLER, KILLER_S = "killer", 60.0
 RESTARTS_MAX = 6
@@ -49,7 +51,7 @@ def kills_of(plan: Plan) -> int:
 
 def steps_on_flink(plan: Plan) -> int:
     """Return how many steps the course will tell of."""
-    return kills_of(plan) + 5
+    return kills_of(plan) + 7
 
 
 async def conform_on_flink(
@@ -85,17 +87,21 @@ class FlinkCourse:
         self._begin_life(1)
         declared = flink_depot(self._folder).declared
         made = {*source_topics(declared), *sink_topics(declared)}
-        job = Job(file_of(self._folder), self._log, self._folder)
+        jobs = self._job(), self._job()
         async with AsyncExitStack() as stack:
             async with said_of_broker(self._log):
                 topics = await stack.enter_async_context(open_topics(self._log, READ, made))
             counting = FlinkCounting(topics, self._plan, self._report, Outside(self._folder))
             try:
-                await self._lives(job, topics, counting)
+                await self._lives(*jobs, topics, counting)
             finally:
-                await job.kill()
+                for each in jobs:
+                    await each.kill()
 
-    async def _lives(self, job: Job, topics: Topics, counting: FlinkCounting) -> None:
+    def _job(self) -> Job:
+        return Job(file_of(self._folder), self._log, self._folder)
+
+    async def _lives(self, job: Job, newer: Job, topics: Topics, counting: FlinkCounting) -> None:
         last = kills_of(self._plan) + 1
         for life in range(1, last):
             self._do(f"life {life}: the job is killed at work")
@@ -109,6 +115,13 @@ class FlinkCourse:
         await self._send_all(topics, self._plan.orders)
         self._report["C5"].counts["taken over after a kill, s"] = round(perf_counter() - began, 1)
         self._report["C1"].expect(await topics.until(counting.all_shipped, REST_S), "not all orders were shipped")
+        self._do("the job is killed at work, and nothing is sent again")
+        await self._left_alone(job, topics)
+        self._do("the job is frozen at work, another one goes on, and the first wakes up")
+        await self._frozen(job, newer, topics)
+        await self._rest(newer, topics, counting)
+
+    async def _rest(self, job: Job, topics: Topics, counting: FlinkCounting) -> None:
         self._do("workers of Python die with a handler")
         await self._dies(job, topics)
         self._do("slow, poisoned, endless and too large events")
@@ -120,6 +133,53 @@ class FlinkCourse:
         await topics.until(counting.all_reminded, REST_S)
         self._report["C1"].expect(await job.stop() == 0, "the job did not stop as it should")
         counting.count()
+
+    async def _left_alone(self, job: Job, topics: Topics) -> None:
+        """Kill the job while orders are under way, and send nothing again: what a checkpoint has must go on by itself."""
+        row, orders = self._report["C1"], range(TAKEN)
+        await self._under_way(topics, orders)
+        await job.kill()
+        await job.start()
+        shipped = await self._shipped(topics, orders)
+        row.counts["went on by themselves"] = sum(shipped[each] == 1 for each in orders)
+        row.expect(shipped == Counter(orders), f"orders were shipped so often after a kill: {dict(shipped)}")
+
+    async def _frozen(self, job: Job, newer: Job, topics: Topics) -> None:
+        """Freeze the job while orders are under way, start another one of its name, and let the first go on."""
+        row, began, orders = self._report["C5"], perf_counter(), range(TAKEN, 3 * TAKEN)
+        await self._under_way(topics, orders[:TAKEN])
+        job.freeze()
+        await newer.start()
+        row.counts["taken over from a frozen one, s"] = round(perf_counter() - began, 1)
+        await self._shipped(topics, orders[:TAKEN])
+        ended = await job.thaw(REST_S)
+        row.counts["ended when it woke up"] = int(ended)
+        row.expect(ended, "the job that was frozen did not end when it woke up")
+        await self._send_taken(topics, orders[TAKEN:])
+        shipped = await self._shipped(topics, orders)
+        row.counts["orders, each shipped once"] = sum(shipped[each] == 1 for each in orders)
+        row.expect(shipped == Counter(orders), f"orders were shipped so often: {dict(shipped)}")
+
+    async def _under_way(self, topics: Topics, orders: Iterable[int]) -> None:
+        """Send orders, and return when the first output is seen: just after a checkpoint that has the others half done."""
+        known = len(topics.events("charged"))
+        await self._send_taken(topics, orders)
+        await topics.until(lambda: len(topics.events("charged")) > known, REST_S)
+
+    async def _shipped(self, topics: Topics, orders: range) -> Counter[int]:
+        """Wait until orders are shipped, and return how often each is."""
+
+        def shipped() -> Counter[int]:
+            ids = [each.correlation_id for each in topics.events("shipped")]
+            numbers = [int(each.removeprefix(TAKEN_ID)) for each in ids if each.startswith(TAKEN_ID)]
+            return Counter(each for each in numbers if each in orders)
+
+        await topics.until(lambda: len(shipped()) == len(orders), REST_S)
+        return shipped()
+
+    async def _send_taken(self, topics: Topics, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            await topics.send(Order(customer=f"taken-{number}", number=0), f"{TAKEN_ID}{number}")
 
     def _begin_life(self, life: int) -> None:
         (self._folder / LIFE).write_text(str(life))

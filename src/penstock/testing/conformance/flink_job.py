@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from penstock.adapters.clock.system import SystemClock
@@ -28,6 +29,8 @@ FETCHED_MAX = 1000
 CHECKPOINT_EVERY_MS = 500
 PARALLELISM = 2
 RUNS = "runs on Flink"
+FOLLOWED = "another job"
+_numbers = count()
 
 
 class Job:
@@ -42,7 +45,7 @@ class Job:
         }
         flags = [part for option in options.items() for part in option]
         self._command = [sys.executable, "-m", "penstock.cli", "flink", "run", str(file), *flags]
-        self._said = folder / "job.log"
+        self._said = folder / f"job-{next(_numbers)}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -69,6 +72,20 @@ class Job:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await asyncio.to_thread(process.wait)
+
+    def freeze(self) -> None:
+        """Stop all of its processes where they are."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    async def thaw(self, within_s: float) -> bool:
+        """Have them go on, and return whether the job ends by itself because another one has begun."""
+        process = self._process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGCONT)
+        with suppress(subprocess.TimeoutExpired):
+            return await asyncio.to_thread(process.wait, within_s) == 0 and FOLLOWED in self._text()
+        return False
 
     async def stop(self) -> int | None:
         """Stop it as its users do, with a savepoint; None when it does not end."""
