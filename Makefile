@@ -21,6 +21,7 @@ demo: $(STAMP) ## the main job: a team of agents answers questions over document
 	@$(BIN)/penstock demo $(ARGS)
 
 test: $(STAMP) ## all tests
+	@$(BIN)/python tests/services/weaviate/build_weaviate.py
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 soak: $(STAMP) ## the simulation over fresh seeds for hours (ARGS=--help); a failing seed is printed

@@ -99,8 +99,10 @@ def _figures(port: int) -> dict[str, float]:
 
 def _require_watched(port: int) -> None:
     """The door says that the job runs, and what Flink knows of it."""
-    assert httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=30).json()["status"] == "ok"
     until_s, whole = time.monotonic() + 60, 'penstock_job_checkpoints_total{outcome="completed"}'
+    while httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=30).json()["status"] != "ok":  # it is still restored
+        assert time.monotonic() < until_s
+        time.sleep(0.5)
     while (
         "penstock_job_lag_events" not in (found := _figures(port)) or not found[whole]
     ):  # Flink looks every few seconds

@@ -1,17 +1,14 @@
 """A Weaviate for the tests: the one that PENSTOCK_WEAVIATE_URL names (weaviate://HOST:PORT?grpc_port=PORT), or one of our own.
 
-- Ours is built once by `python tests/services/weaviate/weaviate_server.py` (Go, some six minutes) into ~/.cache/penstock-tests/bin, or
-  PENSTOCK_TEST_CACHE. It listens on every address, so it gets a network of its own (`unshare -n`, as root): the tests reach it through
-  ports on 127.0.0.1, whose connections are made within that network.
+- Ours is built once (`build_weaviate`). It listens on every address, so it gets a network of its own (`unshare -n`, as root): the
+  tests reach it through ports on 127.0.0.1, whose connections are made within that network.
 - It is ended by its own pid, and dies with its parent.
 """
 
 import ctypes
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,11 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from build_weaviate import binary, lack
 from moto_server import end
 
-VERSION = "v1.35.2"
-MODULE = f"github.com/weaviate/weaviate/cmd/weaviate-server@{VERSION}"
-BUILD_S, START_S = 1_200, 45
+START_S = 45
 HTTP, GRPC = 8380, 50551
 PIECE = 65_536
 NEW_NETWORK = 0x40000000
@@ -58,26 +54,13 @@ class Weaviate:
         self.url = url
 
 
-def binary() -> Path | None:
-    """Return the program, where it is."""
-    cache = Path(os.environ.get("PENSTOCK_TEST_CACHE") or Path.home() / ".cache" / "penstock-tests")
-    built = cache / "bin" / "weaviate-server"
-    found = os.environ.get("PENSTOCK_WEAVIATE") or shutil.which("weaviate-server")
-    return Path(found) if found else built if built.exists() else None
-
-
 @contextmanager
 def required_weaviate() -> Generator[Weaviate]:
     """Yield a running server; without one, skip, or fail when PENSTOCK_REQUIRE_SERVICES=1."""
     if given := os.environ.get("PENSTOCK_WEAVIATE_URL"):
         yield Weaviate(given)
         return
-    program = binary()
-    reason = ""
-    if program is None:
-        reason = f"build it once: python {Path(__file__).name} in tests/services/weaviate (needs Go)"
-    elif os.geteuid() != 0 or shutil.which("unshare") is None:
-        reason = "a network of its own takes root: set PENSTOCK_WEAVIATE_URL"
+    program, reason = binary(), lack()
     if program is None or reason:
         if os.environ.get("PENSTOCK_REQUIRE_SERVICES") == "1":
             pytest.fail(f"no Weaviate: {reason}")
@@ -169,15 +152,3 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) 
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.1)  # a pause, unless it ends
     raise RuntimeError(f"weaviate did not start: {log.read_text()[-500:]}")
-
-
-def build() -> None:
-    """Build the program."""
-    cache = Path(os.environ.get("PENSTOCK_TEST_CACHE") or Path.home() / ".cache" / "penstock-tests")
-    (cache / "bin").mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "GOBIN": str(cache / "bin")}
-    subprocess.run(["go", "install", MODULE], env=environment, check=True, timeout=BUILD_S)
-
-
-if __name__ == "__main__":
-    sys.exit(build())
