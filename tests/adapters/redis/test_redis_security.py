@@ -1,6 +1,12 @@
 """A Redis with TLS, users and rules: an app runs over it, and what is wrong is said, with the setting."""
 
+import asyncio
+import gc
 import secrets
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
 
 import pytest
 from certificates import SECRET, Authority
@@ -117,3 +123,64 @@ def test_an_address_is_not_shown_with_its_secrets():
             address_of(wrong, {})
         assert "pa/ss" not in str(refused.value)
         assert "pass@" not in str(refused.value)
+
+
+@contextmanager
+def slow_way(hosts):
+    """Lead to a server whose answers take a moment."""
+    host, _, port = hosts.rpartition(":")
+
+    def passed(source, target, after_s):
+        with suppress(OSError):
+            while piece := source.recv(65_536):
+                time.sleep(after_s)
+                target.sendall(piece)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def joined(here):
+        with here, socket.create_connection((host, int(port))) as there:
+            back = threading.Thread(target=passed, args=(there, here, 0.03))
+            back.start()
+            passed(here, there, 0)
+            back.join()
+
+    def accepted(listener, ways):
+        with suppress(OSError):
+            while True:
+                ways.append(threading.Thread(target=joined, args=listener.accept()[:1]))
+                ways[-1].start()
+
+    ways = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=accepted, args=(listener, ways))
+        accepting.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+    for each in ways:
+        each.join()
+
+
+@pytest.mark.parametrize("password", ["wrong", WRITTEN])
+def test_no_connection_is_left_open_by_who_leaves_in_haste(secure, authority, password):
+    """Over TLS a connection that is closed is closed a moment later."""
+
+    async def visit(hosts):
+        url = f"rediss://app:{password}@{hosts}?ssl.ca.location={authority.ca}&prefix=penstock-"
+        try:
+            async with open_redis(url) as broker:
+                await broker.require(["t"], 1)
+                await broker.fetch({("t", 0): 0}, limit=1)
+                await asyncio.sleep(0.2)  # it waits for what comes
+        except* Invalid:
+            assert password == "wrong"
+
+    with slow_way(secure.hosts) as hosts:
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(visit(hosts))
+        finally:
+            loop.close()  # at once, as no process does that ends well
+        gc.collect()

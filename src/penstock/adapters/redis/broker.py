@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from penstock.adapters.redis.address import Address, address_of
+from penstock.adapters.redis.closing import Goodbyes
 from penstock.core.events.broker_address import retained_ms
 from penstock.core.events.messages import STRUCTURED_HEADERS, Carried, Lane, Message
 from penstock.core.events.read_ahead import ReadAhead
@@ -56,11 +57,12 @@ _headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...])
 async def open_redis(url: str) -> AsyncGenerator["RedisBroker"]:
     """Connect to the Redis of an address; `Invalid` for what is none. Whether it answers, `require` tells."""
     address = address_of(url)
-    opened: Any = redis.Redis  # parts of it are not typed
+    kind: Any = redis.Redis  # parts of it are not typed
     waits = {"socket_connect_timeout": ANSWER_S, "socket_timeout": 2 * ANSWER_S}
-    client = opened(**address.connecting, **waits)
-    reading = opened(**address.connecting, **waits, protocol=2)
+    client = kind(**address.connecting, **waits)
+    reading = kind(**address.connecting, **waits, protocol=2)
     reading.set_response_callback("XREAD", _as_it_is)
+    opened = Goodbyes(client), Goodbyes(reading)
     try:
         async with asyncio.TaskGroup() as group:
             broker = RedisBroker(client, reading, address)
@@ -71,8 +73,8 @@ async def open_redis(url: str) -> AsyncGenerator["RedisBroker"]:
                 broker.stopped = True
                 reader.cancel()
     finally:
-        await client.aclose()
-        await reading.aclose()
+        for each in opened:
+            await each.aclose()
 
 
 class RedisBroker:
