@@ -24,7 +24,7 @@ from ray_server import QUIET, Ray, paths_of, required_ray
 from started_servers import Servers, started_servers
 
 NOT_HERE = (_pytest.outcomes.Failed, own_process.NoServerError, OSError, subprocess.SubprocessError)
-WITHIN_S = 300
+WITHIN_S = 600
 KILLED_AFTER_S = WITHIN_S + 60
 REASON_MAX = 300
 Report = dict[str, Any]

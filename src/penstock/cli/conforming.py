@@ -38,7 +38,7 @@ def conformance(  # noqa: PLR0913, PLR0917 - the options of a command are its pa
     vectors: Vectors = None,
     host: On = LOCAL,
     kills: Annotated[int, typer.Option(min=1, max=8, help="How many lives of a worker end by SIGKILL.")] = 4,
-    within_s: Annotated[float, typer.Option("--within", min=10, help="Seconds after which it is given up.")] = 300.0,
+    within_s: Annotated[float, typer.Option("--within", min=10, help="Seconds after which it is given up.")] = 600.0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave what it made on the servers, to look at it.")] = False,
     as_json: Json = False,
 ) -> None:
