@@ -66,20 +66,15 @@ class Lease:
     def take(self, tell: Callable[[str], object], within_s: float = TAKEN_S) -> None:
         """Become the newest, and return once all before it have left: `tell` is told when there are any.
 
-        `Unavailable` when one of them does not leave, or Kafka does not answer; `NotLetIn` names the right that lacks.
+        `Unavailable` when one of them does not leave, or Kafka does not answer; `NotLetIn` names the right that lacks. Then, too,
+        `release` it.
         """
         others = self._others()
         if others:
             tell("another job of this name is there: it is asked to stop, and this one goes on from where it was")
         self._place = Place(1 + max((each.number for each in others), default=0), self._place.tie)
         self._thread.start()
-        try:
-            self._wait(time.monotonic() + within_s)
-        except BaseException:
-            self.release()
-            raise
-
-    def _wait(self, until_s: float) -> None:
+        until_s = time.monotonic() + within_s
         while not (self._has_place.wait(LOOK_S) and not any(each < self._place for each in self._others())):
             if time.monotonic() < until_s:
                 continue

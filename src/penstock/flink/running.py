@@ -77,8 +77,8 @@ def run_job(
     end, address = _End(), address_of(log)
     topic = plan.prefix + marks_topic(plan.app)
     lease = Lease(address.settings, f"{plan.group}-jobs", topic, end.follow)
-    lease.take(tell)
     try:
+        lease.take(tell)
         port = 0 if seen is None else _free_port()
         client = _submitted(plan, load, port)
         end.wait_for(client)

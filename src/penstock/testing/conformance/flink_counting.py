@@ -15,6 +15,7 @@ from penstock.testing.outside import Outside
 
 HANDLED_BY = {"charged": "charge", "shipped": "ship"}  # whose handling an event of a topic ends
 TAKEN_ID = "taken-"  # orders that come while one job takes over from another
+ALONE_ID = "alone-"  # orders that are under way when the job is killed, and are not sent again
 FIRST, SECOND = "charge#0", "thank#0"
 
 
@@ -58,7 +59,9 @@ class FlinkCounting:
 
     def _durable(self) -> None:
         row, shipped = self._report["C1"], {each.correlation_id for each in self._topics.events("shipped")}
-        orders = {each for each in self._topics.acknowledged if each.startswith(("order-", "beside-", TAKEN_ID))}
+        orders = {
+            each for each in self._topics.acknowledged if each.startswith(("order-", "beside-", TAKEN_ID, ALONE_ID))
+        }
         lost = sorted(orders - shipped)
         row.tried = (
             "all processes of the job are killed by SIGKILL; what Kafka had acknowledged is looked for at its end"

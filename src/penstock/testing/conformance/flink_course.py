@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from time import perf_counter
 
@@ -22,7 +22,7 @@ from penstock.testing.conformance.depot import (
     Recall,
     Slow,
 )
-from penstock.testing.conformance.flink_counting import TAKEN_ID, FlinkCounting
+from penstock.testing.conformance.flink_counting import ALONE_ID, TAKEN_ID, FlinkCounting
 from penstock.testing.conformance.flink_depot import LIFE, Later, file_of, flink_depot
 from penstock.testing.conformance.flink_job import Job, Topics, open_topics
 from penstock.testing.conformance.places import Places
@@ -136,7 +136,7 @@ class FlinkCourse:
 
     async def _left_alone(self, job: Job, topics: Topics) -> None:
         """Kill the job while orders are under way, and send nothing again: what a checkpoint has must go on by itself."""
-        row, orders = self._report["C1"], range(TAKEN)
+        row, orders = self._report["C1"], [f"{ALONE_ID}{number}" for number in range(TAKEN)]
         await self._under_way(topics, orders)
         await job.kill()
         await job.start()
@@ -146,7 +146,8 @@ class FlinkCourse:
 
     async def _frozen(self, job: Job, newer: Job, topics: Topics) -> None:
         """Freeze the job while orders are under way, start another one of its name, and let the first go on."""
-        row, began, orders = self._report["C5"], perf_counter(), range(TAKEN, 3 * TAKEN)
+        row, began = self._report["C5"], perf_counter()
+        orders = [f"{TAKEN_ID}{number}" for number in range(2 * TAKEN)]
         await self._under_way(topics, orders[:TAKEN])
         job.freeze()
         await newer.start()
@@ -155,31 +156,29 @@ class FlinkCourse:
         ended = await job.thaw(REST_S)
         row.counts["ended when it woke up"] = int(ended)
         row.expect(ended, "the job that was frozen did not end when it woke up")
-        await self._send_taken(topics, orders[TAKEN:])
+        await self._send_each(topics, orders[TAKEN:])
         shipped = await self._shipped(topics, orders)
         row.counts["orders, each shipped once"] = sum(shipped[each] == 1 for each in orders)
         row.expect(shipped == Counter(orders), f"orders were shipped so often: {dict(shipped)}")
 
-    async def _under_way(self, topics: Topics, orders: Iterable[int]) -> None:
+    async def _under_way(self, topics: Topics, orders: Sequence[str]) -> None:
         """Send orders, and return when the first output is seen: just after a checkpoint that has the others half done."""
         known = len(topics.events("charged"))
-        await self._send_taken(topics, orders)
+        await self._send_each(topics, orders)
         await topics.until(lambda: len(topics.events("charged")) > known, REST_S)
 
-    async def _shipped(self, topics: Topics, orders: range) -> Counter[int]:
+    async def _shipped(self, topics: Topics, orders: Sequence[str]) -> Counter[str]:
         """Wait until orders are shipped, and return how often each is."""
 
-        def shipped() -> Counter[int]:
-            ids = [each.correlation_id for each in topics.events("shipped")]
-            numbers = [int(each.removeprefix(TAKEN_ID)) for each in ids if each.startswith(TAKEN_ID)]
-            return Counter(each for each in numbers if each in orders)
+        def shipped() -> Counter[str]:
+            return Counter(each.correlation_id for each in topics.events("shipped") if each.correlation_id in orders)
 
         await topics.until(lambda: len(shipped()) == len(orders), REST_S)
         return shipped()
 
-    async def _send_taken(self, topics: Topics, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            await topics.send(Order(customer=f"taken-{number}", number=0), f"{TAKEN_ID}{number}")
+    async def _send_each(self, topics: Topics, orders: Sequence[str]) -> None:
+        for each in orders:
+            await topics.send(Order(customer=each, number=0), each)
 
     def _begin_life(self, life: int) -> None:
         (self._folder / LIFE).write_text(str(life))

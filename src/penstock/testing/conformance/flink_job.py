@@ -29,7 +29,7 @@ FETCHED_MAX = 1000
 CHECKPOINT_EVERY_MS = 500
 PARALLELISM = 2
 RUNS = "runs on Flink"
-FOLLOWED = "another job"
+FOLLOWED = "has begun: it goes on, and this one ends"
 _numbers = count()
 
 
